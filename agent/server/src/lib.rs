@@ -1,0 +1,1 @@
+//! The shell around the agent engine: master link, checkpoints, logs, runtime.

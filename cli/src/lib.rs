@@ -1,0 +1,1 @@
+//! The proffer binary: every server and every user command.

@@ -1,0 +1,1 @@
+//! The smallest framework: run one container.

@@ -1,0 +1,1 @@
+//! The scheduler SDK: write a framework for Proffer.

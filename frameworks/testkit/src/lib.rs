@@ -1,0 +1,1 @@
+//! Scripted runs and a simulated cluster for framework authors.

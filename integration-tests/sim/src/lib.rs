@@ -1,0 +1,1 @@
+//! The whole cluster from the engines in virtual time, seeded.

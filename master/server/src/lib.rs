@@ -1,0 +1,1 @@
+//! The shell around the master engine: gRPC, store, read models, dashboard.

@@ -1,0 +1,1 @@
+//! Generated gRPC and protobuf code of the Proffer protocol, and nothing else.
