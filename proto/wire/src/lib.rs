@@ -36,18 +36,18 @@ mod proffer {
     }
 }
 
-/// Resources, tasks and other words all APIs share.
-pub use proffer::common::v1 as common;
-/// The scheduler API.
-pub use proffer::scheduler::v1 as scheduler;
 /// The agent API.
 pub use proffer::agent::v1 as agent;
-/// The operator API.
-pub use proffer::operator::v1 as operator;
-/// The API of the service framework.
-pub use proffer::service::v1 as service;
 /// The API of the batch framework.
 pub use proffer::batch::v1 as batch;
+/// Resources, tasks and other words all APIs share.
+pub use proffer::common::v1 as common;
+/// The operator API.
+pub use proffer::operator::v1 as operator;
+/// The scheduler API.
+pub use proffer::scheduler::v1 as scheduler;
+/// The API of the service framework.
+pub use proffer::service::v1 as service;
 
 /// The encoded file descriptor set of all APIs, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
