@@ -1,0 +1,246 @@
+//! The real binary against servers that answer over real gRPC with what the test says.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use proffer_proto_transport::{Shutdown, bind, serve};
+use proffer_proto_wire::agent::agent_host_server::{AgentHost, AgentHostServer};
+use proffer_proto_wire::agent::{self, LogStream};
+use proffer_proto_wire::common;
+use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
+use proffer_proto_wire::operator::{self, AgentState};
+use proffer_proto_wire::scheduler::FrameworkInfo;
+use proffer_proto_wire::service::services_server::{Services, ServicesServer};
+use proffer_proto_wire::service::{self, Change, change};
+use tokio_stream::{Iter, iter};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+type Answer<T> = Result<Response<T>, Status>;
+type Items<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
+
+/// Master, service framework and agent in one, on one port.
+#[derive(Clone, Default)]
+struct World {
+    address: String,
+    has_service_framework: bool,
+    imported_bytes: Arc<Mutex<usize>>,
+}
+
+fn status(state: common::TaskState, reason: common::TaskReason) -> common::TaskStatus {
+    common::TaskStatus {
+        task_id: "web-0".into(),
+        agent_id: "A1-1".into(),
+        state: state.into(),
+        reason: reason.into(),
+        source: common::TaskSource::Agent.into(),
+        message: "evil \u{1b}[31m name".into(),
+        ..Default::default()
+    }
+}
+
+fn web() -> service::Service {
+    let status = status(common::TaskState::Running, common::TaskReason::Unspecified);
+    let instance =
+        service::Instance { task_id: "web-0".into(), version: 1, status: Some(status), ..Default::default() };
+    let spec = service::ServiceSpec { name: "web".into(), instances: 1, ..Default::default() };
+    service::Service { spec: Some(spec), version: 1, instances: vec![instance], ..Default::default() }
+}
+
+#[tonic::async_trait]
+impl Operator for World {
+    type WatchStream = Items<operator::ClusterEvent>;
+
+    async fn get_cluster(&self, _: Request<operator::GetClusterRequest>) -> Answer<operator::Cluster> {
+        Ok(Response::new(operator::Cluster::default()))
+    }
+
+    async fn list_agents(&self, _: Request<operator::ListAgentsRequest>) -> Answer<operator::ListAgentsResponse> {
+        let agent = operator::Agent {
+            agent_id: "A1-1".into(),
+            hostname: "host-1".into(),
+            api_address: self.address.clone(),
+            state: AgentState::Attached.into(),
+            total: Some(common::Resources { cpus_milli: 4000, memory_bytes: 8 << 30, ..Default::default() }),
+            ..Default::default()
+        };
+        Ok(Response::new(operator::ListAgentsResponse { agents: vec![agent] }))
+    }
+
+    async fn list_frameworks(
+        &self,
+        _: Request<operator::ListFrameworksRequest>,
+    ) -> Answer<operator::ListFrameworksResponse> {
+        let info = FrameworkInfo { name: "service".into(), api_address: self.address.clone(), ..Default::default() };
+        let service = operator::Framework { info: Some(info), connected: true, ..Default::default() };
+        let frameworks = if self.has_service_framework { vec![service] } else { Vec::new() };
+        Ok(Response::new(operator::ListFrameworksResponse { frameworks }))
+    }
+
+    async fn list_offers(&self, _: Request<operator::ListOffersRequest>) -> Answer<operator::ListOffersResponse> {
+        Ok(Response::new(operator::ListOffersResponse::default()))
+    }
+
+    async fn list_tasks(&self, _: Request<operator::ListTasksRequest>) -> Answer<operator::ListTasksResponse> {
+        let spec = common::TaskSpec { task_id: "web-0".into(), name: "web".into(), ..Default::default() };
+        let task = operator::Task {
+            agent_id: "A1-1".into(),
+            spec: Some(spec),
+            status: Some(status(common::TaskState::Failed, common::TaskReason::OutOfMemory)),
+            ..Default::default()
+        };
+        Ok(Response::new(operator::ListTasksResponse { tasks: vec![task] }))
+    }
+
+    async fn teardown_framework(
+        &self,
+        _: Request<operator::TeardownFrameworkRequest>,
+    ) -> Answer<operator::TeardownFrameworkResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn watch(&self, _: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+#[tonic::async_trait]
+impl Services for World {
+    type WatchStream = Items<service::Service>;
+
+    async fn apply(&self, request: Request<service::ApplyRequest>) -> Answer<service::ApplyResponse> {
+        let created = |spec: service::ServiceSpec| Change {
+            service: spec.name,
+            kind: change::Kind::Created.into(),
+            instances_before: 0,
+            instances_after: spec.instances,
+        };
+        let changes = request.into_inner().services.into_iter().map(created).collect();
+        Ok(Response::new(service::ApplyResponse { changes }))
+    }
+
+    async fn scale(&self, request: Request<service::ScaleRequest>) -> Answer<service::ScaleResponse> {
+        Err(Status::not_found(format!("there is no service {:?}", request.into_inner().service)))
+    }
+
+    async fn remove(&self, _: Request<service::RemoveRequest>) -> Answer<service::RemoveResponse> {
+        Ok(Response::new(service::RemoveResponse { instances: 1 }))
+    }
+
+    async fn list(&self, _: Request<service::ListRequest>) -> Answer<service::ListResponse> {
+        Ok(Response::new(service::ListResponse { services: vec![web()] }))
+    }
+
+    async fn watch(&self, _: Request<service::WatchRequest>) -> Answer<Self::WatchStream> {
+        let waiting = service::Service { instances: Vec::new(), ..web() };
+        Ok(Response::new(iter(vec![Ok(waiting), Ok(web())])))
+    }
+}
+
+#[tonic::async_trait]
+impl AgentHost for World {
+    type LogsStream = Items<agent::LogChunk>;
+    type ImportImageStream = Items<agent::ImageProgress>;
+    type PullImageStream = Items<agent::ImageProgress>;
+
+    async fn logs(&self, _: Request<agent::LogsRequest>) -> Answer<Self::LogsStream> {
+        let chunk = |stream: LogStream, data: &[u8]| Ok(agent::LogChunk { stream: stream.into(), data: data.into() });
+        Ok(Response::new(iter(vec![chunk(LogStream::Stdout, b"to out\n"), chunk(LogStream::Stderr, b"to err\n")])))
+    }
+
+    async fn import_image(&self, chunks: Request<Streaming<agent::ImageChunk>>) -> Answer<Self::ImportImageStream> {
+        let mut chunks = chunks.into_inner();
+        while let Some(chunk) = chunks.message().await? {
+            *self.imported_bytes.lock().unwrap() += chunk.data.len();
+        }
+        let image = agent::Image { reference: "hello:latest".into(), digest: "sha256:abc".into(), size_bytes: 1 << 20 };
+        let done = agent::ImageProgress { step: "done".into(), images: vec![image], ..Default::default() };
+        Ok(Response::new(iter(vec![Ok(done)])))
+    }
+
+    async fn pull_image(&self, _: Request<agent::PullImageRequest>) -> Answer<Self::PullImageStream> {
+        Err(Status::unavailable("the registry does not answer"))
+    }
+
+    async fn list_images(&self, _: Request<agent::ListImagesRequest>) -> Answer<agent::ListImagesResponse> {
+        Ok(Response::new(agent::ListImagesResponse::default()))
+    }
+}
+
+async fn world(has_service_framework: bool) -> (World, Shutdown) {
+    let (listener, address) = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let world = World { address: address.to_string(), has_service_framework, ..World::default() };
+    let routes = Routes::new(OperatorServer::new(world.clone()))
+        .add_service(ServicesServer::new(world.clone()))
+        .add_service(AgentHostServer::new(world.clone()));
+    let shutdown = Shutdown::default();
+    tokio::spawn(serve(listener, routes, axum::Router::new(), shutdown.clone()));
+    (world, shutdown)
+}
+
+async fn proffer(world: &World, line: &[&str]) -> (bool, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_proffer"));
+    // An address where nobody is comes first: the next one must be asked.
+    command.args(line).env("PROFFER_MASTER", format!("127.0.0.1:1,{}", world.address)).kill_on_drop(true);
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    (status.success(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[tokio::test]
+async fn lists_are_tables_for_people_and_json_for_programs() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["ps"]).await;
+    assert!(is_good && out.contains("web.0") && out.contains("RUNNING"), "{out}{err}");
+    assert!(!out.contains('\u{1b}') && out.contains("\\u{1b}[31m"), "escapes are made visible: {out:?}");
+    let (_, out, _) = proffer(&world, &["tasks", "-o", "json"]).await;
+    let tasks: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&tasks[0]["task_id"], &tasks[0]["status"]["reason"]), (&"web-0".into(), &"OOM".into()));
+    let (_, out, _) = proffer(&world, &["agents"]).await;
+    assert!(out.contains("host-1") && out.contains("4 cpus, 8GiB memory"), "{out}");
+    let (_, out, _) = proffer(&world, &["offers"]).await;
+    assert_eq!(out, "no offers: nobody wants anything\n");
+}
+
+#[tokio::test]
+async fn apply_waits_until_everything_runs() {
+    let (world, _shutdown) = world(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stack.yaml");
+    std::fs::write(&file, "version: 1\nservices:\n  web: {image: hello}\n").unwrap();
+    let (is_good, out, err) = proffer(&world, &["apply", "-f", file.to_str().unwrap()]).await;
+    assert!(is_good && out.contains("created") && out.contains("0 -> 1"), "{out}{err}");
+}
+
+#[tokio::test]
+async fn output_and_images_go_the_way_of_the_agents() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["logs", "web"]).await;
+    assert_eq!((is_good, out.as_str(), err.as_str()), (true, "to out\n", "to err\n"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let tar = folder.path().join("hello.tar");
+    std::fs::write(&tar, vec![7; 600_000]).unwrap();
+    let (is_good, out, err) = proffer(&world, &["image", "import", tar.to_str().unwrap()]).await;
+    assert!(is_good && out.contains("hello:latest") && out.contains("1MiB"), "{out}{err}");
+    assert_eq!(*world.imported_bytes.lock().unwrap(), 600_000);
+}
+
+#[tokio::test]
+async fn errors_say_what_to_do() {
+    let (without, _first) = world(false).await;
+    let (is_good, _, err) = proffer(&without, &["ps"]).await;
+    assert!(!is_good && err.contains("start it with `proffer service`"), "{err}");
+    let (with, _second) = world(true).await;
+    let table: [(&[&str], &str); 5] = [
+        (&["scale", "wbe", "3"], "there is no service \"wbe\""),
+        (&["logs", "nothing"], "proffer tasks --all"),
+        (&["image", "import", "/nowhere.tar"], "cannot read /nowhere.tar"),
+        (&["image", "pull", "hello"], "the registry does not answer"),
+        (&["image", "ls", "--agent", "x"], "there is no agent \"x\""),
+    ];
+    for (line, told) in table {
+        let (is_good, _, err) = proffer(&with, line).await;
+        assert!(!is_good && err.contains(told), "{line:?}: {err}");
+    }
+}
