@@ -5,6 +5,7 @@
 
 mod bridge;
 mod config;
+mod conntrack;
 mod contract;
 mod forwarding;
 mod host_ports;

@@ -22,6 +22,9 @@ use crate::contract::NetworkError;
 use crate::names::mac_of;
 use crate::netns::{self, CONTAINER_LINK};
 
+/// Groups of links about to be deleted are this plus the index of their bridge: nobody else's, and one per agent.
+const GROUP_BASE: u32 = 0x7066_0000;
+
 /// What matters of a link.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Link {
@@ -31,6 +34,8 @@ pub(crate) struct Link {
     /// Index of the bridge it is a port of.
     pub(crate) bridge: Option<u32>,
     pub(crate) is_bridge: bool,
+    /// 0 for all links nobody put into a group.
+    pub(crate) group: u32,
 }
 
 /// An open netlink socket of one namespace.
@@ -175,6 +180,47 @@ impl Links {
         }
     }
 
+    /// Deletes ports of a bridge; missing ones are no error.
+    ///
+    /// Each deletion waits some 20 ms for the kernel, so many are put into a group and deleted as one.
+    pub(crate) async fn delete_all(
+        &self,
+        names: &[String],
+        bridge: u32,
+    ) -> Result<(), NetworkError> {
+        let group = GROUP_BASE + bridge;
+        let links = self.list().await?;
+        let foreign = |link: &Link| link.group == group && !names.contains(&link.name);
+        let present: Vec<_> = links
+            .iter()
+            .filter(|link| names.contains(&link.name))
+            .collect();
+        if present.len() < 2 || links.iter().any(foreign) {
+            for link in present {
+                self.delete(&link.name).await?;
+            }
+            return Ok(());
+        }
+        for link in present {
+            let message = LinkUnspec::new_with_index(link.index)
+                .link_group(group)
+                .build();
+            match self.handle.link().set(message).execute().await {
+                Err(error) if !is_missing(&error) => {
+                    return Err(failure(format!("group link {}", link.name), &error));
+                }
+                _ => {}
+            }
+        }
+        let message = LinkUnspec::new_with_index(0).link_group(group).build();
+        match self.handle.link().del_with_message(message).execute().await {
+            Err(error) if !is_missing(&error) => {
+                Err(failure(format!("delete links of group {group}"), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets the bridge send a frame back where it came from: a container that calls its own published port.
     async fn reflect(&self, name: &str) -> Result<(), NetworkError> {
         let Some(port) = self.find(name).await? else {
@@ -237,6 +283,7 @@ fn link_of(message: LinkMessage) -> Link {
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Group(group) => link.group = group,
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
             LinkAttribute::Controller(index) => link.bridge = Some(index),
             LinkAttribute::LinkInfo(infos) => {

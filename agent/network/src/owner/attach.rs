@@ -6,7 +6,8 @@
 use std::net::Ipv4Addr;
 
 use super::{Owner, Reply, Wired, requests};
-use crate::contract::{AttachRequest, Attachment, NetworkError};
+use crate::conntrack::{self, Stale};
+use crate::contract::{AttachRequest, Attachment, NetworkError, Protocol};
 use crate::host_ports;
 use crate::links::configure_inside;
 use crate::netns;
@@ -93,6 +94,7 @@ impl Owner {
             .map(|pending| self.change_for(pending))
             .collect();
         let results = self.apply(changes).await;
+        self.unlink(&batch, &results).await;
         for (pending, result) in batch.into_iter().zip(results) {
             match pending {
                 Pending::Attach { id, wired, reply } => {
@@ -102,6 +104,25 @@ impl Owner {
                     drop(reply.send(self.finish_detach(&id, result).await))
                 }
             }
+        }
+    }
+
+    /// Deletes the links of all containers whose rules went, together.
+    async fn unlink(&self, batch: &[Pending], rules: &[Result<(), NetworkError>]) {
+        let done = batch.iter().zip(rules).filter(|(_, result)| result.is_ok());
+        let gone = done.filter_map(|(pending, _)| match pending {
+            Pending::Detach { id, .. } => Some(self.names.host_link(id)),
+            Pending::Attach { .. } => None,
+        });
+        let links: Vec<_> = gone.collect();
+        if links.len() > 1
+            && let Err(error) = self
+                .links
+                .delete_all(&links, self.bridge.unwrap_or_default())
+                .await
+        {
+            // Each is tried again alone, with its own answer.
+            tracing::warn!(%error, "cannot delete links together");
         }
     }
 
@@ -208,7 +229,16 @@ impl Owner {
     ) -> Result<Attachment, NetworkError> {
         let attachment = wired.attachment.clone();
         let finished = match rules {
-            Ok(()) => host_ports::listen(std::mem::take(&mut wired.held)),
+            Ok(()) => {
+                for port in wired
+                    .ports
+                    .iter()
+                    .filter(|port| port.protocol == Protocol::Udp)
+                {
+                    forget(&id, Stale::UdpTo(port.host_port));
+                }
+                host_ports::listen(std::mem::take(&mut wired.held))
+            }
             Err(error) => Err(error),
         };
         let failed = finished.map(|held| wired.held = held).err();
@@ -233,6 +263,9 @@ impl Owner {
         rules: Result<(), NetworkError>,
     ) -> Result<(), NetworkError> {
         rules?;
+        if let Some(wired) = self.containers.get(id) {
+            forget(id, Stale::From(wired.attachment.address));
+        }
         self.take_down(id).await
     }
 
@@ -290,6 +323,16 @@ impl Owner {
             }
         }
         Ok(())
+    }
+}
+
+/// Without it traffic still ends by itself, only later: no reason to fail.
+fn forget(container_id: &str, stale: Stale) {
+    match conntrack::forget(stale) {
+        Ok(count) => tracing::debug!(container_id, ?stale, count, "forgot connections"),
+        Err(error) => {
+            tracing::warn!(container_id, ?stale, %error, "cannot forget connections, old ones may linger")
+        }
     }
 }
 

@@ -199,12 +199,16 @@ impl Owner {
     async fn sweep(&mut self) -> Result<(), NetworkError> {
         let known = |id: &String| (self.names.host_link(id), self.names.netns(id));
         let (links, files): (Vec<_>, Vec<_>) = self.containers.keys().map(known).unzip();
+        let mut strangers = Vec::new();
         for link in self.links.list().await? {
             let on_bridge = link.bridge.is_some() && link.bridge == self.bridge;
             if (on_bridge || self.names.is_host_link(&link.name)) && !links.contains(&link.name) {
-                self.links.delete(&link.name).await?;
+                strangers.push(link.name);
             }
         }
+        self.links
+            .delete_all(&strangers, self.bridge.unwrap_or_default())
+            .await?;
         for file in netns::list(self.names.netns_dir())? {
             if self.names.is_netns(&file) && !files.contains(&file) {
                 netns::remove(&self.names.netns_dir().join(&file))?;
