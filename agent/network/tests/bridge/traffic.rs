@@ -115,7 +115,7 @@ fn loopback_services_of_the_host_stay_out_of_reach() {
             let inside = Inside::enter(&container.netns);
             inside.run(|| {
                 sh(
-                    "ip link set lo down && ip route add 127.0.0.0/8 via 10.88.14.1 && \
+                    "ip address flush dev lo && ip route add 127.0.0.0/8 via 10.88.14.1 && \
                      echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet",
                 )
             });
