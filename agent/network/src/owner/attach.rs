@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use super::{Owner, Reply, Wired, requests};
 use crate::conntrack::{self, Stale};
-use crate::contract::{AttachRequest, Attachment, NetworkError, Protocol};
+use crate::contract::{AttachRequest, Attachment, NetworkError, Protocol, PublishedPort};
 use crate::host_ports;
 use crate::links::configure_inside;
 use crate::netns;
@@ -51,7 +51,7 @@ impl Owner {
         // Ports of containers in the batch are not known to the checks; clashes are rare, so they just wait.
         let clashes = |pending: &Pending| match pending {
             Pending::Attach { wired, .. } => wired.ports.iter().any(|port| {
-                let same = |other: &crate::PublishedPort| other.host_port == port.host_port;
+                let same = |other: &PublishedPort| other.host_port == port.host_port;
                 request.ports.iter().any(same)
             }),
             Pending::Detach { .. } => true,
@@ -94,6 +94,7 @@ impl Owner {
             .map(|pending| self.change_for(pending))
             .collect();
         let results = self.apply(changes).await;
+        self.forget(&batch);
         self.unlink(&batch, &results).await;
         for (pending, result) in batch.into_iter().zip(results) {
             match pending {
@@ -103,6 +104,32 @@ impl Owner {
                 Pending::Detach { id, reply } => {
                     drop(reply.send(self.finish_detach(&id, result).await))
                 }
+            }
+        }
+    }
+
+    /// Makes the kernel forget UDP flows that were translated before, or were not, and now are otherwise.
+    fn forget(&self, batch: &[Pending]) {
+        let is_udp = |port: &&PublishedPort| port.protocol == Protocol::Udp;
+        let mut stale = Vec::new();
+        for pending in batch {
+            match pending {
+                Pending::Attach { wired, .. } => {
+                    let ports = wired.ports.iter().filter(is_udp);
+                    stale.extend(ports.map(|port| Stale::UdpTo(port.host_port)));
+                }
+                Pending::Detach { id, .. } => {
+                    let wired = self.containers.get(id);
+                    let wired = wired.filter(|wired| wired.ports.iter().any(|port| is_udp(&port)));
+                    stale.extend(wired.map(|wired| Stale::From(wired.attachment.address)));
+                }
+            }
+        }
+        match conntrack::forget(&stale) {
+            Ok(count) => tracing::debug!(count, "forgot stale connections"),
+            // They end by themselves, only later: no reason to fail.
+            Err(error) => {
+                tracing::warn!(%error, "cannot forget stale connections, they may linger")
             }
         }
     }
@@ -229,16 +256,7 @@ impl Owner {
     ) -> Result<Attachment, NetworkError> {
         let attachment = wired.attachment.clone();
         let finished = match rules {
-            Ok(()) => {
-                for port in wired
-                    .ports
-                    .iter()
-                    .filter(|port| port.protocol == Protocol::Udp)
-                {
-                    forget(&id, Stale::UdpTo(port.host_port));
-                }
-                host_ports::listen(std::mem::take(&mut wired.held))
-            }
+            Ok(()) => host_ports::listen(std::mem::take(&mut wired.held)),
             Err(error) => Err(error),
         };
         let failed = finished.map(|held| wired.held = held).err();
@@ -263,9 +281,6 @@ impl Owner {
         rules: Result<(), NetworkError>,
     ) -> Result<(), NetworkError> {
         rules?;
-        if let Some(wired) = self.containers.get(id) {
-            forget(id, Stale::From(wired.attachment.address));
-        }
         self.take_down(id).await
     }
 
@@ -323,16 +338,6 @@ impl Owner {
             }
         }
         Ok(())
-    }
-}
-
-/// Without it traffic still ends by itself, only later: no reason to fail.
-fn forget(container_id: &str, stale: Stale) {
-    match conntrack::forget(stale) {
-        Ok(count) => tracing::debug!(container_id, ?stale, count, "forgot connections"),
-        Err(error) => {
-            tracing::warn!(container_id, ?stale, %error, "cannot forget connections, old ones may linger")
-        }
     }
 }
 

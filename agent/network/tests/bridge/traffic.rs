@@ -178,7 +178,10 @@ fn a_chatty_udp_client_follows_its_port() {
         // Takes the address of the first one, so that the second one gets another.
         network.attach(&request("filler", &[])).await.unwrap();
         let second = network
-            .attach(&request("second", &[(8053, 54, Protocol::Udp)]))
+            .attach(&request(
+                "second",
+                &[(8053, 54, Protocol::Udp), (8054, 54, Protocol::Udp)],
+            ))
             .await
             .unwrap();
         {
