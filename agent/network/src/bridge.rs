@@ -3,6 +3,8 @@
 //! Never touches the system itself: every verb goes through a bounded queue to one owner thread, which does the blocking
 //! work, so the caller's runtime is never blocked and no two verbs race. A verb whose caller went away is still finished.
 
+use std::sync::mpsc::SyncSender;
+
 use tokio::sync::{mpsc, oneshot};
 use tonic::async_trait;
 
@@ -29,27 +31,20 @@ impl BridgeNetwork {
     /// # Errors
     /// A wrong configuration, or no thread or netlink socket to be had.
     pub fn open(config: BridgeConfig) -> Result<Self, NetworkError> {
-        let what = || format!("open network {}", config.tag);
-        config
-            .validate()
-            .map_err(|error| NetworkError::new(what(), error))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| NetworkError::new(what(), error))?;
-        let guard = runtime.enter();
-        let owner = Owner::new(config.clone())?;
-        drop(guard);
+        let what = format!("open network {}", config.tag);
+        let failed = |cause: &dyn std::fmt::Display| NetworkError::new(what.as_str(), cause);
+        config.validate().map_err(|error| failed(&error))?;
         let (commands, inbox) = mpsc::channel(QUEUE);
+        let (opened, is_open) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name(format!("net-{}", config.tag));
         let spawned = thread.spawn(move || {
-            runtime.block_on(owner.run(inbox));
-            // Sockets close with the runtime; only then is the end told.
-            drop(runtime);
+            serve(config, inbox, &opened);
             let _ = end.send(());
         });
-        spawned.map_err(|error| NetworkError::new(what(), error))?;
+        spawned.map_err(|error| failed(&error))?;
+        let opened = is_open.recv().map_err(|_| failed(&"its thread died"))?;
+        opened?;
         Ok(Self { commands, ended })
     }
 
@@ -82,6 +77,37 @@ impl BridgeNetwork {
             .map_err(|_| dead())?;
         answer.await.map_err(|_| dead())?
     }
+}
+
+/// The owner thread: says whether it could start, then serves until the handle is gone.
+///
+/// The runtime is made and dropped here, because dropping one inside another runtime's task is not allowed.
+fn serve(
+    config: BridgeConfig,
+    inbox: mpsc::Receiver<Command>,
+    opened: &SyncSender<Result<(), NetworkError>>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return drop(opened.send(Err(NetworkError::new(
+                "start the network's owner thread",
+                error,
+            ))));
+        }
+    };
+    runtime.block_on(async {
+        match Owner::new(config) {
+            Ok(owner) => {
+                let _ = opened.send(Ok(()));
+                owner.run(inbox).await;
+            }
+            Err(error) => drop(opened.send(Err(error))),
+        }
+    });
 }
 
 #[async_trait]

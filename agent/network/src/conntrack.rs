@@ -44,10 +44,17 @@ pub(crate) enum Stale {
     UdpTo(u16),
 }
 
-/// Forgets connections that match any of `stale` and gives their number.
+/// Forgets connections that match any of `stale`. They would end by themselves, only later, so failing is only logged.
 ///
 /// Looks through the whole table once (some 13 ms on a small machine), so ask for many at once.
-pub(crate) fn forget(stale: &[Stale]) -> io::Result<usize> {
+pub(crate) fn forget(stale: &[Stale]) {
+    match try_forget(stale) {
+        Ok(count) => tracing::debug!(count, "forgot stale connections"),
+        Err(error) => tracing::warn!(%error, "cannot forget stale connections, they may linger"),
+    }
+}
+
+fn try_forget(stale: &[Stale]) -> io::Result<usize> {
     // The kernel's filter takes one condition; several are picked here.
     let filter = match stale {
         [] => return Ok(0),

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::contract::NetworkError;
-use crate::rules::Saved;
+use crate::saved::Saved;
 
 /// A tool that takes longer hangs; it normally needs about 20 ms.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(30);

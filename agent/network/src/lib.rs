@@ -9,6 +9,7 @@ mod conntrack;
 mod contract;
 mod forwarding;
 mod host_ports;
+mod inside;
 mod ipam;
 mod iptables;
 mod links;
@@ -16,6 +17,7 @@ mod names;
 mod netns;
 mod owner;
 mod rules;
+mod saved;
 
 pub use bridge::BridgeNetwork;
 pub use config::{BridgeConfig, ConfigError, Subnet};

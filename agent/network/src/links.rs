@@ -20,7 +20,7 @@ use rtnetlink::{
 use crate::config::Subnet;
 use crate::contract::NetworkError;
 use crate::names::mac_of;
-use crate::netns::{self, CONTAINER_LINK};
+use crate::netns::CONTAINER_LINK;
 
 /// Groups of links about to be deleted are this plus the index of their bridge: nobody else's, and one per agent.
 const GROUP_BASE: u32 = 0x7066_0000;
@@ -234,45 +234,14 @@ impl Links {
         set.map_err(|error| failure(format!("configure link {name}"), &error))
     }
 
-    async fn add_default_route(&self, gateway: Ipv4Addr) -> Result<(), NetworkError> {
+    /// Sends everything that is not local to `gateway`.
+    pub(crate) async fn add_default_route(&self, gateway: Ipv4Addr) -> Result<(), NetworkError> {
         let route = RouteMessageBuilder::<Ipv4Addr>::new()
             .gateway(gateway)
             .build();
         let added = self.handle.route().add(route).execute().await;
         added.map_err(|error| failure(format!("add default route by {gateway}"), &error))
     }
-}
-
-/// Gives a namespace whose pair exists its loopback, address and default route, in this order.
-pub(crate) async fn configure_inside(
-    namespace: &Path,
-    address: Ipv4Addr,
-    gateway: Ipv4Addr,
-) -> Result<(), NetworkError> {
-    let inside = netns::run_in(namespace, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        Ok(runtime.block_on(configure(address, gateway)))
-    });
-    inside.await?
-}
-
-async fn configure(address: Ipv4Addr, gateway: Ipv4Addr) -> Result<(), NetworkError> {
-    let links = Links::open().map_err(|error| NetworkError::new("open a netlink socket", error))?;
-    for name in ["lo", CONTAINER_LINK] {
-        let Some(link) = links.find(name).await? else {
-            return Err(NetworkError::new(
-                format!("configure link {name}"),
-                "it is not in the namespace",
-            ));
-        };
-        if name == CONTAINER_LINK {
-            links.add_address(link.index, address).await?;
-        }
-        links.set_up(link.index).await?;
-    }
-    links.add_default_route(gateway).await
 }
 
 fn link_of(message: LinkMessage) -> Link {

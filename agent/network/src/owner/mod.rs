@@ -4,6 +4,7 @@
 //! because a transaction costs tens of milliseconds whatever its size.
 
 mod attach;
+mod batch;
 mod recover;
 mod requests;
 
@@ -20,7 +21,7 @@ use crate::iptables::Iptables;
 use crate::links::Links;
 use crate::names::Names;
 use crate::rules::Rules;
-use attach::Pending;
+use batch::Pending;
 
 /// Most verbs in one rule transaction.
 const BATCH: usize = 32;

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{Owner, Wired, requests};
+use crate::conntrack::{Stale, forget};
 use crate::contract::{AttachRequest, Attachment, NetworkError};
 use crate::forwarding::{self, Farewell};
 use crate::host_ports;
@@ -68,6 +69,12 @@ impl Owner {
             self.containers.insert(id.clone(), wired);
         }
         self.replace_rules().await?;
+        let gone: Vec<_> = self
+            .found
+            .values()
+            .map(|address| Stale::From(*address))
+            .collect();
+        forget(&gone);
         self.sweep().await?;
         self.hold_ports();
         Ok(())

@@ -4,6 +4,8 @@
 // Clippy lets only functions marked as tests panic; here everything is one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod crash;
 mod lifecycle;
+mod refusals;
 mod support;
 mod traffic;
