@@ -64,17 +64,9 @@ impl BridgeNetwork {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NetworkError> {
-        let dead = || {
-            NetworkError::new(
-                "ask the network's owner thread",
-                "it died; restart the agent",
-            )
-        };
+        let dead = || NetworkError::new("ask the network's owner thread", "it died; restart the agent");
         let (reply, answer) = oneshot::channel();
-        self.commands
-            .send(command(reply))
-            .await
-            .map_err(|_| dead())?;
+        self.commands.send(command(reply)).await.map_err(|_| dead())?;
         answer.await.map_err(|_| dead())?
     }
 }
@@ -82,21 +74,12 @@ impl BridgeNetwork {
 /// The owner thread: says whether it could start, then serves until the handle is gone.
 ///
 /// The runtime is made and dropped here, because dropping one inside another runtime's task is not allowed.
-fn serve(
-    config: BridgeConfig,
-    inbox: mpsc::Receiver<Command>,
-    opened: &SyncSender<Result<(), NetworkError>>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+fn serve(config: BridgeConfig, inbox: mpsc::Receiver<Command>, opened: &SyncSender<Result<(), NetworkError>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            return drop(opened.send(Err(NetworkError::new(
-                "start the network's owner thread",
-                error,
-            ))));
+            return drop(opened.send(Err(NetworkError::new("start the network's owner thread", error))));
         }
     };
     runtime.block_on(async {

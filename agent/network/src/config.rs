@@ -7,13 +7,13 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Longest tag: `pf` + tag + 7 letters of the container must fit the kernel's 15 letters for a link name.
-const TAG_MAX: usize = 6;
+/// Longest tag; the kernel allows 15 letters for the bridge and 28 for a chain, the rest is room to read them.
+const TAG_MAX: usize = 8;
 
 /// Configuration of one agent's bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeConfig {
-    /// Marks everything of this agent on the host: 1–6 of `a`–`z` and `0`–`9`, unique among the agents of one machine.
+    /// Marks everything of this agent on the host: 1–8 of `a`–`z` and `0`–`9`, unique among the agents of one machine.
     /// The bridge is `pf-<tag>`, the rule chains are `PF-<tag>-…`, the namespaces are `pf-<tag>-…`.
     pub tag: String,
     /// Addresses of the containers; `.1` is the bridge. Unique among the agents of one machine.
@@ -25,11 +25,7 @@ pub struct BridgeConfig {
 impl BridgeConfig {
     /// A configuration with namespaces in `/run/netns`.
     pub fn new(tag: impl Into<String>, subnet: Subnet) -> Self {
-        Self {
-            tag: tag.into(),
-            subnet,
-            netns_dir: PathBuf::from("/run/netns"),
-        }
+        Self { tag: tag.into(), subnet, netns_dir: PathBuf::from("/run/netns") }
     }
 
     /// Checks what types cannot.
@@ -64,11 +60,7 @@ impl Subnet {
     /// When it is not in 10/8, 172.16/12 or 192.168/16.
     pub fn new(a: u8, b: u8, c: u8) -> Result<Self, ConfigError> {
         let subnet = Self { prefix: [a, b, c] };
-        if subnet.network().is_private() {
-            Ok(subnet)
-        } else {
-            Err(ConfigError::NotPrivate(subnet))
-        }
+        if subnet.network().is_private() { Ok(subnet) } else { Err(ConfigError::NotPrivate(subnet)) }
     }
 
     /// `a.b.c.0`
@@ -162,23 +154,17 @@ mod tests {
             let error = text.parse::<Subnet>().unwrap_err().to_string();
             assert!(error.contains(hint), "{text}: {error}");
         }
-        assert_eq!(
-            "10.88.1.0/24".parse::<Subnet>().unwrap().to_string(),
-            "10.88.1.0/24"
-        );
+        assert_eq!("10.88.1.0/24".parse::<Subnet>().unwrap().to_string(), "10.88.1.0/24");
     }
 
     #[test]
     fn wrong_configurations_are_refused() {
         let subnet = Subnet::new(10, 88, 1).unwrap();
-        for tag in ["", "toolong", "Upper", "a-b", "ä", "a b"] {
+        for tag in ["", "toolong99", "Upper", "a-b", "ä", "a b"] {
             let error = BridgeConfig::new(tag, subnet).validate().unwrap_err();
             assert_eq!(error, ConfigError::Tag(tag.to_owned()));
         }
-        let relative = BridgeConfig {
-            netns_dir: "run/netns".into(),
-            ..BridgeConfig::new("a1", subnet)
-        };
+        let relative = BridgeConfig { netns_dir: "run/netns".into(), ..BridgeConfig::new("a1", subnet) };
         assert!(matches!(relative.validate(), Err(ConfigError::NetnsDir(_))));
         assert_eq!(BridgeConfig::new("a1", subnet).validate(), Ok(()));
     }
@@ -194,11 +180,7 @@ mod tests {
             ([10, 89, 1, 1], 16, false),
             ([0, 0, 0, 0], 0, true),
         ] {
-            assert_eq!(
-                subnet.overlaps(address.into(), len),
-                overlaps,
-                "{address:?}/{len}"
-            );
+            assert_eq!(subnet.overlaps(address.into(), len), overlaps, "{address:?}/{len}");
         }
     }
 }

@@ -87,23 +87,13 @@ impl Stale {
         let (kind, tuple, orig, reply) = match self {
             Self::From(address) => {
                 let source = attribute(IP_V4_SRC, &address.octets());
-                (
-                    TUPLE_REPLY,
-                    attribute(TUPLE_IP | NESTED, &source),
-                    0,
-                    FLAG_IP_SRC,
-                )
+                (TUPLE_REPLY, attribute(TUPLE_IP | NESTED, &source), 0, FLAG_IP_SRC)
             }
             Self::UdpTo(port) => {
                 let mut proto = attribute(PROTO_NUM, &[UDP]);
                 proto.extend(attribute(PROTO_DST_PORT, &port.to_be_bytes()));
                 let flags = FLAG_PROTO_NUM | FLAG_PROTO_DST_PORT;
-                (
-                    TUPLE_ORIG,
-                    attribute(TUPLE_PROTO | NESTED, &proto),
-                    flags,
-                    0,
-                )
+                (TUPLE_ORIG, attribute(TUPLE_PROTO | NESTED, &proto), flags, 0)
             }
         };
         let mut flags = attribute(FILTER_ORIG_FLAGS, &orig.to_ne_bytes());
@@ -123,8 +113,7 @@ impl Stale {
             }
             Self::UdpTo(port) => {
                 let proto = find(orig, TUPLE_PROTO)?;
-                find(proto, PROTO_NUM)? == [UDP]
-                    && find(proto, PROTO_DST_PORT)? == port.to_be_bytes()
+                find(proto, PROTO_NUM)? == [UDP] && find(proto, PROTO_DST_PORT)? == port.to_be_bytes()
             }
         };
         matches.then_some(orig)
@@ -141,9 +130,7 @@ fn receive(socket: &Socket, mut seen: impl FnMut(&[u8])) -> io::Result<()> {
             match i32::from(kind) {
                 NLMSG_DONE => return Ok(()),
                 NLMSG_ERROR => {
-                    let code = body
-                        .first_chunk()
-                        .map_or(0, |code| i32::from_ne_bytes(*code));
+                    let code = body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
                     return match code {
                         0 => Ok(()),
                         code => Err(io::Error::from_raw_os_error(code.saturating_abs())),
@@ -191,10 +178,7 @@ fn message(kind: u16, flags: i32, body: &[u8]) -> Vec<u8> {
 
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let len = 4 + value.len();
-    let mut bytes = u16::try_from(len)
-        .unwrap_or(u16::MAX)
-        .to_ne_bytes()
-        .to_vec();
+    let mut bytes = u16::try_from(len).unwrap_or(u16::MAX).to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(value);
     bytes.resize(aligned(len), 0);
@@ -224,21 +208,9 @@ mod tests {
         let body = entry(UDP, 53, [10, 88, 0, 2]);
         assert!(Stale::UdpTo(53).tuple_of(&body).is_some());
         assert!(Stale::UdpTo(54).tuple_of(&body).is_none());
-        assert!(
-            Stale::From(Ipv4Addr::new(10, 88, 0, 2))
-                .tuple_of(&body)
-                .is_some()
-        );
-        assert!(
-            Stale::From(Ipv4Addr::new(10, 88, 0, 3))
-                .tuple_of(&body)
-                .is_none()
-        );
-        assert!(
-            Stale::UdpTo(53)
-                .tuple_of(&entry(6, 53, [10, 88, 0, 2]))
-                .is_none()
-        );
+        assert!(Stale::From(Ipv4Addr::new(10, 88, 0, 2)).tuple_of(&body).is_some());
+        assert!(Stale::From(Ipv4Addr::new(10, 88, 0, 3)).tuple_of(&body).is_none());
+        assert!(Stale::UdpTo(53).tuple_of(&entry(6, 53, [10, 88, 0, 2])).is_none());
     }
 
     #[test]

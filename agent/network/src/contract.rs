@@ -75,9 +75,6 @@ pub struct NetworkError {
 impl NetworkError {
     /// A failure of `what` because of `cause`.
     pub fn new(what: impl Into<String>, cause: impl std::fmt::Display) -> Self {
-        Self {
-            what: what.into(),
-            cause: cause.to_string(),
-        }
+        Self { what: what.into(), cause: cause.to_string() }
     }
 }

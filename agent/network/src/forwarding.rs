@@ -44,9 +44,7 @@ pub(crate) fn farewell<'a>(bridge: &Link, links: &'a [Link]) -> Farewell<'a> {
     if bridge.alias.as_deref() != Some(TURNS_OFF) {
         return Farewell::Keep;
     }
-    let mut others = links
-        .iter()
-        .filter(|link| link.is_bridge && link.index != bridge.index);
+    let mut others = links.iter().filter(|link| link.is_bridge && link.index != bridge.index);
     let is_ours = |link: &&Link| matches!(link.alias.as_deref(), Some(PLAIN | TURNS_OFF));
     match others.clone().find(is_ours) {
         Some(other) => Farewell::HandOver(other),
@@ -68,10 +66,7 @@ pub(crate) fn set(on: bool) -> Result<(), NetworkError> {
 
 /// Lets published ports be reached by 127.0.0.1 through this bridge.
 pub(crate) fn route_loopback(bridge: &str) -> Result<(), NetworkError> {
-    write(
-        &format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"),
-        "1",
-    )
+    write(&format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), "1")
 }
 
 fn write(path: &str, value: &str) -> Result<(), NetworkError> {
@@ -93,12 +88,7 @@ mod tests {
     use super::*;
 
     fn bridge(index: u32, alias: Option<&str>) -> Link {
-        Link {
-            index,
-            alias: alias.map(str::to_owned),
-            is_bridge: true,
-            ..Link::default()
-        }
+        Link { index, alias: alias.map(str::to_owned), is_bridge: true, ..Link::default() }
     }
 
     #[test]
@@ -114,14 +104,8 @@ mod tests {
     fn the_last_one_turns_it_off() {
         let own = bridge(1, Some(TURNS_OFF));
         let (agent, foreign) = (bridge(2, Some(PLAIN)), bridge(3, None));
-        assert_eq!(
-            farewell(&own, std::slice::from_ref(&own)),
-            Farewell::TurnOff
-        );
-        assert_eq!(
-            farewell(&own, &[own.clone(), foreign.clone()]),
-            Farewell::Keep
-        );
+        assert_eq!(farewell(&own, std::slice::from_ref(&own)), Farewell::TurnOff);
+        assert_eq!(farewell(&own, &[own.clone(), foreign.clone()]), Farewell::Keep);
         let all = [own.clone(), foreign, agent.clone()];
         assert_eq!(farewell(&own, &all), Farewell::HandOver(&agent));
         assert_eq!(farewell(&agent, &all), Farewell::Keep);

@@ -66,9 +66,7 @@ fn failure(port: u16, protocol: Protocol, error: &io::Error) -> NetworkError {
     };
     let cause = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!(
-                "another process uses it: end that process (`ss -ln{flag}p` shows it) or publish another port"
-            )
+            format!("another process uses it: end that process (`ss -ln{flag}p` shows it) or publish another port")
         }
         _ => error.to_string(),
     };

@@ -16,9 +16,7 @@ pub(crate) async fn configure_inside(
     gateway: Ipv4Addr,
 ) -> Result<(), NetworkError> {
     let inside = netns::run_in(namespace, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         Ok(runtime.block_on(configure(address, gateway)))
     });
     inside.await?
@@ -28,10 +26,7 @@ async fn configure(address: Ipv4Addr, gateway: Ipv4Addr) -> Result<(), NetworkEr
     let links = Links::open().map_err(|error| NetworkError::new("open a netlink socket", error))?;
     for name in ["lo", CONTAINER_LINK] {
         let Some(link) = links.find(name).await? else {
-            return Err(NetworkError::new(
-                format!("configure link {name}"),
-                "it is not in the namespace",
-            ));
+            return Err(NetworkError::new(format!("configure link {name}"), "it is not in the namespace"));
         };
         if name == CONTAINER_LINK {
             links.add_address(link.index, address).await?;

@@ -16,18 +16,12 @@ pub(crate) struct AddressPool {
 
 impl AddressPool {
     pub(crate) fn new(subnet: Subnet) -> Self {
-        Self {
-            subnet,
-            used: BTreeSet::new(),
-        }
+        Self { subnet, used: BTreeSet::new() }
     }
 
     /// Takes the lowest free address; `None` when all are in use.
     pub(crate) fn take(&mut self) -> Option<Ipv4Addr> {
-        let free = self
-            .subnet
-            .hosts()
-            .find(|address| !self.used.contains(address))?;
+        let free = self.subnet.hosts().find(|address| !self.used.contains(address))?;
         self.used.insert(free);
         Some(free)
     }

@@ -35,10 +35,7 @@ impl Iptables {
     }
 
     fn find_in(dirs: &[PathBuf]) -> Result<Self, NetworkError> {
-        Ok(Self {
-            save: find_tool(dirs, "iptables-save")?,
-            restore: find_tool(dirs, "iptables-restore")?,
-        })
+        Ok(Self { save: find_tool(dirs, "iptables-save")?, restore: find_tool(dirs, "iptables-restore")? })
     }
 
     /// Reads all rules.
@@ -55,10 +52,7 @@ impl Iptables {
 }
 
 fn find_tool(dirs: &[PathBuf], tool: &str) -> Result<PathBuf, NetworkError> {
-    let found = dirs
-        .iter()
-        .map(|dir| dir.join(tool))
-        .find(|path| path.is_file());
+    let found = dirs.iter().map(|dir| dir.join(tool)).find(|path| path.is_file());
     found.ok_or_else(|| {
         NetworkError::new(
             "look for the packet filter tools",
@@ -72,26 +66,14 @@ async fn run(tool: &Path, args: &[&str], input: &str) -> Result<String, NetworkE
     match tokio::time::timeout(TOOL_TIMEOUT, feed(tool, args, input)).await {
         Err(_) => Err(NetworkError::new(
             what,
-            format!(
-                "no end after {} s; is another process holding the rules?",
-                TOOL_TIMEOUT.as_secs()
-            ),
+            format!("no end after {} s; is another process holding the rules?", TOOL_TIMEOUT.as_secs()),
         )),
         Ok(Err(error)) => Err(NetworkError::new(what, error)),
-        Ok(Ok(output)) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
+        Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Ok(Ok(output)) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            let hint = if said.contains("Permission denied") {
-                "; run the agent as root"
-            } else {
-                ""
-            };
-            Err(NetworkError::new(
-                what,
-                format!("{}: {said}{hint}", output.status),
-            ))
+            let hint = if said.contains("Permission denied") { "; run the agent as root" } else { "" };
+            Err(NetworkError::new(what, format!("{}: {said}{hint}", output.status)))
         }
     }
 }
@@ -123,9 +105,7 @@ mod tests {
     #[test]
     fn a_missing_tool_names_its_package() {
         let empty = tempfile::tempdir().unwrap();
-        let error = Iptables::find_in(&[empty.path().to_owned()])
-            .unwrap_err()
-            .to_string();
+        let error = Iptables::find_in(&[empty.path().to_owned()]).unwrap_err().to_string();
         assert!(error.contains("apt-get install iptables"), "{error}");
     }
 }

@@ -10,12 +10,8 @@ use std::path::Path;
 
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::AddressAttribute;
-use rtnetlink::packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
-};
-use rtnetlink::{
-    Error, Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVeth, RouteMessageBuilder,
-};
+use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
+use rtnetlink::{Error, Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use crate::config::Subnet;
 use crate::contract::NetworkError;
@@ -54,13 +50,7 @@ impl Links {
 
     /// All links.
     pub(crate) async fn list(&self) -> Result<Vec<Link>, NetworkError> {
-        let messages = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect::<Vec<_>>()
-            .await;
+        let messages = self.handle.link().get().execute().try_collect::<Vec<_>>().await;
         let messages = messages.map_err(|error| failure("list links", &error))?;
         Ok(messages.into_iter().map(link_of).collect())
     }
@@ -77,42 +67,22 @@ impl Links {
 
     /// Addresses of all links with their prefix length.
     pub(crate) async fn addresses(&self) -> Result<Vec<(u32, Ipv4Addr, u8)>, NetworkError> {
-        let messages = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect::<Vec<_>>()
-            .await;
+        let messages = self.handle.address().get().execute().try_collect::<Vec<_>>().await;
         let messages = messages.map_err(|error| failure("list addresses", &error))?;
         let mut addresses = Vec::new();
         for message in messages {
             let (index, len) = (message.header.index, message.header.prefix_len);
-            addresses.extend(
-                message
-                    .attributes
-                    .iter()
-                    .find_map(|attribute| match attribute {
-                        AddressAttribute::Address(IpAddr::V4(address)) => {
-                            Some((index, *address, len))
-                        }
-                        _ => None,
-                    }),
-            );
+            addresses.extend(message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(IpAddr::V4(address)) => Some((index, *address, len)),
+                _ => None,
+            }));
         }
         Ok(addresses)
     }
 
     /// A bridge, still down, with a hardware address that stays when ports come and go.
-    pub(crate) async fn add_bridge(
-        &self,
-        name: &str,
-        gateway: Ipv4Addr,
-    ) -> Result<(), NetworkError> {
-        let message = LinkBridge::new(name)
-            .down()
-            .address(mac_of(gateway).to_vec())
-            .build();
+    pub(crate) async fn add_bridge(&self, name: &str, gateway: Ipv4Addr) -> Result<(), NetworkError> {
+        let message = LinkBridge::new(name).down().address(mac_of(gateway).to_vec()).build();
         let added = self.handle.link().add(message).execute().await;
         added.map_err(|error| failure(format!("add bridge {name}"), &error))
     }
@@ -125,15 +95,8 @@ impl Links {
     }
 
     /// Gives a link an address.
-    pub(crate) async fn add_address(
-        &self,
-        index: u32,
-        address: Ipv4Addr,
-    ) -> Result<(), NetworkError> {
-        let request = self
-            .handle
-            .address()
-            .add(index, address.into(), Subnet::PREFIX_LEN);
+    pub(crate) async fn add_address(&self, index: u32, address: Ipv4Addr) -> Result<(), NetworkError> {
+        let request = self.handle.address().add(index, address.into(), Subnet::PREFIX_LEN);
         let added = request.execute().await;
         added.map_err(|error| failure(format!("add address {address}"), &error))
     }
@@ -173,9 +136,7 @@ impl Links {
     pub(crate) async fn delete(&self, name: &str) -> Result<(), NetworkError> {
         let message = LinkUnspec::new_with_name(name).build();
         match self.handle.link().del_with_message(message).execute().await {
-            Err(error) if !is_missing(&error) => {
-                Err(failure(format!("delete link {name}"), &error))
-            }
+            Err(error) if !is_missing(&error) => Err(failure(format!("delete link {name}"), &error)),
             _ => Ok(()),
         }
     }
@@ -183,18 +144,11 @@ impl Links {
     /// Deletes ports of a bridge; missing ones are no error.
     ///
     /// Each deletion waits some 20 ms for the kernel, so many are put into a group and deleted as one.
-    pub(crate) async fn delete_all(
-        &self,
-        names: &[String],
-        bridge: u32,
-    ) -> Result<(), NetworkError> {
+    pub(crate) async fn delete_all(&self, names: &[String], bridge: u32) -> Result<(), NetworkError> {
         let group = GROUP_BASE + bridge;
         let links = self.list().await?;
         let foreign = |link: &Link| link.group == group && !names.contains(&link.name);
-        let present: Vec<_> = links
-            .iter()
-            .filter(|link| names.contains(&link.name))
-            .collect();
+        let present: Vec<_> = links.iter().filter(|link| names.contains(&link.name)).collect();
         if present.len() < 2 || links.iter().any(foreign) {
             for link in present {
                 self.delete(&link.name).await?;
@@ -202,9 +156,7 @@ impl Links {
             return Ok(());
         }
         for link in present {
-            let message = LinkUnspec::new_with_index(link.index)
-                .link_group(group)
-                .build();
+            let message = LinkUnspec::new_with_index(link.index).link_group(group).build();
             match self.handle.link().set(message).execute().await {
                 Err(error) if !is_missing(&error) => {
                     return Err(failure(format!("group link {}", link.name), &error));
@@ -214,9 +166,7 @@ impl Links {
         }
         let message = LinkUnspec::new_with_index(0).link_group(group).build();
         match self.handle.link().del_with_message(message).execute().await {
-            Err(error) if !is_missing(&error) => {
-                Err(failure(format!("delete links of group {group}"), &error))
-            }
+            Err(error) if !is_missing(&error) => Err(failure(format!("delete links of group {group}"), &error)),
             _ => Ok(()),
         }
     }
@@ -224,10 +174,7 @@ impl Links {
     /// Lets the bridge send a frame back where it came from: a container that calls its own published port.
     async fn reflect(&self, name: &str) -> Result<(), NetworkError> {
         let Some(port) = self.find(name).await? else {
-            return Err(NetworkError::new(
-                format!("configure link {name}"),
-                "it vanished",
-            ));
+            return Err(NetworkError::new(format!("configure link {name}"), "it vanished"));
         };
         let message = LinkBridgePort::new(port.index).hairpin(true).build();
         let set = self.handle.link().set_port(message).execute().await;
@@ -236,28 +183,21 @@ impl Links {
 
     /// Sends everything that is not local to `gateway`.
     pub(crate) async fn add_default_route(&self, gateway: Ipv4Addr) -> Result<(), NetworkError> {
-        let route = RouteMessageBuilder::<Ipv4Addr>::new()
-            .gateway(gateway)
-            .build();
+        let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
         let added = self.handle.route().add(route).execute().await;
         added.map_err(|error| failure(format!("add default route by {gateway}"), &error))
     }
 }
 
 fn link_of(message: LinkMessage) -> Link {
-    let mut link = Link {
-        index: message.header.index,
-        ..Link::default()
-    };
+    let mut link = Link { index: message.header.index, ..Link::default() };
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Group(group) => link.group = group,
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
             LinkAttribute::Controller(index) => link.bridge = Some(index),
-            LinkAttribute::LinkInfo(infos) => {
-                link.is_bridge = infos.contains(&LinkInfo::Kind(InfoKind::Bridge))
-            }
+            LinkAttribute::LinkInfo(infos) => link.is_bridge = infos.contains(&LinkInfo::Kind(InfoKind::Bridge)),
             _ => {}
         }
     }

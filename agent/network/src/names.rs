@@ -11,7 +11,9 @@ use crate::config::BridgeConfig;
 
 /// Letters of a short id: 32 of them, so five bits make one.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-const LINK_LETTERS: usize = 7;
+/// The kernel allows 15 letters for a link: `pf`, these of the agent, and those of the container.
+const LINK_TAG_LETTERS: usize = 4;
+const LINK_LETTERS: usize = 9;
 const NETNS_LETTERS: usize = 13;
 
 /// Names of one agent.
@@ -23,10 +25,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(config: &BridgeConfig) -> Self {
-        Self {
-            tag: config.tag.clone(),
-            netns_dir: config.netns_dir.clone(),
-        }
+        Self { tag: config.tag.clone(), netns_dir: config.netns_dir.clone() }
     }
 
     /// The bridge.
@@ -66,14 +65,17 @@ impl Names {
 
     /// Host side of a container's link pair.
     pub(crate) fn host_link(&self, container_id: &str) -> String {
-        format!("pf{}{}", self.tag, short_id(container_id, LINK_LETTERS))
+        format!("{}{}", self.link_prefix(), short_id(container_id, LINK_LETTERS))
     }
 
-    /// Whether a link on the host can only be the host side of one of this agent's pairs.
+    /// Whether a link on the host is named like the host side of one of this agent's pairs.
     pub(crate) fn is_host_link(&self, link: &str) -> bool {
-        link.strip_prefix("pf")
-            .and_then(|rest| rest.strip_prefix(self.tag.as_str()))
-            .is_some_and(|rest| is_short(rest, LINK_LETTERS))
+        let rest = link.strip_prefix(self.link_prefix().as_str());
+        rest.is_some_and(|rest| is_short(rest, LINK_LETTERS))
+    }
+
+    fn link_prefix(&self) -> String {
+        format!("pf{}", short_id(&self.tag, LINK_TAG_LETTERS))
     }
 
     /// File name of a container's namespace.
@@ -109,11 +111,7 @@ pub(crate) fn mac_of(address: Ipv4Addr) -> [u8; 6] {
 
 fn short_id(container_id: &str, letters: usize) -> String {
     let digest = Sha256::digest(container_id.as_bytes());
-    digest
-        .iter()
-        .take(letters)
-        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-        .collect()
+    digest.iter().take(letters).map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
 fn is_short(text: &str, letters: usize) -> bool {
@@ -131,7 +129,7 @@ mod tests {
 
     #[test]
     fn link_names_fit_the_kernel() {
-        let names = names("abc123");
+        let names = names("abcd1234");
         assert!(names.bridge().len() <= 15);
         assert_eq!(names.host_link("some-container").len(), 15);
         assert!(names.masquerade_chain().len() <= 28);

@@ -25,17 +25,10 @@ pub(crate) async fn create(path: &Path) -> Result<(), NetworkError> {
         File::create_new(&target)?;
         unshare(CloneFlags::CLONE_NEWNET)?;
         let none = None::<&str>;
-        mount(
-            Some("/proc/thread-self/ns/net"),
-            &target,
-            none,
-            MsFlags::MS_BIND,
-            none,
-        )?;
+        mount(Some("/proc/thread-self/ns/net"), &target, none, MsFlags::MS_BIND, none)?;
         Ok(())
     });
-    made.await
-        .map_err(|error| failure("make network namespace", path, &error))
+    made.await.map_err(|error| failure("make network namespace", path, &error))
 }
 
 /// Unmounts and removes the file. A missing one is no error.
@@ -71,8 +64,7 @@ where
         setns(File::open(&namespace)?, CloneFlags::CLONE_NEWNET)?;
         work()
     });
-    ran.await
-        .map_err(|error| failure("work in network namespace", path, &error))
+    ran.await.map_err(|error| failure("work in network namespace", path, &error))
 }
 
 /// The container's address, when the namespace is wired to the end; the default route is made last.
@@ -85,8 +77,7 @@ pub(crate) async fn wired_address(path: &Path) -> Option<Ipv4Addr> {
         if !has_default_route(&routes) {
             return Ok(None);
         }
-        let mut links =
-            nix::ifaddrs::getifaddrs()?.filter(|link| link.interface_name == CONTAINER_LINK);
+        let mut links = nix::ifaddrs::getifaddrs()?.filter(|link| link.interface_name == CONTAINER_LINK);
         Ok(links.find_map(|link| Some(link.address?.as_sockaddr_in()?.ip())))
     });
     inspect.await.unwrap_or_else(|error| {
@@ -121,15 +112,11 @@ where
     F: FnOnce() -> io::Result<T> + Send + 'static,
 {
     let (done, result) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("netns".to_owned())
-        .spawn(move || {
-            // Nobody listening means the caller is gone; what was made is found again by recovery.
-            let _ = done.send(work());
-        })?;
-    result
-        .await
-        .unwrap_or_else(|_| Err(io::Error::other("the thread inside the namespace died")))
+    std::thread::Builder::new().name("netns".to_owned()).spawn(move || {
+        // Nobody listening means the caller is gone; what was made is found again by recovery.
+        let _ = done.send(work());
+    })?;
+    result.await.unwrap_or_else(|_| Err(io::Error::other("the thread inside the namespace died")))
 }
 
 fn failure(what: &str, path: &Path, error: &io::Error) -> NetworkError {
@@ -137,8 +124,5 @@ fn failure(what: &str, path: &Path, error: &io::Error) -> NetworkError {
         io::ErrorKind::PermissionDenied => "; run the agent as root",
         _ => "",
     };
-    NetworkError::new(
-        format!("{what} {}", path.display()),
-        format!("{error}{hint}"),
-    )
+    NetworkError::new(format!("{what} {}", path.display()), format!("{error}{hint}"))
 }

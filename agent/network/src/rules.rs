@@ -39,35 +39,16 @@ impl Rules {
         if !saved.has_chain(Table::Nat, &dnat) {
             let _ = writeln!(nat, ":{dnat} - [0:0]");
         }
-        self.fill(
-            &mut nat,
-            &self.names.masquerade_chain(),
-            &self.masquerade_rules(),
-        );
+        self.fill(&mut nat, &self.names.masquerade_chain(), &self.masquerade_rules());
         let mut filter = String::new();
-        self.fill(
-            &mut filter,
-            &self.names.forward_chain(),
-            &self.forward_rules(),
-        );
+        self.fill(&mut filter, &self.names.forward_chain(), &self.forward_rules());
         self.fill(&mut filter, &self.names.input_chain(), &self.input_rules());
         for jump in self.jumps() {
-            if saved
-                .jumps_to(jump.table, &jump.chain)
-                .any(|line| in_chain(line, jump.parent))
-            {
+            if saved.jumps_to(jump.table, &jump.chain).any(|line| in_chain(line, jump.parent)) {
                 continue;
             }
-            let lines = if jump.table == Table::Nat {
-                &mut nat
-            } else {
-                &mut filter
-            };
-            let _ = writeln!(
-                lines,
-                "{} {}{} -j {}",
-                jump.add, jump.parent, jump.matches, jump.chain
-            );
+            let lines = if jump.table == Table::Nat { &mut nat } else { &mut filter };
+            let _ = writeln!(lines, "{} {}{} -j {}", jump.add, jump.parent, jump.matches, jump.chain);
         }
         transaction(&nat, &filter)
     }
@@ -156,31 +137,17 @@ impl Rules {
     fn input_rules(&self) -> [String; 1] {
         // The bridge accepts loopback addresses for published ports; no container may use that to reach local services.
         let bridge = self.names.bridge();
-        [format!(
-            "-i {bridge} -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
-        )]
+        [format!("-i {bridge} -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP")]
     }
 
     fn jumps(&self) -> [Jump; 5] {
         const LOCAL: &str = " -m addrtype --dst-type LOCAL";
         let names = &self.names;
-        let jump = |table, parent, add, matches, chain| Jump {
-            table,
-            parent,
-            add,
-            matches,
-            chain,
-        };
+        let jump = |table, parent, add, matches, chain| Jump { table, parent, add, matches, chain };
         [
             jump(Table::Nat, "PREROUTING", "-A", LOCAL, names.dnat_chain()),
             jump(Table::Nat, "OUTPUT", "-A", LOCAL, names.dnat_chain()),
-            jump(
-                Table::Nat,
-                "POSTROUTING",
-                "-A",
-                "",
-                names.masquerade_chain(),
-            ),
+            jump(Table::Nat, "POSTROUTING", "-A", "", names.masquerade_chain()),
             jump(Table::Filter, "FORWARD", "-I", "", names.forward_chain()),
             jump(Table::Filter, "INPUT", "-I", "", names.input_chain()),
         ]

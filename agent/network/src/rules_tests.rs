@@ -57,10 +57,7 @@ fn install_keeps_jumps_and_rules_of_containers() {
     let again = rules().install(&Saved::parse(SAVED));
     assert!(!again.contains(":PF-a1-DNAT"), "{again}");
     assert!(!again.contains("PREROUTING"), "{again}");
-    assert!(
-        again.contains("-A OUTPUT -m addrtype --dst-type LOCAL -j PF-a1-DNAT"),
-        "{again}"
-    );
+    assert!(again.contains("-A OUTPUT -m addrtype --dst-type LOCAL -j PF-a1-DNAT"), "{again}");
     let first = rules().install(&Saved::default());
     assert!(first.contains(":PF-a1-DNAT - [0:0]"), "{first}");
     assert!(first.contains("-A PREROUTING"), "{first}");

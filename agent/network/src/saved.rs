@@ -34,17 +34,11 @@ impl Saved {
         let (chain, prefix) = (names.dnat_chain(), names.comment_prefix());
         let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in self.table(Table::Nat).filter(|line| in_chain(line, &chain)) {
-            let mut words = line
-                .split_whitespace()
-                .skip_while(|word| *word != "--comment")
-                .skip(1);
+            let mut words = line.split_whitespace().skip_while(|word| *word != "--comment").skip(1);
             let comment = words.next().map(|word| word.trim_matches('"'));
             let id = comment.and_then(|comment| comment.strip_prefix(prefix.as_str()));
             if let (Some(id), Some(rule)) = (id, line.strip_prefix("-A ")) {
-                found
-                    .entry(id.to_owned())
-                    .or_default()
-                    .push(rule.to_owned());
+                found.entry(id.to_owned()).or_default().push(rule.to_owned());
             }
         }
         found
@@ -58,27 +52,19 @@ impl Saved {
 
     /// Whether the chain is there.
     pub(crate) fn has_chain(&self, table: Table, chain: &str) -> bool {
-        self.table(table).any(|line| {
-            line.strip_prefix(':')
-                .and_then(|rest| rest.split(' ').next())
-                == Some(chain)
-        })
+        self.table(table).any(|line| line.strip_prefix(':').and_then(|rest| rest.split(' ').next()) == Some(chain))
     }
 
     /// Rules that lead to the chain.
     pub(crate) fn jumps_to(&self, table: Table, chain: &str) -> impl Iterator<Item = &str> {
         let target = format!(" -j {chain}");
-        self.table(table)
-            .filter(move |line| line.starts_with("-A ") && line.ends_with(target.as_str()))
+        self.table(table).filter(move |line| line.starts_with("-A ") && line.ends_with(target.as_str()))
     }
 
     /// Lines that remove the chains and all that leads to them, as far as they are there.
     pub(crate) fn removal(&self, table: Table, chains: &[String]) -> String {
         let mut lines = String::new();
-        let present: Vec<_> = chains
-            .iter()
-            .filter(|chain| self.has_chain(table, chain))
-            .collect();
+        let present: Vec<_> = chains.iter().filter(|chain| self.has_chain(table, chain)).collect();
         for chain in &present {
             for jump in self.jumps_to(table, chain) {
                 let _ = writeln!(lines, "{}", jump.replacen("-A ", "-D ", 1));
@@ -100,8 +86,6 @@ pub(crate) enum Table {
 
 /// Whether a printed line is a rule of the chain.
 pub(crate) fn in_chain(line: &str, chain: &str) -> bool {
-    let rest = line
-        .strip_prefix("-A ")
-        .and_then(|rest| rest.strip_prefix(chain));
+    let rest = line.strip_prefix("-A ").and_then(|rest| rest.strip_prefix(chain));
     rest.is_some_and(|rest| rest.starts_with(' '))
 }

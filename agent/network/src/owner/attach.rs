@@ -32,21 +32,12 @@ impl Owner {
         }
         match self.prepare(&request).await {
             Ok(Prepared::Done(attachment)) => drop(reply.send(Ok(attachment))),
-            Ok(Prepared::Wired(wired)) => batch.push(Pending::Attach {
-                id: request.container_id,
-                wired,
-                reply,
-            }),
+            Ok(Prepared::Wired(wired)) => batch.push(Pending::Attach { id: request.container_id, wired, reply }),
             Err(error) => drop(reply.send(Err(error))),
         }
     }
 
-    pub(super) async fn begin_detach(
-        &mut self,
-        id: String,
-        reply: Reply<()>,
-        batch: &mut Vec<Pending>,
-    ) {
+    pub(super) async fn begin_detach(&mut self, id: String, reply: Reply<()>, batch: &mut Vec<Pending>) {
         let ready = match requests::check_id(&id) {
             Ok(()) => self.iptables().await.map(drop),
             Err(error) => Err(error),
@@ -78,15 +69,8 @@ impl Owner {
             Some(address) => address,
             None => self.wire(id).await?,
         };
-        let attachment = Attachment {
-            netns: self.names.netns_path(id),
-            address,
-        };
-        Ok(Prepared::Wired(Wired {
-            attachment,
-            ports,
-            held,
-        }))
+        let attachment = Attachment { netns: self.names.netns_path(id), address };
+        Ok(Prepared::Wired(Wired { attachment, ports, held }))
     }
 
     /// The address of a container that a former life of the agent wired to the end.
@@ -107,10 +91,7 @@ impl Owner {
         // Half of an attach that was killed may lie there.
         self.take_down(id).await?;
         let address = self.pool.take().ok_or_else(|| {
-            let cause = format!(
-                "all addresses of {} are in use: stop some containers",
-                self.config.subnet
-            );
+            let cause = format!("all addresses of {} are in use: stop some containers", self.config.subnet);
             NetworkError::new(format!("attach container {id}"), cause)
         })?;
         match self.wire_with(id, address).await {
@@ -148,10 +129,7 @@ impl Owner {
         let Some(error) = failed else {
             return Ok(attachment);
         };
-        let no_rules = Change {
-            id: id.clone(),
-            rules: Vec::new(),
-        };
+        let no_rules = Change { id: id.clone(), rules: Vec::new() };
         if let Some(Err(cause)) = self.apply(vec![no_rules]).await.pop() {
             tracing::warn!(container_id = %id, error = %cause, "rules of a failed attach stay until detach");
         }
@@ -172,10 +150,7 @@ impl Owner {
     pub(super) async fn take_down(&mut self, id: &str) -> Result<(), NetworkError> {
         self.links.delete(&self.names.host_link(id)).await?;
         netns::remove(&self.names.netns_path(id))?;
-        let wired = self
-            .containers
-            .remove(id)
-            .map(|wired| wired.attachment.address);
+        let wired = self.containers.remove(id).map(|wired| wired.attachment.address);
         let found = self.found.remove(&self.names.netns(id));
         for address in wired.into_iter().chain(found) {
             self.pool.release(address);

@@ -10,15 +10,8 @@ use crate::rules::Rules;
 /// A verb that waits for its rules.
 #[derive(Debug)]
 pub(super) enum Pending {
-    Attach {
-        id: String,
-        wired: Wired,
-        reply: Reply<Attachment>,
-    },
-    Detach {
-        id: String,
-        reply: Reply<()>,
-    },
+    Attach { id: String, wired: Wired, reply: Reply<Attachment> },
+    Detach { id: String, reply: Reply<()> },
 }
 
 impl Pending {
@@ -33,10 +26,7 @@ impl Owner {
     /// Makes the batch's rules and finishes its verbs.
     pub(super) async fn flush(&mut self, batch: &mut Vec<Pending>) {
         let batch = std::mem::take(batch);
-        let changes: Vec<_> = batch
-            .iter()
-            .map(|pending| self.change_for(pending))
-            .collect();
+        let changes: Vec<_> = batch.iter().map(|pending| self.change_for(pending)).collect();
         let results = self.apply(changes).await;
         self.forget(&batch);
         self.unlink(&batch, &results).await;
@@ -45,9 +35,7 @@ impl Owner {
                 Pending::Attach { id, wired, reply } => {
                     drop(reply.send(self.finish_attach(id, wired, result).await));
                 }
-                Pending::Detach { id, reply } => {
-                    drop(reply.send(self.finish_detach(&id, result).await))
-                }
+                Pending::Detach { id, reply } => drop(reply.send(self.finish_detach(&id, result).await)),
             }
         }
     }
@@ -81,10 +69,7 @@ impl Owner {
         });
         let links: Vec<_> = gone.collect();
         if links.len() > 1
-            && let Err(error) = self
-                .links
-                .delete_all(&links, self.bridge.unwrap_or_default())
-                .await
+            && let Err(error) = self.links.delete_all(&links, self.bridge.unwrap_or_default()).await
         {
             // Each is tried again alone, with its own answer.
             tracing::warn!(%error, "cannot delete links together");
@@ -93,10 +78,7 @@ impl Owner {
 
     fn change_for(&mut self, pending: &Pending) -> Change {
         let rules = match pending {
-            Pending::Attach { id, wired, .. } => {
-                self.rules
-                    .container_rules(id, wired.attachment.address, &wired.ports)
-            }
+            Pending::Attach { id, wired, .. } => self.rules.container_rules(id, wired.attachment.address, &wired.ports),
             Pending::Detach { id, .. } => {
                 // Before the rules go: otherwise connections would wait in the queue of a port nobody serves.
                 if let Some(wired) = self.containers.get_mut(id) {
@@ -105,10 +87,7 @@ impl Owner {
                 Vec::new()
             }
         };
-        Change {
-            id: pending.id().to_owned(),
-            rules,
-        }
+        Change { id: pending.id().to_owned(), rules }
     }
 
     /// Makes all changes in one transaction; when that fails, one by one against what the kernel really has.
@@ -127,10 +106,7 @@ impl Owner {
 
     async fn restore(&mut self, changes: &[Change]) -> Result<(), NetworkError> {
         let iptables = self.iptables().await?;
-        let remove = changes
-            .iter()
-            .filter_map(|change| self.live_rules.get(&change.id))
-            .flatten();
+        let remove = changes.iter().filter_map(|change| self.live_rules.get(&change.id)).flatten();
         let add = changes.iter().flat_map(|change| &change.rules);
         if let Some(transaction) = Rules::change(remove, add) {
             iptables.restore(&transaction).await?;
@@ -139,8 +115,7 @@ impl Owner {
             if change.rules.is_empty() {
                 self.live_rules.remove(&change.id);
             } else {
-                self.live_rules
-                    .insert(change.id.clone(), change.rules.clone());
+                self.live_rules.insert(change.id.clone(), change.rules.clone());
             }
         }
         Ok(())

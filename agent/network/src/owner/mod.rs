@@ -72,8 +72,7 @@ impl Owner {
     /// An owner that knows nothing yet; needs a runtime.
     pub(crate) fn new(config: BridgeConfig) -> Result<Self, NetworkError> {
         let names = Names::new(&config);
-        let links =
-            Links::open().map_err(|error| NetworkError::new("open a netlink socket", error))?;
+        let links = Links::open().map_err(|error| NetworkError::new("open a netlink socket", error))?;
         Ok(Self {
             rules: Rules::new(names.clone(), config.subnet),
             pool: AddressPool::new(config.subnet),
@@ -102,8 +101,7 @@ impl Owner {
 
     async fn serve(&mut self, command: Command, batch: &mut Vec<Pending>) {
         let joins = match &command {
-            Command::Attach(AttachRequest { container_id, .. }, _)
-            | Command::Detach(container_id, _) => {
+            Command::Attach(AttachRequest { container_id, .. }, _) | Command::Detach(container_id, _) => {
                 !batch.iter().any(|pending| pending.id() == container_id)
             }
             _ => false,
@@ -114,9 +112,7 @@ impl Owner {
         // A caller that went away needs no answer; the work is done all the same.
         match command {
             Command::Attach(request, reply) => self.begin_attach(request, reply, batch).await,
-            Command::Detach(container_id, reply) => {
-                self.begin_detach(container_id, reply, batch).await
-            }
+            Command::Detach(container_id, reply) => self.begin_detach(container_id, reply, batch).await,
             Command::Start(reply) => drop(reply.send(self.start().await)),
             Command::Recover(keep, reply) => drop(reply.send(self.recover(keep).await)),
             Command::RemoveAll(reply) => drop(reply.send(self.remove_all().await)),
@@ -126,9 +122,7 @@ impl Owner {
 
     fn list(&self) -> Vec<(String, Attachment)> {
         let wired = self.containers.iter();
-        wired
-            .map(|(id, wired)| (id.clone(), wired.attachment.clone()))
-            .collect()
+        wired.map(|(id, wired)| (id.clone(), wired.attachment.clone())).collect()
     }
 
     /// The packet filter tools, with the rules of containers learned from the kernel the first time.

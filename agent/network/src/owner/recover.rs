@@ -49,31 +49,19 @@ impl Owner {
         }
         // Nothing is known any more but what is found; what this life wired is found, too.
         for (id, wired) in std::mem::take(&mut self.containers) {
-            self.found
-                .insert(self.names.netns(&id), wired.attachment.address);
+            self.found.insert(self.names.netns(&id), wired.attachment.address);
         }
         for (id, ports) in &wanted {
             let Some(address) = self.adopt(id).await? else {
                 tracing::warn!(container_id = %id, "no wired network namespace to keep");
                 continue;
             };
-            let attachment = Attachment {
-                netns: self.names.netns_path(id),
-                address,
-            };
-            let wired = Wired {
-                attachment,
-                ports: ports.clone(),
-                held: Vec::new(),
-            };
+            let attachment = Attachment { netns: self.names.netns_path(id), address };
+            let wired = Wired { attachment, ports: ports.clone(), held: Vec::new() };
             self.containers.insert(id.clone(), wired);
         }
         self.replace_rules().await?;
-        let gone: Vec<_> = self
-            .found
-            .values()
-            .map(|address| Stale::From(*address))
-            .collect();
+        let gone: Vec<_> = self.found.values().map(|address| Stale::From(*address)).collect();
         forget(&gone);
         self.sweep().await?;
         self.hold_ports();
@@ -82,6 +70,7 @@ impl Owner {
 
     pub(super) async fn remove_all(&mut self) -> Result<(), NetworkError> {
         let iptables = self.iptables().await?;
+        self.bridge = self.links.find(&self.names.bridge()).await?.map(|bridge| bridge.index);
         self.containers.clear();
         let saved = iptables.save().await?;
         if let Some(transaction) = self.rules.uninstall(&saved) {
@@ -100,10 +89,7 @@ impl Owner {
         let dir = self.names.netns_dir();
         let failed = |error: std::io::Error| {
             let cause = format!("{error}; run the agent as root or configure another directory");
-            NetworkError::new(
-                format!("use {} for network namespaces", dir.display()),
-                cause,
-            )
+            NetworkError::new(format!("use {} for network namespaces", dir.display()), cause)
         };
         fs::create_dir_all(dir).map_err(failed)?;
         let file = File::open(dir).map_err(failed)?;
@@ -132,10 +118,7 @@ impl Owner {
             forwarding::set(true)?;
         }
         let addresses = self.links.addresses().await?;
-        if !addresses
-            .iter()
-            .any(|(index, address, _)| *index == bridge.index && *address == gateway)
-        {
+        if !addresses.iter().any(|(index, address, _)| *index == bridge.index && *address == gateway) {
             self.links.add_address(bridge.index, gateway).await?;
         }
         self.links.set_up(bridge.index).await?;
@@ -148,10 +131,7 @@ impl Owner {
         let (links, addresses) = (self.links.list().await?, self.links.addresses().await?);
         let subnet = self.config.subnet;
         for (index, address, len) in addresses {
-            let name = links
-                .iter()
-                .find(|link| link.index == index)
-                .map_or("?", |link| &link.name);
+            let name = links.iter().find(|link| link.index == index).map_or("?", |link| &link.name);
             let is_own = name == bridge;
             let cause = if is_own && address != subnet.gateway() {
                 "remove everything of this agent before its subnet changes"
@@ -161,10 +141,7 @@ impl Owner {
                 continue;
             };
             let what = format!("use subnet {subnet}");
-            return Err(NetworkError::new(
-                what,
-                format!("link {name} has {address}/{len}: {cause}"),
-            ));
+            return Err(NetworkError::new(what, format!("link {name} has {address}/{len}: {cause}")));
         }
         Ok(())
     }
@@ -191,14 +168,10 @@ impl Owner {
         let iptables = self.iptables().await?;
         self.live_rules.clear();
         for (id, wired) in &self.containers {
-            let rules = self
-                .rules
-                .container_rules(id, wired.attachment.address, &wired.ports);
+            let rules = self.rules.container_rules(id, wired.attachment.address, &wired.ports);
             self.live_rules.insert(id.clone(), rules);
         }
-        let text = self
-            .rules
-            .replace_containers(self.live_rules.values().flatten());
+        let text = self.rules.replace_containers(self.live_rules.values().flatten());
         iptables.restore(&text).await
     }
 
@@ -208,14 +181,16 @@ impl Owner {
         let (links, files): (Vec<_>, Vec<_>) = self.containers.keys().map(known).unzip();
         let mut strangers = Vec::new();
         for link in self.links.list().await? {
-            let on_bridge = link.bridge.is_some() && link.bridge == self.bridge;
-            if (on_bridge || self.names.is_host_link(&link.name)) && !links.contains(&link.name) {
+            let is_ours = match link.bridge {
+                Some(bridge) => Some(bridge) == self.bridge,
+                // Somebody removed the bridge and left its ports.
+                None => self.names.is_host_link(&link.name),
+            };
+            if is_ours && !links.contains(&link.name) {
                 strangers.push(link.name);
             }
         }
-        self.links
-            .delete_all(&strangers, self.bridge.unwrap_or_default())
-            .await?;
+        self.links.delete_all(&strangers, self.bridge.unwrap_or_default()).await?;
         for file in netns::list(self.names.netns_dir())? {
             if self.names.is_netns(&file) && !files.contains(&file) {
                 netns::remove(&self.names.netns_dir().join(&file))?;
@@ -248,11 +223,7 @@ impl Owner {
         match forwarding::farewell(&bridge, &links) {
             Farewell::Keep => {}
             Farewell::TurnOff => forwarding::set(false)?,
-            Farewell::HandOver(other) => {
-                self.links
-                    .set_alias(other.index, forwarding::duty())
-                    .await?
-            }
+            Farewell::HandOver(other) => self.links.set_alias(other.index, forwarding::duty()).await?,
         }
         self.links.delete(&bridge.name).await
     }

@@ -23,21 +23,13 @@ fn child() {
     let Some(netns_dir) = std::env::var_os(CHILD).map(PathBuf::from) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(async {
-        let config = BridgeConfig {
-            netns_dir,
-            ..BridgeConfig::new(TAG, Subnet::new(10, 88, 41).unwrap())
-        };
+        let config = BridgeConfig { netns_dir, ..BridgeConfig::new(TAG, Subnet::new(10, 88, 41).unwrap()) };
         println!("agent is up");
         loop {
             let network = BridgeNetwork::open(config.clone()).unwrap();
-            let web = request(
-                "web",
-                &[(8080, 80, Protocol::Tcp), (8053, 53, Protocol::Udp)],
-            );
+            let web = request("web", &[(8080, 80, Protocol::Tcp), (8053, 53, Protocol::Udp)]);
             network.attach(&web).await.unwrap();
             network.attach(&request("other", &[])).await.unwrap();
             network.detach("web").await.unwrap();
@@ -63,10 +55,7 @@ fn a_killed_agent_leaves_nothing_the_next_cannot_handle() {
             let attachment = network.attach(&web).await.unwrap();
             {
                 let _greeter = Greeter::listen(&attachment.netns, 80, "web");
-                assert!(
-                    ask_tcp(std::net::Ipv4Addr::LOCALHOST, 8080).is_ok(),
-                    "kill {kill}"
-                );
+                assert!(ask_tcp(std::net::Ipv4Addr::LOCALHOST, 8080).is_ok(), "kill {kill}");
             }
             network.remove_all().await.unwrap();
             network.close().await;
@@ -87,16 +76,10 @@ fn half_a_start_is_finished() {
         ] {
             sh(half);
             let network = host.open("k2", 42);
-            let web = network
-                .attach(&request("web", &[(8080, 80, Protocol::Tcp)]))
-                .await
-                .unwrap();
+            let web = network.attach(&request("web", &[(8080, 80, Protocol::Tcp)])).await.unwrap();
             {
                 let _greeter = Greeter::listen(&web.netns, 80, "web");
-                assert!(
-                    ask_tcp(std::net::Ipv4Addr::LOCALHOST, 8080).is_ok(),
-                    "{half}"
-                );
+                assert!(ask_tcp(std::net::Ipv4Addr::LOCALHOST, 8080).is_ok(), "{half}");
             }
             network.remove_all().await.unwrap();
             network.close().await;
@@ -124,11 +107,7 @@ fn run_and_kill(host: &Host, after: Duration) {
     let ended = lines.recv_timeout(after);
     kill(&mut child);
     reader.join().unwrap();
-    assert_eq!(
-        ended,
-        Err(mpsc::RecvTimeoutError::Timeout),
-        "the child ended by itself"
-    );
+    assert_eq!(ended, Err(mpsc::RecvTimeoutError::Timeout), "the child ended by itself");
 }
 
 fn kill(child: &mut Child) {

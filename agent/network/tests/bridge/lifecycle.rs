@@ -19,16 +19,10 @@ fn every_verb_may_be_repeated() {
         let started = host.traces();
         network.start().await.unwrap();
         assert_eq!(host.traces(), started);
-        let web = request(
-            "web",
-            &[(8080, 80, Protocol::Tcp), (8081, 81, Protocol::Tcp)],
-        );
+        let web = request("web", &[(8080, 80, Protocol::Tcp), (8081, 81, Protocol::Tcp)]);
         let first = network.attach(&web).await.unwrap();
         let attached = host.traces();
-        let reordered = request(
-            "web",
-            &[(8081, 81, Protocol::Tcp), (8080, 80, Protocol::Tcp)],
-        );
+        let reordered = request("web", &[(8081, 81, Protocol::Tcp), (8080, 80, Protocol::Tcp)]);
         assert_eq!(network.attach(&reordered).await.unwrap(), first);
         assert_eq!(host.traces(), attached);
         network.recover(std::slice::from_ref(&web)).await.unwrap();
@@ -53,32 +47,20 @@ fn many_at_once_share_nothing_they_should_not() {
         let before = host.traces();
         let network = host.open("l2", 22);
         network.start().await.unwrap();
-        let requests: Vec<_> = (0..20u16)
-            .map(|n| request(&format!("c{n}"), &[(9000 + n, 80, Protocol::Tcp)]))
-            .collect();
+        let requests: Vec<_> =
+            (0..20u16).map(|n| request(&format!("c{n}"), &[(9000 + n, 80, Protocol::Tcp)])).collect();
         let start = std::time::Instant::now();
-        let attached =
-            futures_util::future::join_all(requests.iter().map(|request| network.attach(request)))
-                .await;
+        let attached = futures_util::future::join_all(requests.iter().map(|request| network.attach(request))).await;
         let attach = start.elapsed();
-        let addresses: BTreeSet<_> = attached
-            .into_iter()
-            .map(|result| result.unwrap().address)
-            .collect();
+        let addresses: BTreeSet<_> = attached.into_iter().map(|result| result.unwrap().address).collect();
         assert_eq!(addresses.len(), 20);
         let start = std::time::Instant::now();
         let ids = requests.iter().map(|request| request.container_id.as_str());
         for result in futures_util::future::join_all(ids.map(|id| network.detach(id))).await {
             result.unwrap();
         }
-        println!(
-            "20 at once: attach {attach:?}, detach {:?}",
-            start.elapsed()
-        );
-        for (label, ports) in [
-            ("without ports", vec![]),
-            ("with a port", vec![(9000, 80, Protocol::Tcp)]),
-        ] {
+        println!("20 at once: attach {attach:?}, detach {:?}", start.elapsed());
+        for (label, ports) in [("without ports", vec![]), ("with a port", vec![(9000, 80, Protocol::Tcp)])] {
             let (mut attach, mut detach) = (Vec::new(), Vec::new());
             for n in 0..10 {
                 let request = request(&format!("s{n}"), &ports);
@@ -91,10 +73,7 @@ fn many_at_once_share_nothing_they_should_not() {
             }
             attach.sort();
             detach.sort();
-            println!(
-                "{label}: attach p50 {:?}, detach p50 {:?}",
-                attach[5], detach[5]
-            );
+            println!("{label}: attach p50 {:?}, detach p50 {:?}", attach[5], detach[5]);
         }
         network.remove_all().await.unwrap();
         assert_eq!(host.traces(), before);
@@ -113,10 +92,7 @@ fn a_new_agent_takes_over_what_is_wanted_and_removes_the_rest() {
         network.close().await;
         {
             let _greeter = Greeter::listen(&attached.netns, 80, "web");
-            assert!(
-                ask_tcp(LOCAL, 8080).is_ok(),
-                "traffic flows without an agent"
-            );
+            assert!(ask_tcp(LOCAL, 8080).is_ok(), "traffic flows without an agent");
             let network = host.open("l3", 23);
             network.recover(std::slice::from_ref(&web)).await.unwrap();
             assert!(ask_tcp(LOCAL, 8080).is_ok());
@@ -124,25 +100,14 @@ fn a_new_agent_takes_over_what_is_wanted_and_removes_the_rest() {
             assert_eq!(known, [("web".to_owned(), attached.clone())]);
             assert_eq!(network.attach(&web).await.unwrap(), attached);
             let traces = host.traces();
-            assert!(
-                !traces.iter().any(|trace| trace.contains("8081")),
-                "{traces:?}"
-            );
+            assert!(!traces.iter().any(|trace| trace.contains("8081")), "{traces:?}");
             let next = network.attach(&request("next", &[])).await.unwrap();
-            assert_eq!(
-                next.address,
-                Ipv4Addr::new(10, 88, 23, 2),
-                "the address of the removed one"
-            );
+            assert_eq!(next.address, Ipv4Addr::new(10, 88, 23, 2), "the address of the removed one");
             network.close().await;
         }
         let network = host.open("l3", 23);
         network.remove_all().await.unwrap();
-        assert_eq!(
-            host.traces(),
-            before,
-            "a fresh instance removes what another one made"
-        );
+        assert_eq!(host.traces(), before, "a fresh instance removes what another one made");
     });
 }
 

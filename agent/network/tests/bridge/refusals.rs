@@ -18,15 +18,9 @@ fn ports_of_other_processes_are_refused_and_published_ones_are_held() {
         let before = host.traces();
         let listener = TcpListener::bind((LOCAL, 8080)).unwrap();
         let socket = UdpSocket::bind((LOCAL, 8053)).unwrap();
-        for (port, protocol, hint) in [
-            (8080, Protocol::Tcp, "8080/tcp"),
-            (8053, Protocol::Udp, "8053/udp"),
-        ] {
+        for (port, protocol, hint) in [(8080, Protocol::Tcp, "8080/tcp"), (8053, Protocol::Udp, "8053/udp")] {
             let error = refused(&network, &request("web", &[(port, 80, protocol)])).await;
-            assert!(
-                error.contains(hint) && error.contains("another process"),
-                "{error}"
-            );
+            assert!(error.contains(hint) && error.contains("another process"), "{error}");
         }
         assert_eq!(host.traces(), before);
         drop((listener, socket));
@@ -54,18 +48,9 @@ fn wrong_requests_say_what_is_right() {
             (request(&"x".repeat(201), &[]), "1 to 200"),
             (request("x", &[(0, 80, Protocol::Tcp)]), "1 to 65535"),
             (request("x", &[(80, 0, Protocol::Tcp)]), "1 to 65535"),
-            (
-                request("x", &[(80, 1, Protocol::Tcp), (80, 2, Protocol::Tcp)]),
-                "twice",
-            ),
-            (
-                request("x", &[(8080, 80, Protocol::Tcp)]),
-                "belongs to container web",
-            ),
-            (
-                request("web", &[(8081, 80, Protocol::Tcp)]),
-                "detach it first",
-            ),
+            (request("x", &[(80, 1, Protocol::Tcp), (80, 2, Protocol::Tcp)]), "twice"),
+            (request("x", &[(8080, 80, Protocol::Tcp)]), "belongs to container web"),
+            (request("web", &[(8081, 80, Protocol::Tcp)]), "detach it first"),
         ] {
             let error = refused(&network, &wrong).await;
             assert!(error.contains(hint), "{error}");
@@ -80,36 +65,23 @@ fn a_host_that_does_not_fit_is_refused() {
     on_host(async |host| {
         let overlapping = host.config("la", 99);
         sh("ip address add 10.88.99.7/16 dev up0");
-        let error = BridgeNetwork::open(overlapping)
-            .unwrap()
-            .start()
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("up0") && error.contains("nobody uses"),
-            "{error}"
-        );
+        let error = BridgeNetwork::open(overlapping).unwrap().start().await.unwrap_err().to_string();
+        assert!(error.contains("up0") && error.contains("nobody uses"), "{error}");
         sh("ip address del 10.88.99.7/16 dev up0");
         sh("ip link add pf-lb type veth peer name peer");
         let error = host.open("lb", 30).start().await.unwrap_err().to_string();
-        assert!(
-            error.contains("pf-lb") && error.contains("another tag"),
-            "{error}"
-        );
+        assert!(error.contains("pf-lb") && error.contains("another tag"), "{error}");
         sh("ip link del pf-lb");
-        let error = BridgeNetwork::open(host.config("wrong-tag", 30))
-            .unwrap_err()
-            .to_string();
+        let error = BridgeNetwork::open(host.config("wrong-tag", 30)).unwrap_err().to_string();
         assert!(error.contains("wrong-tag"), "{error}");
-        let network = host.open("lc", 31);
+        let network = host.open("longest8", 31);
         network.start().await.unwrap();
         network.close().await;
-        let error = host.open("lc", 32).start().await.unwrap_err().to_string();
+        let error = host.open("longest8", 32).start().await.unwrap_err().to_string();
         assert!(error.contains("before its subnet changes"), "{error}");
-        host.open("lc", 32).remove_all().await.unwrap();
-        host.open("lc", 32).start().await.unwrap();
-        host.open("lc", 32).remove_all().await.unwrap();
+        host.open("longest8", 32).remove_all().await.unwrap();
+        host.open("longest8", 32).start().await.unwrap();
+        host.open("longest8", 32).remove_all().await.unwrap();
     });
 }
 

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
-use proffer_agent_network::{
-    AttachRequest, BridgeConfig, BridgeNetwork, Protocol, PublishedPort, Subnet,
-};
+use proffer_agent_network::{AttachRequest, BridgeConfig, BridgeNetwork, Protocol, PublishedPort, Subnet};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -36,9 +34,7 @@ where
     let thread = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).expect("this test needs root: run it as root");
         sh("ip link set lo up");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.unwrap().block_on(test(Host::new()));
     });
     if let Err(panic) = thread.join() {
@@ -58,24 +54,14 @@ impl Host {
         let outside = Inside::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             let link = std::fs::read_link("/proc/thread-self").unwrap();
-            send.send(format!("/proc/{}/ns/net", link.display()))
-                .unwrap();
+            send.send(format!("/proc/{}/ns/net", link.display())).unwrap();
         });
         let path = path.recv().unwrap();
-        sh(&format!(
-            "ip link add up0 type veth peer name up0 netns {path}"
-        ));
-        sh(&format!(
-            "ip address add {HOST}/24 dev up0 && ip link set up0 up"
-        ));
-        let host = Self {
-            dir: tempfile::tempdir().unwrap(),
-            outside,
-        };
+        sh(&format!("ip link add up0 type veth peer name up0 netns {path}"));
+        sh(&format!("ip address add {HOST}/24 dev up0 && ip link set up0 up"));
+        let host = Self { dir: tempfile::tempdir().unwrap(), outside };
         host.outside.run(|| {
-            sh(&format!(
-                "ip link set lo up && ip address add {OUTSIDE}/24 dev up0 && ip link set up0 up"
-            ));
+            sh(&format!("ip link set lo up && ip address add {OUTSIDE}/24 dev up0 && ip link set up0 up"));
         });
         host
     }
@@ -85,10 +71,7 @@ impl Host {
     }
 
     pub fn config(&self, tag: &str, third: u8) -> BridgeConfig {
-        BridgeConfig {
-            netns_dir: self.netns_dir(),
-            ..BridgeConfig::new(tag, Subnet::new(10, 88, third).unwrap())
-        }
+        BridgeConfig { netns_dir: self.netns_dir(), ..BridgeConfig::new(tag, Subnet::new(10, 88, third).unwrap()) }
     }
 
     pub fn open(&self, tag: &str, third: u8) -> BridgeNetwork {
@@ -99,11 +82,7 @@ impl Host {
     pub fn traces(&self) -> BTreeSet<String> {
         let mut traces = BTreeSet::new();
         let links = sh("ip -o link");
-        traces.extend(
-            links
-                .lines()
-                .map(|line| format!("link {}", line.split(':').nth(1).unwrap_or(""))),
-        );
+        traces.extend(links.lines().map(|line| format!("link {}", line.split(':').nth(1).unwrap_or(""))));
         for line in sh("iptables-save").lines() {
             // Built-in chains appear when a table is first used and cannot be removed.
             if line.starts_with("-A") || (line.starts_with(':') && line.contains(" - ")) {
@@ -113,29 +92,17 @@ impl Host {
         for entry in std::fs::read_dir(self.dir.path()).unwrap() {
             traces.insert(format!("file {}", entry.unwrap().path().display()));
         }
-        traces.insert(format!(
-            "forwarding {}",
-            sh("cat /proc/sys/net/ipv4/ip_forward").trim()
-        ));
+        traces.insert(format!("forwarding {}", sh("cat /proc/sys/net/ipv4/ip_forward").trim()));
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let dir = self.dir.path().display().to_string();
-        traces.extend(
-            mounts
-                .lines()
-                .filter(|line| line.contains(&dir))
-                .map(str::to_owned),
-        );
+        traces.extend(mounts.lines().filter(|line| line.contains(&dir)).map(str::to_owned));
         traces
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        for entry in std::fs::read_dir(self.dir.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
             let _ = umount2(&entry.path(), MntFlags::MNT_DETACH);
         }
     }
@@ -158,10 +125,7 @@ impl Inside {
                 work();
             }
         });
-        Self {
-            work: Some(work),
-            thread: Some(thread),
-        }
+        Self { work: Some(work), thread: Some(thread) }
     }
 
     pub fn enter(netns: &Path) -> Self {
@@ -173,9 +137,7 @@ impl Inside {
         let (send, result) = mpsc::channel();
         let work = Box::new(move || drop(send.send(work())));
         self.work.as_ref().unwrap().send(work).unwrap();
-        result
-            .recv()
-            .expect("the work inside the namespace panicked")
+        result.recv().expect("the work inside the namespace panicked")
     }
 }
 
@@ -201,16 +163,10 @@ impl Greeter {
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
-                let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-                    .await
-                    .unwrap();
-                let udp = tokio::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))
-                    .await
-                    .unwrap();
+                let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.unwrap();
+                let udp = tokio::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await.unwrap();
                 ready.send(()).unwrap();
                 tokio::select! {
                     _ = stopped => {}
@@ -219,10 +175,7 @@ impl Greeter {
             });
         });
         is_ready.recv().unwrap();
-        Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -277,19 +230,13 @@ pub fn request(id: &str, ports: &[(u16, u16, Protocol)]) -> AttachRequest {
         container_port,
         protocol,
     };
-    AttachRequest {
-        container_id: id.to_owned(),
-        ports: ports.iter().map(port).collect(),
-    }
+    AttachRequest { container_id: id.to_owned(), ports: ports.iter().map(port).collect() }
 }
 
 /// Runs a command line and gives what it printed.
 pub fn sh(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "`{line}` failed: {said}\nmissing tools: apt-get install iproute2 iptables"
-    );
+    assert!(output.status.success(), "`{line}` failed: {said}\nmissing tools: apt-get install iproute2 iptables");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

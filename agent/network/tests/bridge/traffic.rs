@@ -4,9 +4,7 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 
-use crate::support::{
-    DEADLINE, Greeter, HOST, Inside, OUTSIDE, ask_tcp, ask_udp, on_host, request, sh,
-};
+use crate::support::{DEADLINE, Greeter, HOST, Inside, OUTSIDE, ask_tcp, ask_udp, on_host, request, sh};
 use proffer_agent_network::{Network, Protocol};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -26,14 +24,8 @@ fn published_ports_are_reached_from_everywhere() {
             let _greeter = Greeter::listen(&web.netns, 80, "web");
             let gateway = Ipv4Addr::new(10, 88, 11, 1);
             for address in [LOCAL, HOST, gateway] {
-                assert!(
-                    ask_tcp(address, 8080).unwrap().starts_with("web "),
-                    "host by {address}"
-                );
-                assert!(
-                    ask_udp(address, 8080).unwrap().starts_with("web "),
-                    "host by {address}"
-                );
+                assert!(ask_tcp(address, 8080).unwrap().starts_with("web "), "host by {address}");
+                assert!(ask_udp(address, 8080).unwrap().starts_with("web "), "host by {address}");
             }
             assert_eq!(ask_tcp(web.address, 80).unwrap(), format!("web {gateway}"));
             let seen = host.outside.run(|| ask_tcp(HOST, 8080).unwrap());
@@ -68,17 +60,12 @@ fn containers_reach_outside_behind_the_hosts_address() {
     on_host(async |host| {
         let network = host.open("t2", 12);
         let container = network.attach(&request("client", &[])).await.unwrap();
-        let outside = host
-            .outside
-            .run(|| std::fs::read_link("/proc/thread-self").unwrap());
+        let outside = host.outside.run(|| std::fs::read_link("/proc/thread-self").unwrap());
         let outside = std::path::PathBuf::from(format!("/proc/{}/ns/net", outside.display()));
         {
             let _greeter = Greeter::listen(&outside, 90, "outside");
             let inside = Inside::enter(&container.netns);
-            assert_eq!(
-                inside.run(|| ask_tcp(OUTSIDE, 90).unwrap()),
-                format!("outside {HOST}")
-            );
+            assert_eq!(inside.run(|| ask_tcp(OUTSIDE, 90).unwrap()), format!("outside {HOST}"));
         }
         network.remove_all().await.unwrap();
     });
@@ -89,10 +76,7 @@ fn a_refusing_host_still_lets_containers_through() {
     on_host(async |host| {
         sh("iptables -P FORWARD DROP");
         let network = host.open("t3", 13);
-        let web = network
-            .attach(&request("web", &[(8080, 80, Protocol::Tcp)]))
-            .await
-            .unwrap();
+        let web = network.attach(&request("web", &[(8080, 80, Protocol::Tcp)])).await.unwrap();
         let other = network.attach(&request("other", &[])).await.unwrap();
         {
             let _greeter = Greeter::listen(&web.netns, 80, "web");
@@ -114,10 +98,8 @@ fn loopback_services_of_the_host_stay_out_of_reach() {
         {
             let inside = Inside::enter(&container.netns);
             inside.run(|| {
-                sh(
-                    "ip address flush dev lo && ip route add 127.0.0.0/8 via 10.88.14.1 && \
-                     echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet",
-                )
+                sh("ip address flush dev lo && ip route add 127.0.0.0/8 via 10.88.14.1 && \
+                     echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet")
             });
             assert!(inside.run(|| ask_tcp(LOCAL, 7070).is_err()));
         }
@@ -132,10 +114,7 @@ fn containers_of_two_agents_reach_each_others_ports() {
     on_host(async |host| {
         let before = host.traces();
         let (first, second) = (host.open("t5", 15), host.open("t6", 16));
-        let web = first
-            .attach(&request("web", &[(8080, 80, Protocol::Tcp)]))
-            .await
-            .unwrap();
+        let web = first.attach(&request("web", &[(8080, 80, Protocol::Tcp)])).await.unwrap();
         let client = second.attach(&request("client", &[])).await.unwrap();
         {
             let _greeter = Greeter::listen(&web.netns, 80, "web");
@@ -166,10 +145,7 @@ fn a_chatty_udp_client_follows_its_port() {
         // Before anybody serves the port: the kernel remembers that it is not translated.
         let dropped = client.send_to(b"hello", (HOST, 8053));
         assert!(dropped.is_ok());
-        let first = network
-            .attach(&request("first", &[(8053, 53, Protocol::Udp)]))
-            .await
-            .unwrap();
+        let first = network.attach(&request("first", &[(8053, 53, Protocol::Udp)])).await.unwrap();
         {
             let _greeter = Greeter::listen(&first.netns, 53, "first");
             assert!(ask().starts_with("first "));
@@ -177,13 +153,8 @@ fn a_chatty_udp_client_follows_its_port() {
         network.detach("first").await.unwrap();
         // Takes the address of the first one, so that the second one gets another.
         network.attach(&request("filler", &[])).await.unwrap();
-        let second = network
-            .attach(&request(
-                "second",
-                &[(8053, 54, Protocol::Udp), (8054, 54, Protocol::Udp)],
-            ))
-            .await
-            .unwrap();
+        let second =
+            network.attach(&request("second", &[(8053, 54, Protocol::Udp), (8054, 54, Protocol::Udp)])).await.unwrap();
         {
             let _greeter = Greeter::listen(&second.netns, 54, "second");
             assert!(ask().starts_with("second "));
