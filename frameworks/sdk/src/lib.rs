@@ -25,5 +25,5 @@ pub use proffer_proto_model::{
     TaskSource, TaskSpec, TaskState, TaskStatus, UnixMillis,
     task::{KillPolicy, NetworkMode, PortMapping, Protocol, PullPolicy},
 };
-pub use scheduler::{Context, Demand, Event, Handled, KnownTask, Scheduler, SchedulerError, StoredState};
+pub use scheduler::{Context, Demand, Event, Handled, KillRequest, KnownTask, Scheduler, SchedulerError, StoredState};
 pub use task::{Task, TaskDefect, TaskError};

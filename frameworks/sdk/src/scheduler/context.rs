@@ -99,8 +99,8 @@ impl<'a> Context<'a> {
         self.effects.wakes.push(self.now.mono + ms);
     }
 
-    /// Asks the master for the present state of every task; the answers come as [`crate::Event::Status`].
-    /// Done by itself after each connect.
+    /// Asks the master for the present state of every task; what differs from the known state comes as
+    /// [`crate::Event::Status`]. Done by itself after each connect.
     pub fn reconcile(&mut self) {
         self.effects.is_reconcile_asked = true;
     }

@@ -5,11 +5,12 @@ use proffer_proto_model::{AgentId, TaskState};
 use serde::{Deserialize, Serialize};
 
 /// A task that was launched and has not ended, as far as is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownTask {
     /// Where it was launched; `None` when it is known only from an update without agent.
     pub agent: Option<AgentId>,
-    /// The last state heard; [`TaskState::Staging`] before the first.
+    /// The last state heard in this run. Before that [`TaskState::Staging`] when nothing was ever heard, else
+    /// [`TaskState::Unknown`].
     pub state: TaskState,
     /// The master or the agent spoke of it at least once.
     pub is_confirmed: bool,

@@ -7,10 +7,11 @@ mod demand;
 mod event;
 mod known;
 
-pub use context::{Context, Effects};
+pub use context::Context;
+pub(crate) use context::Effects;
 pub use demand::Demand;
 pub use event::{Event, StoredState};
-pub use known::KnownTask;
+pub use known::{KillRequest, KnownTask};
 
 /// Whatever went wrong in a scheduler. Every error type converts to it with `?`.
 pub type SchedulerError = Box<dyn std::error::Error + Send + Sync + 'static>;
