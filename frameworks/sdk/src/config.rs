@@ -43,11 +43,8 @@ pub enum ConfigError {
         role: Role,
     },
     /// A master's address makes no sense.
-    #[error("master {address:?} is not host:port, e.g. {DEFAULT_MASTER}")]
-    Master {
-        /// As given.
-        address: String,
-    },
+    #[error("master {0}")]
+    Master(AddressError),
     /// The failover time-out is too long.
     #[error("failover timeout of {given_ms} ms is too long; at most {MAX_FAILOVER_TIMEOUT_MS} ms are allowed")]
     FailoverTimeout {
@@ -162,17 +159,8 @@ impl FrameworkConfig {
     }
 
     /// The addresses of the masters, checked; [`DEFAULT_MASTER`] when none was named.
-    pub fn master_addresses(&self) -> Result<Vec<String>, ConfigError> {
-        if self.masters.is_empty() {
-            return Ok(vec![DEFAULT_MASTER.to_owned()]);
-        }
-        let is_wrong = |address: &&String| {
-            let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-            !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|p| p > 0))
-        };
-        match self.masters.iter().find(is_wrong) {
-            Some(bad) => Err(ConfigError::Master { address: bad.clone() }),
-            None => Ok(self.masters.clone()),
-        }
+    pub(crate) fn master_addresses(&self) -> Result<Vec<Address>, ConfigError> {
+        let named = if self.masters.is_empty() { &[DEFAULT_MASTER.to_owned()][..] } else { &self.masters };
+        named.iter().map(|address| address.parse().map_err(ConfigError::Master)).collect()
     }
 }

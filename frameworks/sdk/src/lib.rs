@@ -16,7 +16,7 @@ pub mod store;
 mod task;
 
 pub use config::{ConfigError, DEFAULT_MASTER, FrameworkConfig};
-pub use driver::{Driver, DriverError, Handle, Stopped};
+pub use driver::{Driver, DriverError, Handle, Stopped, run};
 pub use offer::{DoesNotFit, Launched, Offer};
 pub use proffer_proto_model as model;
 pub use proffer_proto_model::{

@@ -39,7 +39,13 @@ pub enum DriverError {
         /// What the master said.
         message: String,
     },
-    /// Not in this version.
-    #[error("the driver is not implemented yet")]
-    NotImplemented,
+    /// The master does not know this framework, and the driver was told not to start anew.
+    #[error(
+        "the master does not know this framework: {message}; check that it is the right cluster, or delete the \
+         framework's state to start as a new one"
+    )]
+    UnknownFramework {
+        /// What the master said.
+        message: String,
+    },
 }

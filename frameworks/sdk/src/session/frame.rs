@@ -55,6 +55,11 @@ pub enum End {
 }
 
 impl SessionFrame {
+    /// Nothing but an end.
+    pub(crate) fn ending(end: End) -> Self {
+        Self { end: Some(end), ..Self::default() }
+    }
+
     /// The changes to make durable, in order. May be empty.
     pub fn changes(&self) -> &[StoreOp] {
         &self.store
