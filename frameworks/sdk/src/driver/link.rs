@@ -79,8 +79,7 @@ async fn listen(address: &Address, outgoing: mpsc::Receiver<wire::Call>, news: &
         Ok(channel) => channel,
         Err(error) => return error.to_string(),
     };
-    let mut client =
-        wire::scheduler_client::SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut client = wire::scheduler_client::SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut events = match client.session(ReceiverStream::new(outgoing)).await {
         Ok(response) => response.into_inner(),
         Err(status) => return describe(&status),
