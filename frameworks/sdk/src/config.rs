@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proffer_proto_model::{
     DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role, RoleError, TaskId,
 };
+use proffer_proto_transport::{Address, AddressError};
 
 /// The master of a cluster on this machine.
 pub const DEFAULT_MASTER: &str = "127.0.0.1:5050";
