@@ -8,6 +8,8 @@ mod calls;
 mod driver;
 mod offer;
 mod script;
+#[cfg(test)]
+mod tests;
 
 pub use calls::{Calls, line};
 pub use driver::TestDriver;

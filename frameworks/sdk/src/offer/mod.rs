@@ -2,6 +2,8 @@
 
 mod outbox;
 mod ports;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -1,13 +1,16 @@
 //! Builds the description of a task from plain words. Collects every defect, so that all are shown at once.
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use proffer_proto_model::task::{
     ContainerSpec, KillPolicy, MAX_GRACE_MS, Mount, MountSource, NetworkMode, PortMapping, Protocol, PullPolicy,
     ResourceLimits,
 };
-use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskSpec};
+use proffer_proto_model::{Bytes, MilliCpus, PortSet, Resources, TaskId, TaskSpec};
 
 /// A task in the making. Set what it needs, then [`Task::build`] it.
 ///
@@ -24,7 +27,7 @@ pub struct Task {
     limits: ResourceLimits,
     kill_policy: KillPolicy,
     max_run_time_ms: Option<u64>,
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     discovery_name: String,
     data: Vec<u8>,
     defects: Vec<TaskDefect>,
@@ -71,7 +74,7 @@ impl Task {
             limits: ResourceLimits::default(),
             kill_policy: KillPolicy::default(),
             max_run_time_ms: None,
-            labels: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
             discovery_name: String::new(),
             data: Vec::new(),
             defects: Vec::new(),
@@ -260,6 +263,7 @@ impl Task {
             if network == NetworkMode::Host && port.host_port == 0 {
                 port.host_port = port.container_port;
             }
+            self.resources.ports = self.resources.ports.union(&PortSet::single(port.host_port));
         }
         let id = match TaskId::new(&self.id) {
             Ok(id) if self.defects.is_empty() => id,
