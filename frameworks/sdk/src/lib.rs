@@ -57,6 +57,7 @@
 mod config;
 mod driver;
 mod offer;
+mod outgoing;
 mod scheduler;
 pub mod session;
 pub mod store;

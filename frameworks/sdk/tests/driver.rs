@@ -1,4 +1,5 @@
 //! The driver against a real gRPC server: identity, reconnects, acknowledgements, reconciliation, handles.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 #[path = "common/master.rs"]

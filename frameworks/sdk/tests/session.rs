@@ -1,4 +1,5 @@
 //! The session engine: what a scheduler gets, what the master gets, and what is stored in between.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
@@ -320,4 +321,27 @@ fn damaged_state_is_refused_with_its_key() {
 fn session() -> Session<Recorder> {
     let info = FrameworkConfig::new("test").framework_info().unwrap();
     Session::new(info, Recorder::new(|_, _| Ok(())), Default::default()).unwrap()
+}
+
+#[test]
+fn what_no_master_takes_never_leaves() {
+    let mut driver = TestDriver::new(Recorder::new(|event, cx| {
+        if let Event::Offers(mut offers) = event {
+            let mut wrong = hello("wrong-1");
+            wrong.container.working_dir = "relative".into();
+            let mut worse = wrong.clone();
+            worse.id = id("wrong-2");
+            offers[0].launch(hello("hello-1"))?;
+            offers[0].launch(wrong)?;
+            offers[0].launch_group(vec![hello("hello-2"), worse])?;
+            cx.set_demand(Demand::of(&hello("hello-3"), 1).only_where("", "x"));
+        }
+        Ok(())
+    }));
+    driver.connect();
+    driver.offers([agent("a1")]).assert(&["launch hello-1 on a1 *"]);
+    let log = driver.scheduler().log();
+    let end = ["wrong-1 ERROR TASK_INVALID", "wrong-2 ERROR TASK_INVALID", "hello-2 DROPPED TASK_INVALID"];
+    assert_eq!(log[4..7], end, "{log:?}");
+    assert!(log[7].starts_with("error the demand was not stated: items[0].constraints[0].subject"), "{log:?}");
 }

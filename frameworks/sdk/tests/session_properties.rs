@@ -1,4 +1,5 @@
 //! The session engine under messages that are lost, doubled and late, restarts and an erratic scheduler.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
@@ -64,7 +65,7 @@ impl Scheduler for Erratic {
                 }
             }
             Event::Status(status) => {
-                if self.turns % 4 == 0 {
+                if self.turns.is_multiple_of(4) {
                     cx.kill(status.task.clone(), None);
                 }
                 self.told.lock().unwrap().push(status);

@@ -1,4 +1,5 @@
 //! One suite for every store.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 

@@ -6,11 +6,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use proffer_proto_model::convert::WireError;
 use proffer_proto_model::task::{
     ContainerSpec, KillPolicy, MAX_GRACE_MS, Mount, MountSource, NetworkMode, PortMapping, Protocol, PullPolicy,
     ResourceLimits,
 };
 use proffer_proto_model::{Bytes, MilliCpus, PortSet, Resources, TaskId, TaskSpec};
+
+use crate::outgoing::check_task;
 
 /// A task in the making. Set what it needs, then [`Task::build`] it.
 ///
@@ -47,7 +50,7 @@ pub struct TaskError {
 #[error("{field}: {problem}")]
 pub struct TaskDefect {
     /// Which setting.
-    pub field: &'static str,
+    pub field: String,
     /// What is wrong with it and what to do.
     pub problem: String,
 }
@@ -269,13 +272,13 @@ impl Task {
             Ok(id) if self.defects.is_empty() => id,
             Ok(_) => return Err(TaskError { task: self.id, defects: self.defects }),
             Err(error) => {
-                self.defects.insert(0, TaskDefect { field: "id", problem: error.to_string() });
+                self.defects.insert(0, TaskDefect { field: "id".to_owned(), problem: error.to_string() });
                 return Err(TaskError { task: self.id, defects: self.defects });
             }
         };
-        Ok(TaskSpec {
+        let task = TaskSpec {
             id,
-            name: self.name.unwrap_or(self.id),
+            name: self.name.unwrap_or_else(|| self.id.clone()),
             container: self.container,
             resources: self.resources,
             limits: self.limits,
@@ -284,7 +287,14 @@ impl Task {
             labels: self.labels,
             discovery_name: self.discovery_name,
             data: self.data,
-        })
+        };
+        match check_task(&task) {
+            Ok(()) => Ok(task),
+            Err(WireError { path, defect }) => {
+                let defects = vec![TaskDefect { field: path, problem: defect.to_string() }];
+                Err(TaskError { task: self.id, defects })
+            }
+        }
     }
 
     fn default_network(&self) -> NetworkMode {
@@ -318,7 +328,7 @@ impl Task {
         }
     }
 
-    fn defect(&mut self, field: &'static str, problem: String) {
-        self.defects.push(TaskDefect { field, problem });
+    fn defect(&mut self, field: &str, problem: String) {
+        self.defects.push(TaskDefect { field: field.to_owned(), problem });
     }
 }

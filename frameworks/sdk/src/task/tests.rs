@@ -15,7 +15,7 @@ fn a_task_needs_only_an_id_and_an_image() {
 fn every_defect_is_told_at_once() {
     let task = Task::new("a/b").cpus(f64::NAN).memory_mib(u64::MAX).env("A=B", "c").port("x", 1).port("x", 2);
     let error = task.port("ü", 1).mount_tmpfs("tmp", 1).kill_grace_ms(u64::MAX).build().unwrap_err();
-    let fields: Vec<&str> = error.defects.iter().map(|defect| defect.field).collect();
+    let fields: Vec<&str> = error.defects.iter().map(|defect| defect.field.as_str()).collect();
     assert_eq!(fields, ["id", "cpus", "memory", "env", "kill_grace_ms", "image", "port", "port", "mount"]);
     let text = error.to_string();
     assert!(text.starts_with("task \"a/b\" is wrong: id: holds '/'"), "{text}");
@@ -42,4 +42,19 @@ fn the_network_follows_from_the_ports() {
     let host = task().port("http", 8_080).network(NetworkMode::Host).build().unwrap();
     assert_eq!(host.container.ports[0].host_port, 8_080, "on the host's network the port is the port");
     assert_eq!(host.resources.ports, PortSet::single(8_080), "and it must be in the offer");
+}
+
+#[test]
+fn what_no_master_takes_is_refused_here_with_its_field() {
+    let task = || Task::new("a").image("x");
+    let limits = ResourceLimits { memory: Some(Bytes::mib(1)), ..ResourceLimits::default() };
+    for (task, field) in [
+        (task().limits(limits), "limits.memory_bytes"),
+        (task().image("two words"), "container.image"),
+        (task().working_dir("relative"), "container.working_dir"),
+        (task().name(""), "name"),
+    ] {
+        let error = task.build().unwrap_err();
+        assert_eq!(error.defects[0].field, field);
+    }
 }
