@@ -2,14 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
-#[path = "common/master.rs"]
-mod master;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Recorder, hello, subscribed};
-use master::{FakeMaster, FakeSession, PATIENCE};
 use proffer_sdk::model::{self, AgentId, OfferId, PortSet};
 use proffer_sdk::session::{ErrorKind, MasterEvent};
 use proffer_sdk::store::{MemoryStore, Store, StoreError, StoreOp};
@@ -17,6 +14,7 @@ use proffer_sdk::{
     Bytes, Demand, Driver, DriverError, Event, FrameworkConfig, Handle, MilliCpus, Resources, Role, TaskId, TaskReason,
     TaskSource, TaskState, TaskStatus, UnixMillis,
 };
+use proffer_testkit::{FakeMaster, FakeSession, PATIENCE};
 use tokio::task::JoinHandle;
 
 type Run = JoinHandle<Result<(), DriverError>>;

@@ -1,19 +1,19 @@
 //! Builds the description of a task from plain words. Collects every defect, so that all are shown at once.
 
+mod build;
+mod error;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 
-use proffer_proto_model::convert::WireError;
+pub use error::{TaskDefect, TaskError};
+
 use proffer_proto_model::task::{
     ContainerSpec, KillPolicy, MAX_GRACE_MS, Mount, MountSource, NetworkMode, PortMapping, Protocol, PullPolicy,
     ResourceLimits,
 };
-use proffer_proto_model::{Bytes, MilliCpus, PortSet, Resources, TaskId, TaskSpec};
-
-use crate::outgoing::check_task;
+use proffer_proto_model::{Bytes, MilliCpus, Resources};
 
 /// A task in the making. Set what it needs, then [`Task::build`] it.
 ///
@@ -34,35 +34,6 @@ pub struct Task {
     discovery_name: String,
     data: Vec<u8>,
     defects: Vec<TaskDefect>,
-}
-
-/// Everything that is wrong with a task.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct TaskError {
-    /// The id as it was given.
-    pub task: String,
-    /// What is wrong, at least one entry.
-    pub defects: Vec<TaskDefect>,
-}
-
-/// One thing that is wrong with a task.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
-pub struct TaskDefect {
-    /// Which setting.
-    pub field: String,
-    /// What is wrong with it and what to do.
-    pub problem: String,
-}
-
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {:?} is wrong", self.task)?;
-        self.defects.iter().enumerate().try_for_each(|(at, defect)| {
-            let separator = if at == 0 { ": " } else { "; " };
-            write!(f, "{separator}{defect}")
-        })
-    }
 }
 
 impl Task {
@@ -255,77 +226,6 @@ impl Task {
     pub fn data(mut self, data: impl Into<Vec<u8>>) -> Self {
         self.data = data.into();
         self
-    }
-
-    /// Checks everything and gives the finished task, or all that is wrong with it.
-    pub fn build(mut self) -> Result<TaskSpec, TaskError> {
-        self.check();
-        let network = self.network.unwrap_or_else(|| self.default_network());
-        self.container.network = network;
-        for port in &mut self.container.ports {
-            if network == NetworkMode::Host && port.host_port == 0 {
-                port.host_port = port.container_port;
-            }
-            self.resources.ports = self.resources.ports.union(&PortSet::single(port.host_port));
-        }
-        let id = match TaskId::new(&self.id) {
-            Ok(id) if self.defects.is_empty() => id,
-            Ok(_) => return Err(TaskError { task: self.id, defects: self.defects }),
-            Err(error) => {
-                self.defects.insert(0, TaskDefect { field: "id".to_owned(), problem: error.to_string() });
-                return Err(TaskError { task: self.id, defects: self.defects });
-            }
-        };
-        let task = TaskSpec {
-            id,
-            name: self.name.unwrap_or_else(|| self.id.clone()),
-            container: self.container,
-            resources: self.resources,
-            limits: self.limits,
-            kill_policy: self.kill_policy,
-            max_run_time_ms: self.max_run_time_ms,
-            labels: self.labels,
-            discovery_name: self.discovery_name,
-            data: self.data,
-        };
-        match check_task(&task) {
-            Ok(()) => Ok(task),
-            Err(WireError { path, defect }) => {
-                let defects = vec![TaskDefect { field: path, problem: defect.to_string() }];
-                Err(TaskError { task: self.id, defects })
-            }
-        }
-    }
-
-    fn default_network(&self) -> NetworkMode {
-        let needs_bridge = self.container.ports.iter().any(|p| p.container_port != 0);
-        if needs_bridge { NetworkMode::Bridge } else { NetworkMode::Host }
-    }
-
-    fn check(&mut self) {
-        if self.container.image.is_empty() {
-            self.defect("image", "is missing; name one, e.g. .image(\"busybox:1.36\")".to_owned());
-        }
-        if self.resources.is_empty() {
-            self.defect("resources", "are all zero; a task needs some".to_owned());
-        }
-        if self.data.len() > 64 << 10 {
-            self.defect("data", format!("has {} bytes; at most 65536 are allowed", self.data.len()));
-        }
-        let mut names = BTreeSet::new();
-        let ports: Vec<String> = self.container.ports.iter().map(|p| p.name.clone()).collect();
-        for name in ports {
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-                self.defect("port", format!("name {name:?} must be made of a-z A-Z 0-9 - _"));
-            }
-            if !names.insert(name.clone()) {
-                self.defect("port", format!("name {name:?} is used twice; port names are unique in a task"));
-            }
-        }
-        let relative = self.container.mounts.iter().find(|m| !m.target.starts_with('/')).map(|m| m.target.clone());
-        if let Some(target) = relative {
-            self.defect("mount", format!("target {target:?} is not absolute"));
-        }
     }
 
     fn defect(&mut self, field: &str, problem: String) {

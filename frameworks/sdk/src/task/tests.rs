@@ -1,6 +1,7 @@
 //! Tests of the task builder.
 
 use super::*;
+use crate::model::PortSet;
 
 #[test]
 fn a_task_needs_only_an_id_and_an_image() {

@@ -1,4 +1,8 @@
-//! A master for tests of the driver: a real gRPC server that says only what the test says.
+//! A master for tests of whole frameworks: a real gRPC server on the loopback interface that says only what the test says.
+//!
+//! It decides nothing. What a framework sends that makes no sense fails the test, as does waiting for too long.
+// A test must end when what it waits for does not come: panics are how it says so.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,16 +16,19 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use wire::scheduler_server::{Scheduler, SchedulerServer};
 
-/// Nothing in these tests may take longer.
+/// Nothing a test waits for may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A master that says only what the test says.
 pub struct FakeMaster {
+    /// Where it listens.
     pub address: SocketAddr,
     sessions: mpsc::Receiver<FakeSession>,
     shutdown: Shutdown,
     server: tokio::task::JoinHandle<Result<(), ServeError>>,
 }
 
+/// One stream of a framework.
 pub struct FakeSession {
     calls: mpsc::Receiver<Call>,
     events: Option<mpsc::Sender<Result<wire::Event, Status>>>,
@@ -54,7 +61,7 @@ impl Scheduler for Service {
 impl FakeMaster {
     /// Listens on a free port of the loopback interface.
     pub async fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
     /// Listens on this port, as after a restart.
@@ -80,6 +87,7 @@ impl FakeMaster {
 }
 
 impl FakeSession {
+    /// Sends an event.
     pub async fn say(&self, event: MasterEvent) {
         let events = self.events.as_ref().unwrap();
         events.send(Ok(event.into_wire().unwrap())).await.expect("the framework has closed the stream");
@@ -100,7 +108,7 @@ impl FakeSession {
     /// The next call has this line of text.
     pub async fn expect(&mut self, line: &str) {
         let call = self.hear().await;
-        assert_eq!(proffer_testkit::line(&call), [line]);
+        assert_eq!(crate::line(&call), [line]);
     }
 
     /// The next call confirms this and nothing else.
