@@ -128,7 +128,7 @@ impl FrameworkConfig {
         self
     }
 
-    /// Host it runs on, for people.
+    /// Host it runs on, for people; this machine's name when not set.
     #[must_use]
     pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
         self.hostname = hostname.into();
