@@ -65,7 +65,7 @@ mod task;
 
 pub use config::{ConfigError, DEFAULT_MASTER, FrameworkConfig};
 pub use driver::{Driver, DriverError, Handle, Stopped, run};
-pub use offer::{DoesNotFit, Launched, Offer};
+pub use offer::{DoesNotFit, Gang, Launched, NotAdded, Offer};
 pub use proffer_proto_model as model;
 pub use proffer_proto_model::{
     AgentId, Attribute, AttributeValue, Bytes, Constraint, ConstraintOperator, DeclineKind, DeclineReason, FrameworkId,

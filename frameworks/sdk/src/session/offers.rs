@@ -17,6 +17,25 @@ use crate::{Event, KnownTask, Offer, Scheduler};
 const GROUP_REFUSED: &str =
     "another task of its group is wrong or has the same id; launch the group again under other ids";
 
+const GANG_VOID: &str = "another offer of the same gang was no longer valid";
+
+/// Offers declined with the same words go in one call.
+struct Declined {
+    reason: DeclineReason,
+    filter: Filter,
+    offers: Vec<OfferId>,
+}
+
+fn collect(declines: &mut Vec<Declined>, reason: DeclineReason, filter: Filter, offers: Vec<OfferId>) {
+    if offers.is_empty() {
+        return;
+    }
+    match declines.iter_mut().find(|d| d.reason == reason && d.filter == filter) {
+        Some(same) => same.offers.extend(offers),
+        None => declines.push(Declined { reason, filter, offers }),
+    }
+}
+
 impl<S: Scheduler> Session<S> {
     pub(super) fn on_offers(
         &mut self,
@@ -57,24 +76,22 @@ impl<S: Scheduler> Session<S> {
 
     /// Turns the answers of dropped offers into calls.
     pub(super) fn answer_offers(&mut self, frame: &mut SessionFrame) {
-        let mut declines: Vec<(DeclineReason, Filter, Vec<OfferId>)> = Vec::new();
+        let mut declines: Vec<Declined> = Vec::new();
         for answer in self.outbox.take() {
-            let is_open = self.open_offers.remove(&answer.offer);
+            let (open, void): (Vec<OfferId>, Vec<OfferId>) =
+                answer.offers.iter().cloned().partition(|offer| self.open_offers.remove(offer));
             if answer.operations.is_empty() {
-                if is_open {
-                    let reason = answer.reason.map_or_else(|| self.silent_reason(), shorten);
-                    match declines.iter_mut().find(|(r, f, _)| *r == reason && *f == answer.filter) {
-                        Some((_, _, offers)) => offers.push(answer.offer),
-                        None => declines.push((reason, answer.filter, vec![answer.offer])),
-                    }
-                }
-            } else if is_open {
+                let reason = answer.reason.map_or_else(|| self.silent_reason(), shorten);
+                collect(&mut declines, reason, answer.filter, open);
+            } else if void.is_empty() {
                 self.accept(answer, frame);
             } else {
                 self.drop_launches(answer);
+                let reason = DeclineReason { kind: DeclineKind::Other, message: GANG_VOID.to_owned() };
+                collect(&mut declines, reason, Filter::NONE, open);
             }
         }
-        for (reason, filter, offers) in declines {
+        for Declined { reason, filter, offers } in declines {
             for offers in offers.chunks(CALL_ENTRIES) {
                 frame.send.push(Call::Decline { offers: offers.to_vec(), reason: reason.clone(), filter });
             }
@@ -93,12 +110,12 @@ impl<S: Scheduler> Session<S> {
     }
 
     fn accept(&mut self, answer: Answer, frame: &mut SessionFrame) {
-        let Answer { offer, mut operations, reason, filter } = answer;
+        let Answer { offers, mut operations, reason, filter } = answer;
         operations.retain_mut(|operation| self.note_launches(operation, frame));
         let leftover = reason.map_or_else(|| DeclineReason::new(DeclineKind::Leftover), shorten);
         frame.send.push(match operations.is_empty() {
-            true => Call::Decline { offers: vec![offer], reason: leftover, filter },
-            false => Call::Accept(Accept { offers: vec![offer], operations, filter, leftover }),
+            true => Call::Decline { offers, reason: leftover, filter },
+            false => Call::Accept(Accept { offers, operations, filter, leftover }),
         });
     }
 
@@ -159,7 +176,9 @@ impl<S: Scheduler> Session<S> {
 
     /// The offer is void: its tasks never start, and the scheduler is told so.
     fn drop_launches(&mut self, answer: Answer) {
-        let message = format!("offer {} was no longer valid; launch the task again under another id", answer.offer);
+        let offers: Vec<&str> = answer.offers.iter().map(OfferId::as_str).collect();
+        let message =
+            format!("offer {} was no longer valid; launch the task again under another id", offers.join(" or "));
         for operation in &answer.operations {
             let (Operation::Launch { tasks } | Operation::LaunchGroup { tasks, .. }) = operation else { continue };
             for launch in tasks {
