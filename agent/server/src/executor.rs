@@ -96,8 +96,7 @@ impl Executor {
                 });
             }
             Effect::CreateContainer { key, container, spec, netns } => {
-                let request =
-                    container_request(&key, &container, &spec, netns, &self.host_address, &self.directories);
+                let request = container_request(&key, &container, &spec, netns, &self.host_address, &self.directories);
                 let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.launch_slots));
                 self.step(key, async move {
                     let _slot = slots.acquire().await;
@@ -223,6 +222,13 @@ impl Executor {
             }
         });
         handle.abort_handle()
+    }
+}
+
+impl Drop for Executor {
+    /// An owner that was dropped takes everything under way with it.
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use proffer_agent_engine::{Input, SessionId, ToMaster};
+use proffer_agent_engine::{Input, MasterMessage, SessionId, ToMaster};
 use proffer_proto_transport::{Address, Backoff, MAX_MESSAGE_BYTES, RemoteError, Shutdown, connect};
 use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
 use tokio::sync::mpsc;
@@ -33,9 +33,9 @@ pub(crate) struct Link {
 enum End {
     /// The owner is gone.
     OwnerGone,
-    /// It worked for a while.
+    /// The master had admitted the agent.
     Lost(String),
-    /// It never worked.
+    /// It never came to that.
     Failed(String),
 }
 
@@ -103,7 +103,7 @@ impl Link {
         mut messages: tonic::Streaming<proffer_proto_wire::agent::MasterMessage>,
         close: &CancellationToken,
     ) -> End {
-        let mut heard = false;
+        let mut admitted = false;
         loop {
             let message = tokio::select! {
                 message = messages.message() => message,
@@ -111,19 +111,19 @@ impl Link {
             };
             let message = match message {
                 Ok(Some(message)) => message,
-                Ok(None) => return ended(heard, "the stream has ended".to_owned()),
-                Err(status) => return ended(heard, told(status)),
+                Ok(None) => return ended(admitted, "the stream has ended".to_owned()),
+                Err(status) => return ended(admitted, told(status)),
             };
             match words::from_wire(message) {
                 Ok((epoch, message)) => {
-                    heard = true;
+                    admitted |= matches!(message, MasterMessage::Attached { .. });
                     let input = Input::Master { session, epoch, message };
                     if self.owner.send(ToOwner::Input(input)).await.is_err() {
                         return End::OwnerGone;
                     }
                 }
                 // A launch that cannot be read must not be passed over: the next attach brings it to light.
-                Err(error) => return ended(heard, format!("the master sent what cannot be read: {error}")),
+                Err(error) => return ended(admitted, format!("the master sent what cannot be read: {error}")),
             }
         }
     }
@@ -133,6 +133,6 @@ fn told(status: Status) -> String {
     RemoteError::from(status).to_string()
 }
 
-fn ended(heard: bool, cause: String) -> End {
-    if heard { End::Lost(cause) } else { End::Failed(cause) }
+fn ended(admitted: bool, cause: String) -> End {
+    if admitted { End::Lost(cause) } else { End::Failed(cause) }
 }

@@ -201,8 +201,7 @@ mod tests {
     #[test]
     fn a_task_may_set_its_port_but_not_who_it_is() {
         let own = [("PORT", "8080"), ("PROFFER_TASK_ID", "other"), ("A", "1"), ("A", "2")];
-        let request =
-            request(NetworkMode::Host, own.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
+        let request = request(NetworkMode::Host, own.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
         assert_eq!((value(&request, "PORT"), value(&request, "PROFFER_TASK_ID")), ("8080", "web_1"));
         assert_eq!(request.env.iter().filter(|(name, _)| name == "A").count(), 1);
         assert_eq!(value(&request, "A"), "2");

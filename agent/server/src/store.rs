@@ -26,7 +26,9 @@ const META_IDENTITY: &str = "identity";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Reading or writing failed.
-    #[error("cannot {verb} the checkpoint {path}: {cause}; free disk space or repair the file system, then start again")]
+    #[error(
+        "cannot {verb} the checkpoint {path}: {cause}; free disk space or repair the file system, then start again"
+    )]
     Failed {
         /// What was tried.
         verb: &'static str,
@@ -73,11 +75,9 @@ impl Store {
             redb::DatabaseError::Storage(redb::StorageError::Corrupted(cause)) => {
                 StoreError::Damaged { path: path.to_owned(), place: "its header".to_owned(), cause }
             }
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Failed {
-                verb: "open",
-                path: path.to_owned(),
-                cause: "another agent uses it".to_owned(),
-            },
+            redb::DatabaseError::DatabaseAlreadyOpen => {
+                StoreError::Failed { verb: "open", path: path.to_owned(), cause: "another agent uses it".to_owned() }
+            }
             other => StoreError::Failed { verb: "open", path: path.to_owned(), cause: other.to_string() },
         })?;
         let store = Self { database, path: path.to_owned() };

@@ -1,0 +1,97 @@
+//! Tasks on a whole agent, with a scripted master and a runtime in memory.
+
+mod support;
+
+use proffer_agent_engine::container_id;
+use proffer_agent_runtime::ExitCause;
+use proffer_proto_model::task::{NetworkMode, PortMapping};
+use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskReason, TaskState};
+use support::master::key;
+use support::{Place, spec, until};
+
+#[tokio::test]
+async fn a_task_runs_and_ends_and_its_container_is_removed() {
+    let place = Place::new().await;
+    let agent = place.start().await;
+    let (mut session, attach) = place.master.attach().await;
+    assert_eq!((attach.incarnation, attach.tasks.len()), (1, 0));
+    assert_eq!(attach.agent.resources.cpus, MilliCpus(4_000));
+    assert_eq!(attach.agent.api_address, agent.api_address().to_string());
+
+    let mut wanted = spec("a");
+    wanted.container.network = NetworkMode::Bridge;
+    wanted.container.ports = vec![PortMapping {
+        name: "http".to_owned(),
+        container_port: 80,
+        host_port: 31_000,
+        protocol: Default::default(),
+    }];
+    session.launch(wanted).await;
+    let running = session.until("a", TaskState::Running).await.container.unwrap();
+    assert_eq!((running.pid, running.address.as_str()), (42, "10.9.8.7"));
+    let id = container_id(&key("a"));
+    let request = place.runtime.request(&id);
+    assert!(request.env.contains(&("PORT".to_owned(), "80".to_owned())), "{:?}", request.env);
+    assert!(request.log_dir.starts_with(place.data_dir()));
+
+    place.runtime.end(&id, ExitCause::Code(3));
+    let ended = session.until("a", TaskState::Failed).await;
+    assert_eq!((ended.reason, ended.exit_code), (TaskReason::Exited, Some(3)));
+    until("the container to be removed", || place.runtime.ids().is_empty()).await;
+    until("its network to be removed", || place.network.attached.lock().unwrap().is_empty()).await;
+    agent.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_obey_is_forced_to_end() {
+    let place = Place::new().await;
+    *place.runtime.obeys_term.lock().unwrap() = false;
+    let _agent = place.start().await;
+    let (mut session, _) = place.master.attach().await;
+    session.launch(spec("a")).await;
+    session.until("a", TaskState::Running).await;
+    session.kill("a").await;
+    session.until("a", TaskState::Killing).await;
+    let killed = session.until("a", TaskState::Killed).await;
+    assert_eq!((killed.reason, killed.signal), (TaskReason::KillRequested, Some(9)));
+}
+
+#[tokio::test]
+async fn a_kill_during_a_pull_ends_the_pull() {
+    let place = Place::new().await;
+    let _agent = place.start().await;
+    let (mut session, _) = place.master.attach().await;
+    let mut slow = spec("a");
+    slow.container.image = "slow:1".to_owned();
+    session.launch(slow).await;
+    session.until("a", TaskState::Starting).await;
+    session.kill("a").await;
+    let killed = session.until("a", TaskState::Killed).await;
+    assert_eq!(killed.reason, TaskReason::KilledDuringLaunch);
+}
+
+#[tokio::test]
+async fn what_cannot_run_fails_with_the_cause() {
+    let place = Place::new().await;
+    let _agent = place.start().await;
+    let (mut session, _) = place.master.attach().await;
+    let mut missing = spec("missing");
+    missing.container.image = "missing:1".to_owned();
+    let mut command = spec("command");
+    command.container.command = vec!["no-such-command".to_owned()];
+    let mut large = spec("large");
+    large.resources = Resources::new(MilliCpus(100), Bytes::mib(5_000));
+    let table = [
+        (missing, TaskState::Failed, TaskReason::ImageUnavailable, "404; check the name"),
+        (command, TaskState::Failed, TaskReason::ContainerLaunchFailed, "not found in the image"),
+        (large, TaskState::Dropped, TaskReason::ResourcesExceeded, "lacks"),
+    ];
+    for (wanted, state, reason, told) in table {
+        let task = wanted.id.to_string();
+        session.launch(wanted).await;
+        let status = session.until(&task, state).await;
+        assert_eq!(status.reason, reason);
+        assert!(status.message.contains(told), "{}", status.message);
+    }
+    until("nothing to be left", || place.runtime.ids().is_empty()).await;
+}
