@@ -9,6 +9,7 @@ use proffer_agent_network::Network;
 use proffer_agent_runtime::ContainerRuntime;
 use proffer_proto_model::{AgentId, AgentInfo};
 use proffer_proto_transport::{Address, MAX_MESSAGE_BYTES, Shutdown, bind, serve};
+use proffer_proto_wire::agent as wire;
 use proffer_proto_wire::agent::agent_host_server::AgentHostServer;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -262,7 +263,7 @@ async fn describe(
     } else {
         format!("{address}:{}", api_address.port())
     };
-    Ok(AgentInfo {
+    let info = AgentInfo {
         id: None,
         hostname,
         api_address: answers_at,
@@ -273,7 +274,9 @@ async fn describe(
         zone: config.zone.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: detect::boot_id(),
-    })
+    };
+    // The checks a master will make: better refused here, with the field, than there.
+    Ok(AgentInfo::try_from(wire::AgentInfo::from(info))?)
 }
 
 /// The address of this host from which it reaches a master; nothing is sent to find out.

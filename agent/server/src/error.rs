@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use proffer_agent_network::NetworkError;
 use proffer_agent_runtime::RuntimeError;
+use proffer_proto_model::convert::WireError;
 use proffer_proto_transport::ServeError;
 
 use crate::StoreError;
@@ -30,6 +31,9 @@ pub enum AgentError {
         /// Why not.
         cause: String,
     },
+    /// What this agent would say about itself is not what a master takes.
+    #[error("this agent cannot describe itself: {0}; correct it in the configuration")]
+    Describe(#[from] WireError),
     /// The checkpoint failed. What was decided since is not done, so that nothing is done twice.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,4 +1,5 @@
 //! What an agent serves itself: logs and images.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Agents that are killed, stopped, purged, or lose their master.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
 
 mod support;
 
@@ -181,4 +182,13 @@ async fn an_address_in_use_is_refused_with_what_to_do() {
     let started = Agent::start(config, place.runtime.clone(), place.network.clone());
     let error = tokio::time::timeout(Duration::from_secs(10), started).await.unwrap().err().unwrap();
     assert!(error.to_string().contains("cannot listen on"), "{error}");
+}
+
+#[tokio::test]
+async fn an_agent_that_no_master_would_take_does_not_start() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.hostname = Some("x".repeat(300));
+    let error = Agent::start(config, place.runtime.clone(), place.network.clone()).await.err().unwrap();
+    assert!(error.to_string().contains("hostname"), "{error}");
 }

@@ -1,4 +1,5 @@
 //! Tasks on a whole agent, with a scripted master and a runtime in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
 
 mod support;
 
