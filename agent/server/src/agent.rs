@@ -1,5 +1,6 @@
 //! The way in: starts all parts of an agent, and ends them again.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
 use crate::clock::Clock;
-use crate::executor::Executor;
+use crate::executor::{Executor, remove_directory};
 use crate::host::Host;
 use crate::link::Link;
 use crate::owner::Owner;
@@ -67,6 +68,8 @@ impl Agent {
         let store = Arc::new(Store::open(&directories.checkpoint())?);
         let clock = Clock::new();
         let (engine, first) = recover(&config, info, &store, runtime.as_ref(), network.as_ref(), clock).await?;
+
+        sweep_logs(&directories, &engine.known_containers()).await;
 
         let shutdown = Shutdown::new(DRAIN);
         let view = Arc::new(View::new());
@@ -239,6 +242,16 @@ async fn prepare(config: &Config, directories: &Directories) -> Result<(), Agent
     match tokio::fs::remove_dir_all(directories.temporary()).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
         _ => Ok(()),
+    }
+}
+
+/// Removes logs whose task was forgotten just before the agent died.
+async fn sweep_logs(directories: &Directories, known: &BTreeSet<String>) {
+    let Ok(mut entries) = tokio::fs::read_dir(directories.tasks()).await else { return };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
+            remove_directory(entry.path()).await;
+        }
     }
 }
 

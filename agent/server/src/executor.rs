@@ -232,7 +232,8 @@ impl Drop for Executor {
     }
 }
 
-async fn remove_directory(directory: PathBuf) {
+/// Removes a directory with all it holds; a missing one is fine, a failure is only worth a warning.
+pub(crate) async fn remove_directory(directory: PathBuf) {
     match tokio::fs::remove_dir_all(&directory).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(directory = %directory.display(), %error, "old logs not removed");

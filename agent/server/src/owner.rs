@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use proffer_agent_engine::{Effect, Engine, Frame, Input, SessionId, ToMaster};
-use proffer_proto_model::TaskKey;
 use proffer_proto_transport::Shutdown;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -132,9 +131,6 @@ impl Owner {
 
     fn publish(&mut self) {
         let changed = self.engine.take_changed();
-        for (key, summary) in &changed {
-            log_change(key, summary.as_ref());
-        }
         self.view.publish(changed, self.engine.is_attached(), self.engine.identity().agent.as_ref());
     }
 
@@ -172,11 +168,5 @@ impl Owner {
         {
             link.close.cancel();
         }
-    }
-}
-
-fn log_change(key: &TaskKey, summary: Option<&proffer_agent_engine::TaskSummary>) {
-    if let Some(summary) = summary {
-        tracing::debug!(task = %key, container = %summary.container, state = %summary.state, "task changed");
     }
 }

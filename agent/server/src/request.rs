@@ -10,6 +10,8 @@ use proffer_proto_model::{TaskKey, TaskSpec, task};
 
 /// Label that holds the name of a container's task.
 const LABEL_NAME: &str = "proffer.name";
+/// Name and value of a label together; containerd takes no more.
+const MAX_LABEL_BYTES: usize = 4_096;
 
 /// Where containers keep what outlives them.
 #[derive(Debug, Clone)]
@@ -32,9 +34,14 @@ impl Directories {
         self.data_dir.join("tmp")
     }
 
+    /// What is kept for containers, a directory for each.
+    pub fn tasks(&self) -> PathBuf {
+        self.data_dir.join("tasks")
+    }
+
     /// All that is kept for one container.
     pub fn of_container(&self, container: &str) -> PathBuf {
-        self.data_dir.join("tasks").join(container)
+        self.tasks().join(container)
     }
 
     /// The output of one container.
@@ -67,12 +74,19 @@ pub(crate) fn container_request(
         limits: limits(spec),
         netns: netns.map(PathBuf::from),
         log_dir: directories.logs(container),
-        labels: BTreeMap::from([
-            (LABEL_FRAMEWORK.to_owned(), key.framework.to_string()),
-            (LABEL_TASK.to_owned(), key.task.to_string()),
-            (LABEL_NAME.to_owned(), spec.name.clone()),
-        ]),
+        labels: labels(key, spec),
     }
+}
+
+/// The task's own labels, as far as a runtime takes them, and those by which the agent knows its containers.
+fn labels(key: &TaskKey, spec: &TaskSpec) -> BTreeMap<String, String> {
+    let fits = |(name, value): &(&String, &String)| !name.is_empty() && name.len() + value.len() <= MAX_LABEL_BYTES;
+    let mut labels: BTreeMap<String, String> =
+        spec.labels.iter().filter(fits).map(|(name, value)| (name.clone(), value.clone())).collect();
+    labels.insert(LABEL_FRAMEWORK.to_owned(), key.framework.to_string());
+    labels.insert(LABEL_TASK.to_owned(), key.task.to_string());
+    labels.insert(LABEL_NAME.to_owned(), spec.name.clone());
+    labels
 }
 
 /// Ports and host first, so that a task may replace them; who it is last, so that it may not.
@@ -174,7 +188,11 @@ mod tests {
             limits: ResourceLimits { memory: Some(Bytes::mib(128)), ..ResourceLimits::default() },
             kill_policy: KillPolicy::default(),
             max_run_time_ms: None,
-            labels: BTreeMap::new(),
+            labels: BTreeMap::from([
+                ("team".to_owned(), "a".to_owned()),
+                (LABEL_TASK.to_owned(), "forged".to_owned()),
+                ("long".to_owned(), "x".repeat(5_000)),
+            ]),
             discovery_name: String::new(),
             data: Vec::new(),
         };
@@ -213,5 +231,13 @@ mod tests {
         assert_eq!(limits.cpu_limit_millis, Some(500));
         assert_eq!(limits.memory_limit_bytes, Some(128 << 20));
         assert_eq!(limits.pids_limit, Some(DEFAULT_PIDS));
+    }
+
+    #[test]
+    fn labels_are_kept_but_cannot_make_a_container_another_ones() {
+        let labels = request(NetworkMode::Host, Vec::new()).labels;
+        assert_eq!(labels.get("team").map(String::as_str), Some("a"));
+        assert_eq!(labels.get(LABEL_TASK).map(String::as_str), Some("web_1"));
+        assert!(!labels.contains_key("long"), "containerd would refuse the container");
     }
 }

@@ -32,10 +32,14 @@ impl View {
         if !changed.is_empty() {
             let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
             for (key, summary) in changed {
-                match summary {
-                    Some(summary) => tasks.insert(key, summary),
-                    None => tasks.remove(&key),
+                let Some(summary) = summary else {
+                    tasks.remove(&key);
+                    continue;
                 };
+                if tasks.get(&key).is_none_or(|known| known.state != summary.state) {
+                    tracing::info!(task = %key, state = %summary.state, container = %summary.container, "task changed");
+                }
+                tasks.insert(key, summary);
             }
         }
         let admitted = agent.filter(|_| is_attached);

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use proffer_agent_engine::container_id;
 use proffer_agent_runtime::ExitCause;
-use proffer_agent_server::Handle;
+use proffer_agent_server::{Agent, Handle};
 use proffer_proto_model::TaskState;
 use proffer_proto_transport::connect;
 use proffer_proto_wire::agent as wire;
 use proffer_proto_wire::agent::agent_host_client::AgentHostClient;
 use support::master::{Session, framework, key};
-use support::{Place, soon, spec};
+use support::{Place, soon, spec, until};
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
@@ -62,6 +62,26 @@ async fn logs_are_followed_to_the_end_and_read_after_it() {
     let mut stream = client.logs(last).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, Some((wire::LogStream::Stdout, "two\n".to_owned())));
     assert_eq!(next(&mut stream).await, None);
+}
+
+#[tokio::test]
+async fn logs_of_forgotten_tasks_are_removed() {
+    let place = Place::new().await;
+    std::fs::create_dir_all(place.data_dir().join("tasks/pf-F1-1-forgotten/logs")).unwrap();
+    let mut config = place.config();
+    config.ended_kept = 1;
+    let _agent = Agent::start(config, place.runtime.clone(), place.network.clone()).await.unwrap();
+    assert_eq!(std::fs::read_dir(place.data_dir().join("tasks")).unwrap().count(), 0);
+    let (mut session, _) = place.master.attach().await;
+    for task in ["a", "b"] {
+        session.launch(spec(task)).await;
+        session.until(task, TaskState::Running).await;
+        place.runtime.end(&container_id(&key(task)), ExitCause::Code(0));
+        session.until(task, TaskState::Finished).await;
+    }
+    let logs = |task: &str| place.data_dir().join("tasks").join(container_id(&key(task)));
+    until("the older logs to be removed", || !logs("a").exists()).await;
+    assert!(logs("b").exists());
 }
 
 #[tokio::test]

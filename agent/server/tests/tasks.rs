@@ -5,6 +5,7 @@ mod support;
 
 use proffer_agent_engine::container_id;
 use proffer_agent_runtime::ExitCause;
+use proffer_agent_server::Agent;
 use proffer_proto_model::task::{NetworkMode, PortMapping};
 use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskReason, TaskState};
 use support::master::key;
@@ -95,4 +96,26 @@ async fn what_cannot_run_fails_with_the_cause() {
         assert!(status.message.contains(told), "{}", status.message);
     }
     until("nothing to be left", || place.runtime.ids().is_empty()).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_tasks_at_once_all_run_and_all_end() {
+    const COUNT: usize = 300;
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.resources.cpus = Some(MilliCpus(100 * COUNT as u64));
+    config.resources.memory = Some(Bytes::mib(32 * COUNT as u64));
+    let _agent = Agent::start(config, place.runtime.clone(), place.network.clone()).await.unwrap();
+    let (mut session, _) = place.master.attach().await;
+    let names: Vec<String> = (0..COUNT).map(|number| format!("t{number}")).collect();
+    for name in &names {
+        session.launch(spec(name)).await;
+    }
+    session.until_all(&names, TaskState::Running).await;
+    assert_eq!(place.runtime.ids().len(), COUNT);
+    for name in &names {
+        session.kill(name).await;
+    }
+    session.until_all(&names, TaskState::Killed).await;
+    until("all containers to be removed", || place.runtime.ids().is_empty()).await;
 }

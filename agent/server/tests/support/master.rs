@@ -1,5 +1,6 @@
 //! A master that a test plays.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use proffer_proto_model::convert::{
@@ -136,6 +137,24 @@ impl Session {
                 }
                 assert!(!status.state.is_terminal(), "ended as {}: {}", status.state, status.message);
             }
+        }
+    }
+
+    /// Confirms updates until each of the tasks was in the state.
+    pub async fn until_all(&mut self, tasks: &[String], state: TaskState) {
+        let mut waiting: BTreeSet<&str> = tasks.iter().map(String::as_str).collect();
+        while !waiting.is_empty() {
+            let AgentMessage::Updates(updates) = self.next().await else { continue };
+            let seen: Vec<_> = updates
+                .into_iter()
+                .map(|StatusUpdate { framework, status, latest_state: _ }| {
+                    if status.state == state {
+                        waiting.remove(status.task.as_str());
+                    }
+                    (TaskKey { framework, task: status.task }, status.seq)
+                })
+                .collect();
+            self.say(MasterMessage::Acknowledge(seen)).await;
         }
     }
 }
