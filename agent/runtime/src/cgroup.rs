@@ -85,13 +85,22 @@ impl Cgroups {
 
     /// Removes the cgroup `path` and everything below it where no process is left. Missing ones are fine.
     pub(crate) fn remove(&self, path: &str) {
-        let path = path.trim_start_matches('/');
-        let roots = match self.version {
+        for root in self.roots() {
+            remove_tree(&root.join(path.trim_start_matches('/')));
+        }
+    }
+
+    /// Removes the cgroup `path` unless something is in it.
+    pub(crate) fn remove_if_empty(&self, path: &str) {
+        for root in self.roots() {
+            let _ = fs::remove_dir(root.join(path.trim_start_matches('/')));
+        }
+    }
+
+    fn roots(&self) -> Vec<PathBuf> {
+        match self.version {
             CgroupVersion::V2 => vec![self.root.clone()],
             CgroupVersion::V1 => directories(&self.root),
-        };
-        for root in roots {
-            remove_tree(&root.join(path));
         }
     }
 }

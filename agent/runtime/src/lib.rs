@@ -6,7 +6,9 @@
 
 mod cgroup;
 pub mod containerd;
+pub mod conformance;
 mod error;
+pub mod fake;
 pub mod image_builder;
 mod logger;
 mod reference;

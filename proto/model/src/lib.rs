@@ -1,1 +1,28 @@
-//! The domain words of Proffer: ids, resources, offers, tasks, agents, roles, time and units.
+//! The domain words of Proffer: ids, resources, offers, tasks, agents, frameworks, time and units.
+//!
+//! Everything here is a plain value. This crate never does I/O, never reads a clock and never reaches
+//! up to an engine or a server. With the feature `wire` it also converts from and to wire messages.
+
+mod agent;
+mod constraint;
+#[cfg(feature = "wire")]
+pub mod convert;
+mod demand;
+mod framework;
+mod ids;
+mod offer;
+mod operation;
+pub mod resources;
+pub mod task;
+mod time;
+
+pub use agent::{AgentInfo, Attribute, AttributeValue};
+pub use constraint::{Constraint, ConstraintOperator};
+pub use demand::{Demand, DemandItem};
+pub use framework::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role, RoleError};
+pub use ids::{AgentId, ClusterId, FrameworkId, IdError, OfferId, TaskId, TaskKey};
+pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
+pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
+pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
+pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
+pub use time::{Epoch, Moment, Now, UnixMillis};

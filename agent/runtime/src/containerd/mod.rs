@@ -126,6 +126,7 @@ impl ContainerdRuntime {
             }
         }
         self.inner.cgroups.remove(&self.inner.cgroup_parent());
+        self.inner.cgroups.remove_if_empty("/proffer");
         let _ = std::fs::remove_dir_all(&self.inner.config.state_dir);
         first_error.map_or(Ok(()), Err)
     }
@@ -218,4 +219,11 @@ impl ContainerRuntime for ContainerdRuntime {
     async fn stats(&self, id: &str) -> Result<Stats, RuntimeError> {
         self.inner.stats(id).await
     }
+}
+
+/// Full names of the images in an archive.
+pub(crate) async fn archive_names(tar: &std::path::Path) -> Result<Vec<String>, RuntimeError> {
+    let archive = archive::Archive::open(tar).await?;
+    let images = archive.images().await?;
+    images.iter().map(|(name, _)| crate::normalize_reference(name)).collect()
 }

@@ -1,0 +1,137 @@
+//! Everything that can happen to the master, in one closed enum.
+
+use proffer_proto_model::{
+    Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
+    Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
+};
+
+/// A live connection, numbered by the server and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// Everything that can happen to the master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// An agent opened a stream and said who it is and all it has.
+    AgentAttach {
+        /// Its stream.
+        session: SessionId,
+        /// Who.
+        agent: AgentInfo,
+        /// Counts the starts of the agent's process.
+        incarnation: u64,
+        /// All tasks it holds.
+        tasks: Vec<AttachedTask>,
+        /// Highest epoch it has seen.
+        seen_epoch: Epoch,
+        /// Its cluster, when it has one.
+        cluster: Option<ClusterId>,
+    },
+    /// An attached agent reports updates.
+    AgentUpdates {
+        /// Its stream.
+        session: SessionId,
+        /// In order: whose, the update, and the latest state at the agent.
+        updates: Vec<(FrameworkId, TaskStatus, TaskState)>,
+    },
+    /// An attached agent answered a ping.
+    AgentPong {
+        /// Its stream.
+        session: SessionId,
+    },
+    /// The agent's stream ended, for whatever reason.
+    AgentDisconnected {
+        /// Its stream.
+        session: SessionId,
+    },
+    /// A framework opened a stream and subscribed.
+    Subscribe {
+        /// Its stream.
+        session: SessionId,
+        /// Who.
+        framework: FrameworkInfo,
+        /// What it wants from the start.
+        demand: Demand,
+    },
+    /// A subscribed framework calls.
+    Framework {
+        /// Its stream.
+        session: SessionId,
+        /// What.
+        call: FrameworkCall,
+    },
+    /// The framework's stream ended, for whatever reason.
+    FrameworkDisconnected {
+        /// Its stream.
+        session: SessionId,
+    },
+    /// An operator asks for something.
+    Operator(OperatorCall),
+    /// Time has passed: due timers fire. The server sends it at [`crate::Engine::next_deadline`].
+    Tick,
+}
+
+/// A task as an attaching agent holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachedTask {
+    /// Whose.
+    pub framework: FrameworkId,
+    /// What.
+    pub spec: TaskSpec,
+    /// The latest status, possibly ahead of what was confirmed.
+    pub latest: TaskStatus,
+    /// The role that pays for it.
+    pub role: Role,
+}
+
+/// What a subscribed framework can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FrameworkCall {
+    /// A new description of itself.
+    Update(FrameworkInfo),
+    /// All it wants now.
+    Demand(Demand),
+    /// Uses offers.
+    Accept(Accept),
+    /// Gives offers back.
+    Decline {
+        /// Which.
+        offers: Vec<OfferId>,
+        /// Why.
+        reason: DeclineReason,
+        /// How long not to see the same again.
+        filter: Filter,
+    },
+    /// Ends a task.
+    Kill {
+        /// Which.
+        task: TaskId,
+        /// Its agent, if known.
+        agent: Option<AgentId>,
+        /// Overrides the task's own policy.
+        policy: Option<KillPolicy>,
+    },
+    /// Confirms updates.
+    Acknowledge(Vec<(TaskId, u64, TaskSource)>),
+    /// Asks for the state of these tasks; empty for all.
+    Reconcile(Vec<(TaskId, Option<AgentId>)>),
+    /// Ends the framework and its tasks.
+    Teardown,
+    /// A call this master cannot carry out yet.
+    NotImplemented {
+        /// Its name.
+        call: &'static str,
+    },
+}
+
+/// What an operator can ask of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorCall {
+    /// Ends a framework and its tasks. The answer is [`crate::Effect::OperatorReply`].
+    TeardownFramework {
+        /// The server's number for this request.
+        request: u64,
+        /// Which.
+        framework: FrameworkId,
+    },
+}
