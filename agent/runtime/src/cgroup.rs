@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::CgroupVersion;
 
+/// The kernel charges memory in batches, so the peak may stay this far below the limit.
+const CHARGE_SLACK_BYTES: u64 = 1024 * 1024;
+
 /// Where the cgroup hierarchies of this host are mounted.
 #[derive(Debug, Clone)]
 pub struct Cgroups {
@@ -19,8 +22,8 @@ pub struct Cgroups {
 pub(crate) struct MemoryRecord {
     /// Processes of this cgroup the out-of-memory killer ended.
     pub oom_kills: Option<u64>,
-    /// Times the cgroup ran into its own limit.
-    pub limit_hits: Option<u64>,
+    /// True when the cgroup ran into its own limit, rather than the host into its own.
+    pub reached_limit: Option<bool>,
     /// Highest use in bytes.
     pub peak_bytes: Option<u64>,
 }
@@ -39,15 +42,9 @@ impl Cgroups {
         let swap_accounting = match version {
             CgroupVersion::V1 => root.join("memory/memory.memsw.limit_in_bytes").exists(),
             // The root of a v2 tree has no limits of its own: a child shows what the kernel can do.
-            CgroupVersion::V2 => directories(root)
-                .iter()
-                .any(|child| child.join("memory.swap.max").exists()),
+            CgroupVersion::V2 => directories(root).iter().any(|child| child.join("memory.swap.max").exists()),
         };
-        Self {
-            version,
-            root: root.to_owned(),
-            swap_accounting,
-        }
+        Self { version, root: root.to_owned(), swap_accounting }
     }
 
     /// The hierarchy that holds the limits.
@@ -68,7 +65,7 @@ impl Cgroups {
                 let memory = self.root.join("memory").join(path);
                 MemoryRecord {
                     oom_kills: read_field(&memory.join("memory.oom_control"), "oom_kill"),
-                    limit_hits: read_number(&memory.join("memory.failcnt")),
+                    reached_limit: reached_limit_v1(&memory),
                     peak_bytes: read_number(&memory.join("memory.max_usage_in_bytes")),
                 }
             }
@@ -76,7 +73,7 @@ impl Cgroups {
                 let group = self.root.join(path);
                 MemoryRecord {
                     oom_kills: read_field(&group.join("memory.events"), "oom_kill"),
-                    limit_hits: read_field(&group.join("memory.events"), "oom"),
+                    reached_limit: read_field(&group.join("memory.events"), "oom").map(|count| count > 0),
                     peak_bytes: read_number(&group.join("memory.peak")),
                 }
             }
@@ -124,6 +121,14 @@ fn directories(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Newer kernels no longer count failures in the v1 files, so a peak at the limit says it as well.
+fn reached_limit_v1(memory: &Path) -> Option<bool> {
+    let failures = read_number(&memory.join("memory.failcnt"))?;
+    let peak_bytes = read_number(&memory.join("memory.max_usage_in_bytes"))?;
+    let limit_bytes = read_number(&memory.join("memory.limit_in_bytes"))?;
+    Some(failures > 0 || peak_bytes.saturating_add(CHARGE_SLACK_BYTES) >= limit_bytes)
+}
+
 fn read_number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -146,22 +151,12 @@ mod tests {
         let v1 = dir.path().join("v1");
         let group = v1.join("memory/proffer/ns/a");
         fs::create_dir_all(&group).unwrap();
-        fs::write(
-            group.join("memory.oom_control"),
-            "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
-        )
-        .unwrap();
-        fs::write(group.join("memory.failcnt"), "5\n").unwrap();
+        fs::write(group.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n").unwrap();
+        fs::write(group.join("memory.failcnt"), "0\n").unwrap();
+        fs::write(group.join("memory.limit_in_bytes"), "4096\n").unwrap();
         fs::write(group.join("memory.max_usage_in_bytes"), "4096\n").unwrap();
         let record = Cgroups::at(&v1).memory_record("/proffer/ns/a");
-        assert_eq!(
-            record,
-            MemoryRecord {
-                oom_kills: Some(2),
-                limit_hits: Some(5),
-                peak_bytes: Some(4096)
-            }
-        );
+        assert_eq!(record, MemoryRecord { oom_kills: Some(2), reached_limit: Some(true), peak_bytes: Some(4096) });
 
         let v2 = dir.path().join("v2");
         let group = v2.join("proffer/ns/a");
@@ -171,15 +166,8 @@ mod tests {
         fs::write(group.join("memory.peak"), "8192\n").unwrap();
         let cgroups = Cgroups::at(&v2);
         assert_eq!(cgroups.version(), CgroupVersion::V2);
-        let record = MemoryRecord {
-            oom_kills: Some(1),
-            limit_hits: Some(1),
-            peak_bytes: Some(8192),
-        };
+        let record = MemoryRecord { oom_kills: Some(1), reached_limit: Some(true), peak_bytes: Some(8192) };
         assert_eq!(cgroups.memory_record("/proffer/ns/a"), record);
-        assert_eq!(
-            cgroups.memory_record("/proffer/ns/missing"),
-            MemoryRecord::default()
-        );
+        assert_eq!(cgroups.memory_record("/proffer/ns/missing"), MemoryRecord::default());
     }
 }

@@ -5,11 +5,7 @@ use crate::{RuntimeError, RuntimeErrorKind};
 impl RuntimeError {
     /// An error of `kind` about `what`, caused by `cause`.
     pub fn new(kind: RuntimeErrorKind, what: impl Into<String>, cause: impl ToString) -> Self {
-        Self {
-            kind,
-            what: what.into(),
-            cause: cause.to_string(),
-        }
+        Self { kind, what: what.into(), cause: cause.to_string() }
     }
 
     /// Something named does not exist.

@@ -34,19 +34,9 @@ pub struct BuiltImage {
 
 #[derive(Debug, Clone)]
 enum Item {
-    Directory {
-        path: String,
-        mode: u32,
-    },
-    File {
-        path: String,
-        mode: u32,
-        bytes: Vec<u8>,
-    },
-    Link {
-        path: String,
-        target: String,
-    },
+    Directory { path: String, mode: u32 },
+    File { path: String, mode: u32, bytes: Vec<u8> },
+    Link { path: String, target: String },
 }
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -55,12 +45,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 impl ImageBuilder {
     /// An image of this name without any file.
     pub fn empty(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            layers: vec![Vec::new()],
-            config: serde_json::Map::new(),
-            zipped: true,
-        }
+        Self { name: name.into(), layers: vec![Vec::new()], config: serde_json::Map::new(), zipped: true }
     }
 
     /// An image with this machine's static busybox, a link for each of its commands, and users `root`, `web` (1000)
@@ -70,21 +55,20 @@ impl ImageBuilder {
     /// When busybox is missing or not static; the error names the package to install.
     pub fn busybox(name: impl Into<String>) -> io::Result<Self> {
         let busybox = find_busybox()?;
-        let listed = std::process::Command::new(&busybox)
-            .arg("--list")
-            .output()?;
+        let listed = std::process::Command::new(&busybox).arg("--list").output()?;
         let mut image = Self::empty(name)
             .directory("bin", 0o755)
             .directory("etc", 0o755)
             .directory("tmp", 0o1777)
             .directory("var/www", 0o755)
             .file("bin/busybox", 0o755, fs::read(&busybox)?)
-            .file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\nweb:x:1000:1000:web:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
+            .file(
+                "etc/passwd",
+                0o644,
+                "root:x:0:0:root:/:/bin/sh\nweb:x:1000:1000:web:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+            )
             .file("etc/group", 0o644, "root:x:0:\nweb:x:1000:\nlogs:x:40:web\nnobody:x:65534:\n");
-        for command in String::from_utf8_lossy(&listed.stdout)
-            .lines()
-            .filter(|command| *command != "busybox")
-        {
+        for command in String::from_utf8_lossy(&listed.stdout).lines().filter(|command| *command != "busybox") {
             image = image.link(&format!("bin/{command}"), "/bin/busybox");
         }
         Ok(image.env("PATH", "/bin"))
@@ -93,29 +77,19 @@ impl ImageBuilder {
     /// Adds a directory.
     #[must_use]
     pub fn directory(self, path: &str, mode: u32) -> Self {
-        self.item(Item::Directory {
-            path: path.to_owned(),
-            mode,
-        })
+        self.item(Item::Directory { path: path.to_owned(), mode })
     }
 
     /// Adds a file.
     #[must_use]
     pub fn file(self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
-        self.item(Item::File {
-            path: path.to_owned(),
-            mode,
-            bytes: bytes.into(),
-        })
+        self.item(Item::File { path: path.to_owned(), mode, bytes: bytes.into() })
     }
 
     /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, path: &str, target: &str) -> Self {
-        self.item(Item::Link {
-            path: path.to_owned(),
-            target: target.to_owned(),
-        })
+        self.item(Item::Link { path: path.to_owned(), target: target.to_owned() })
     }
 
     /// What follows goes into a layer of its own.
@@ -129,16 +103,9 @@ impl ImageBuilder {
     #[must_use]
     pub fn white_out(self, path: &str) -> Self {
         let path = Path::new(path);
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let folder = path.parent().unwrap_or(Path::new(""));
-        self.file(
-            &folder.join(format!(".wh.{name}")).to_string_lossy(),
-            0o644,
-            Vec::new(),
-        )
+        self.file(&folder.join(format!(".wh.{name}")).to_string_lossy(), 0o644, Vec::new())
     }
 
     /// Sets the first words of the command line.
@@ -206,11 +173,7 @@ impl ImageBuilder {
             diff_ids.push(digest(&tar));
             layers.push(if self.zipped { gzip(&tar)? } else { tar });
         }
-        let architecture = if cfg!(target_arch = "aarch64") {
-            "arm64"
-        } else {
-            "amd64"
-        };
+        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         let config = serde_json::to_vec(&json!({
             "architecture": architecture,
             "os": "linux",
@@ -225,12 +188,7 @@ impl ImageBuilder {
             "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
             "layers": layers.iter().map(|layer| descriptor(&layer_type, layer)).collect::<Vec<_>>(),
         }))?;
-        Ok(BuiltImage {
-            name: self.name.clone(),
-            config,
-            layers,
-            manifest,
-        })
+        Ok(BuiltImage { name: self.name.clone(), config, layers, manifest })
     }
 
     /// Builds the image and writes it as an OCI archive.
@@ -255,11 +213,7 @@ impl BuiltImage {
         append(&mut tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         append(&mut tar, "index.json", &serde_json::to_vec(&index)?)?;
         for blob in self.layers.iter().chain([&self.config, &self.manifest]) {
-            append(
-                &mut tar,
-                &format!("blobs/{}", digest(blob).replacen(':', "/", 1)),
-                blob,
-            )?;
+            append(&mut tar, &format!("blobs/{}", digest(blob).replacen(':', "/", 1)), blob)?;
         }
         tar.into_inner()?.sync_data()
     }
@@ -269,13 +223,8 @@ impl BuiltImage {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_docker(&self, path: &Path) -> io::Result<()> {
-        let config_name = format!(
-            "{}.json",
-            digest(&self.config).trim_start_matches("sha256:")
-        );
-        let names: Vec<_> = (0..self.layers.len())
-            .map(|position| format!("layer-{position}/layer.tar"))
-            .collect();
+        let config_name = format!("{}.json", digest(&self.config).trim_start_matches("sha256:"));
+        let names: Vec<_> = (0..self.layers.len()).map(|position| format!("layer-{position}/layer.tar")).collect();
         let manifest = json!([{ "Config": config_name, "RepoTags": [self.name], "Layers": names }]);
         let mut tar = tar::Builder::new(File::create(path)?);
         for (name, layer) in names.iter().zip(&self.layers) {
@@ -288,15 +237,9 @@ impl BuiltImage {
 }
 
 fn find_busybox() -> io::Result<PathBuf> {
-    let found = ["/bin/busybox", "/usr/bin/busybox"]
-        .iter()
-        .map(PathBuf::from)
-        .find(|path| path.exists());
+    let found = ["/bin/busybox", "/usr/bin/busybox"].iter().map(PathBuf::from).find(|path| path.exists());
     found.ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::NotFound,
-            "busybox is missing: install it with `apt-get install busybox-static`",
-        )
+        io::Error::new(io::ErrorKind::NotFound, "busybox is missing: install it with `apt-get install busybox-static`")
     })
 }
 

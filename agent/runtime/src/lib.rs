@@ -5,10 +5,11 @@
 //! carries out single steps and reports what it saw.
 
 mod cgroup;
-pub mod containerd;
 pub mod conformance;
+pub mod containerd;
 mod error;
 pub mod fake;
+mod id;
 pub mod image_builder;
 mod logger;
 mod reference;

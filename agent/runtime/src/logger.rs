@@ -50,10 +50,7 @@ enum Event {
 
 fn run(args: &[OsString]) -> io::Result<()> {
     let directory = args.get(2).map(PathBuf::from).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("called without a directory after {LOGGER_ARGUMENT}"),
-        )
+        io::Error::new(io::ErrorKind::InvalidInput, format!("called without a directory after {LOGGER_ARGUMENT}"))
     })?;
     // The shim sends SIGTERM right after it closed the pipes: the last lines must still be written.
     let mut signals = SigSet::empty();
@@ -64,20 +61,16 @@ fn run(args: &[OsString]) -> io::Result<()> {
         let source = take_descriptor(descriptor)?;
         let target = LogFile::open(&directory, name, ROTATE_BYTES)?;
         let ended = ended.clone();
-        thread::Builder::new()
-            .stack_size(128 * 1024)
-            .spawn(move || {
-                copy(source, target);
-                let _ = ended.send(Event::StreamEnded);
-            })?;
-    }
-    thread::Builder::new()
-        .stack_size(64 * 1024)
-        .spawn(move || {
-            if signals.wait().is_ok() {
-                let _ = ended.send(Event::Terminate);
-            }
+        thread::Builder::new().stack_size(128 * 1024).spawn(move || {
+            copy(source, target);
+            let _ = ended.send(Event::StreamEnded);
         })?;
+    }
+    thread::Builder::new().stack_size(64 * 1024).spawn(move || {
+        if signals.wait().is_ok() {
+            let _ = ended.send(Event::Terminate);
+        }
+    })?;
     nix::unistd::close(5)?; // ready
     wait_for_end(&events);
     Ok(())
@@ -131,13 +124,7 @@ impl LogFile {
         let path = directory.join(name);
         let file = append_to(&path)?;
         let written_bytes = file.metadata()?.len();
-        Ok(Self {
-            previous: directory.join(format!("{name}.1")),
-            path,
-            file,
-            written_bytes,
-            limit_bytes,
-        })
+        Ok(Self { previous: directory.join(format!("{name}.1")), path, file, written_bytes, limit_bytes })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -148,10 +135,7 @@ impl LogFile {
         }
         // Rotate between lines where the chunk holds one, so that no line is cut in two files.
         let split = match self.written_bytes + bytes.len() as u64 > self.limit_bytes {
-            true => bytes
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(bytes.len(), |at| at + 1),
+            true => bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
             false => bytes.len(),
         };
         let (head, tail) = bytes.split_at(split);
@@ -166,11 +150,7 @@ impl LogFile {
 
 fn append_to(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o640)
-        .open(path)
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
 }
 
 #[cfg(test)]
@@ -180,16 +160,8 @@ mod tests {
     #[test]
     fn the_invocation_is_told_by_its_first_argument() {
         let args = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        assert!(is_logger_invocation(&args(&[
-            "proffer",
-            "__container-log",
-            "/var/log/a"
-        ])));
-        assert!(!is_logger_invocation(&args(&[
-            "proffer",
-            "ps",
-            "__container-log"
-        ])));
+        assert!(is_logger_invocation(&args(&["proffer", "__container-log", "/var/log/a"])));
+        assert!(!is_logger_invocation(&args(&["proffer", "ps", "__container-log"])));
         assert!(!is_logger_invocation(&args(&["proffer"])));
     }
 
@@ -208,14 +180,8 @@ mod tests {
     #[test]
     fn an_existing_file_is_continued() {
         let dir = tempfile::tempdir().unwrap();
-        LogFile::open(dir.path(), "stderr.log", 100)
-            .unwrap()
-            .append(b"a\n")
-            .unwrap();
-        LogFile::open(dir.path(), "stderr.log", 100)
-            .unwrap()
-            .append(b"b\n")
-            .unwrap();
+        LogFile::open(dir.path(), "stderr.log", 100).unwrap().append(b"a\n").unwrap();
+        LogFile::open(dir.path(), "stderr.log", 100).unwrap().append(b"b\n").unwrap();
         assert_eq!(fs::read(dir.path().join("stderr.log")).unwrap(), b"a\nb\n");
     }
 }

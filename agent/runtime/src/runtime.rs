@@ -16,11 +16,7 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     async fn info(&self) -> Result<RuntimeInfo, RuntimeError>;
 
     /// Imports every image of an OCI or Docker tar archive; returns their references.
-    async fn import_image(
-        &self,
-        tar: PathBuf,
-        progress: ProgressSink,
-    ) -> Result<Vec<Image>, RuntimeError>;
+    async fn import_image(&self, tar: PathBuf, progress: ProgressSink) -> Result<Vec<Image>, RuntimeError>;
 
     /// Makes `reference` runnable: pulls what the policy asks for and unpacks it.
     async fn ensure_image(

@@ -15,8 +15,7 @@ use tonic::async_trait;
 use super::content::BlobReader;
 use super::images::{BlobSource, Fetched};
 use super::manifest::{
-    self, Descriptor, Index, Manifest, OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST,
-    choose_platform,
+    self, Descriptor, Index, Manifest, OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST, choose_platform,
 };
 use crate::RuntimeError;
 
@@ -72,13 +71,7 @@ impl Archive {
             }
         };
         let entries = index(&path)?;
-        let mut archive = Self {
-            path,
-            _unzipped: unzipped,
-            entries,
-            by_digest: BTreeMap::new(),
-            docker: Vec::new(),
-        };
+        let mut archive = Self { path, _unzipped: unzipped, entries, by_digest: BTreeMap::new(), docker: Vec::new() };
         if !archive.entries.contains_key("index.json") {
             archive.index_docker()?;
         }
@@ -100,13 +93,7 @@ impl Archive {
         }
         for (name, bytes) in &self.docker {
             let descriptor = Descriptor::of(OCI_MANIFEST, bytes);
-            images.push((
-                name.clone(),
-                Fetched {
-                    descriptor,
-                    bytes: bytes.to_vec(),
-                },
-            ));
+            images.push((name.clone(), Fetched { descriptor, bytes: bytes.to_vec() }));
         }
         match images.is_empty() {
             false => Ok(images),
@@ -124,24 +111,15 @@ impl Archive {
             entry.check_digest()?;
             let bytes = self.json(&blob_path(&entry.digest)).await?;
             if manifest::sha256(&bytes) != entry.digest {
-                return Err(RuntimeError::invalid(
-                    format!("read {}", entry.digest),
-                    "its content has another digest",
-                ));
+                return Err(RuntimeError::invalid(format!("read {}", entry.digest), "its content has another digest"));
             }
             if !entry.is_index() {
-                return Ok(Fetched {
-                    descriptor: entry,
-                    bytes,
-                });
+                return Ok(Fetched { descriptor: entry, bytes });
             }
             let index: Index = manifest::parse("read an image index", &bytes)?;
             entry = choose_platform(&index, "read the image archive")?.clone();
         }
-        Err(RuntimeError::invalid(
-            "read the image archive",
-            "its indexes are nested too deeply",
-        ))
+        Err(RuntimeError::invalid("read the image archive", "its indexes are nested too deeply"))
     }
 
     /// Newer `docker save` writes both forms, in the same order; tags are only in its own.
@@ -150,39 +128,24 @@ impl Archive {
             return Vec::new();
         };
         let entries: Vec<DockerEntry> = serde_json::from_slice(&bytes).unwrap_or_default();
-        entries
-            .into_iter()
-            .map(|entry| entry.repo_tags.unwrap_or_default())
-            .collect()
+        entries.into_iter().map(|entry| entry.repo_tags.unwrap_or_default()).collect()
     }
 
     async fn json(&self, name: &str) -> Result<Vec<u8>, RuntimeError> {
         let what = || format!("read {name} of the image archive");
         let section = self.section(name)?;
         if section.size_bytes > MAX_JSON_BYTES {
-            return Err(RuntimeError::invalid(
-                what(),
-                "too large for a manifest or configuration",
-            ));
+            return Err(RuntimeError::invalid(what(), "too large for a manifest or configuration"));
         }
         let mut bytes = Vec::new();
-        let mut reader = self
-            .reader(section)
-            .await
-            .map_err(|error| RuntimeError::internal(what(), error))?;
-        reader
-            .read_to_end(&mut bytes)
-            .await
-            .map_err(|error| RuntimeError::internal(what(), error))?;
+        let mut reader = self.reader(section).await.map_err(|error| RuntimeError::internal(what(), error))?;
+        reader.read_to_end(&mut bytes).await.map_err(|error| RuntimeError::internal(what(), error))?;
         Ok(bytes)
     }
 
     fn section(&self, name: &str) -> Result<Section, RuntimeError> {
         self.entries.get(name).copied().ok_or_else(|| {
-            RuntimeError::invalid(
-                "read the image archive",
-                format!("{name} is missing: the archive is incomplete"),
-            )
+            RuntimeError::invalid("read the image archive", format!("{name} is missing: the archive is incomplete"))
         })
     }
 
@@ -196,25 +159,18 @@ impl Archive {
     fn index_docker(&mut self) -> io::Result<()> {
         let broken = |cause: String| io::Error::new(io::ErrorKind::InvalidData, cause);
         let Some(section) = self.entries.get("manifest.json").copied() else {
-            return Err(broken(
-                "neither index.json nor manifest.json inside: not an image archive".into(),
-            ));
+            return Err(broken("neither index.json nor manifest.json inside: not an image archive".into()));
         };
         let bytes = self.read_blocking(section)?;
-        let entries: Vec<DockerEntry> = serde_json::from_slice(&bytes)
-            .map_err(|error| broken(format!("manifest.json: {error}")))?;
+        let entries: Vec<DockerEntry> =
+            serde_json::from_slice(&bytes).map_err(|error| broken(format!("manifest.json: {error}")))?;
         for entry in entries {
             let config = self.describe(&entry.config, OCI_CONFIG)?;
             let mut layers = Vec::new();
             for layer in &entry.layers {
                 layers.push(self.describe(layer, OCI_LAYER)?);
             }
-            let manifest = Manifest {
-                schema_version: 2,
-                media_type: Some(OCI_MANIFEST.into()),
-                config,
-                layers,
-            };
+            let manifest = Manifest { schema_version: 2, media_type: Some(OCI_MANIFEST.into()), config, layers };
             let bytes = Arc::new(serde_json::to_vec(&manifest)?);
             for name in entry.repo_tags.unwrap_or_default() {
                 self.docker.push((name, bytes.clone()));
@@ -225,12 +181,8 @@ impl Archive {
 
     /// Digest, size and kind of a member, remembered under its digest.
     fn describe(&mut self, name: &str, media_type: &str) -> io::Result<Descriptor> {
-        let missing = || {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{name} is missing: the archive is incomplete"),
-            )
-        };
+        let missing =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{name} is missing: the archive is incomplete"));
         let section = self.entries.get(name).copied().ok_or_else(missing)?;
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(section.offset_bytes))?;
@@ -250,19 +202,14 @@ impl Archive {
         let zipped = media_type == OCI_LAYER && magic == [0x1f, 0x8b];
         let media_type = if zipped { OCI_LAYER_GZIP } else { media_type };
         self.by_digest.insert(digest.clone(), name.to_owned());
-        Ok(Descriptor {
-            digest,
-            size: section.size_bytes,
-            ..Descriptor::of(media_type, b"")
-        })
+        Ok(Descriptor { digest, size: section.size_bytes, ..Descriptor::of(media_type, b"") })
     }
 
     fn read_blocking(&self, section: Section) -> io::Result<Vec<u8>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(section.offset_bytes))?;
         let mut bytes = Vec::new();
-        file.take(section.size_bytes.min(MAX_JSON_BYTES))
-            .read_to_end(&mut bytes)?;
+        file.take(section.size_bytes.min(MAX_JSON_BYTES)).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
@@ -274,16 +221,10 @@ impl BlobSource for Archive {
     }
 
     async fn open(&self, blob: &Descriptor) -> Result<BlobReader, RuntimeError> {
-        let name = self
-            .by_digest
-            .get(&blob.digest)
-            .cloned()
-            .unwrap_or_else(|| blob_path(&blob.digest));
+        let name = self.by_digest.get(&blob.digest).cloned().unwrap_or_else(|| blob_path(&blob.digest));
         let section = self.section(&name)?;
         let what = || format!("read {name} of the image archive");
-        self.reader(section)
-            .await
-            .map_err(|error| RuntimeError::internal(what(), error))
+        self.reader(section).await.map_err(|error| RuntimeError::internal(what(), error))
     }
 }
 
@@ -315,10 +256,7 @@ fn is_gzip(path: &Path) -> io::Result<bool> {
 /// Blobs are read by position, which a gzip stream cannot do: an unzipped copy, deleted with the path.
 fn unzip(path: &Path) -> io::Result<tempfile::TempPath> {
     let mut copy = tempfile::NamedTempFile::new()?;
-    io::copy(
-        &mut flate2::read::MultiGzDecoder::new(File::open(path)?),
-        copy.as_file_mut(),
-    )?;
+    io::copy(&mut flate2::read::MultiGzDecoder::new(File::open(path)?), copy.as_file_mut())?;
     Ok(copy.into_temp_path())
 }
 
@@ -332,10 +270,7 @@ fn index(path: &Path) -> io::Result<BTreeMap<String, Section>> {
         let name = clean(&entry.path()?);
         match entry.header().entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous => {
-                let section = Section {
-                    offset_bytes: entry.raw_file_position(),
-                    size_bytes: entry.size(),
-                };
+                let section = Section { offset_bytes: entry.raw_file_position(), size_bytes: entry.size() };
                 entries.insert(name, section);
             }
             tar::EntryType::Symlink => {
@@ -343,9 +278,7 @@ fn index(path: &Path) -> io::Result<BTreeMap<String, Section>> {
                 let folder = Path::new(&name).parent().unwrap_or(Path::new(""));
                 links.push((name.clone(), clean(&folder.join(target))));
             }
-            tar::EntryType::Link => {
-                links.push((name, clean(&entry.link_name()?.unwrap_or_default())))
-            }
+            tar::EntryType::Link => links.push((name, clean(&entry.link_name()?.unwrap_or_default()))),
             _ => {}
         }
     }

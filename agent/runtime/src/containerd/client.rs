@@ -50,14 +50,8 @@ impl Client {
         let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()))
             .map_err(|error| RuntimeError::invalid(what(), error))?
             .connect_timeout(CONNECT_TIMEOUT);
-        let namespace = namespace
-            .parse()
-            .map_err(|error| RuntimeError::invalid(what(), error))?;
-        Ok(Self {
-            channel: endpoint.connect_lazy(),
-            namespace,
-            socket: Arc::new(socket.to_owned()),
-        })
+        let namespace = namespace.parse().map_err(|error| RuntimeError::invalid(what(), error))?;
+        Ok(Self { channel: endpoint.connect_lazy(), namespace, socket: Arc::new(socket.to_owned()) })
     }
 
     pub(super) fn channel(&self) -> Channel {
@@ -94,55 +88,33 @@ impl Client {
 
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert("containerd-namespace", self.namespace.clone());
+        request.metadata_mut().insert("containerd-namespace", self.namespace.clone());
         request
     }
 
     pub(super) fn leased<T>(&self, lease: &Lease, message: T) -> Request<T> {
         let mut request = self.request(message);
-        request
-            .metadata_mut()
-            .insert("containerd-lease", lease.header.clone());
+        request.metadata_mut().insert("containerd-lease", lease.header.clone());
         request
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, RuntimeError> {
         let id = format!("proffer-{}", uuid::Uuid::new_v4());
         let expire = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(LEASE_HOURS);
-        let labels = [(
-            "containerd.io/gc.expire".to_owned(),
-            expire.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        )];
-        let create = api::CreateRequest {
-            id: id.clone(),
-            labels: labels.into(),
-        };
+        let labels = [("containerd.io/gc.expire".to_owned(), expire.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())];
+        let create = api::CreateRequest { id: id.clone(), labels: labels.into() };
         self.leases()
             .create(self.request(create))
             .await
             .map_err(|status| self.error("create a containerd lease", status))?;
-        let header = id
-            .parse()
-            .map_err(|error| RuntimeError::internal("create a containerd lease", error))?;
+        let header = id.parse().map_err(|error| RuntimeError::internal("create a containerd lease", error))?;
         Ok(Lease { id, header })
     }
 
     /// Puts content that was there before under the lease.
-    pub(super) async fn lease_content(
-        &self,
-        lease: &Lease,
-        digest: &str,
-    ) -> Result<(), RuntimeError> {
-        let resource = api::Resource {
-            id: digest.to_owned(),
-            r#type: "content".into(),
-        };
-        let add = api::AddResourceRequest {
-            id: lease.id.clone(),
-            resource: Some(resource),
-        };
+    pub(super) async fn lease_content(&self, lease: &Lease, digest: &str) -> Result<(), RuntimeError> {
+        let resource = api::Resource { id: digest.to_owned(), r#type: "content".into() };
+        let add = api::AddResourceRequest { id: lease.id.clone(), resource: Some(resource) };
         self.leases()
             .add_resource(self.request(add))
             .await
@@ -152,10 +124,7 @@ impl Client {
 
     /// Gives everything under the lease back to the garbage collector; a lost lease runs out by itself.
     pub(super) async fn release(&self, lease: Lease) {
-        let delete = api::DeleteRequest {
-            id: lease.id,
-            sync: false,
-        };
+        let delete = api::DeleteRequest { id: lease.id, sync: false };
         if let Err(status) = self.leases().delete(self.request(delete)).await {
             tracing::debug!(error = %status, "containerd lease left to expire");
         }
@@ -175,9 +144,7 @@ impl Client {
             Code::NotFound => RuntimeErrorKind::NotFound,
             Code::AlreadyExists => RuntimeErrorKind::AlreadyExists,
             Code::InvalidArgument => RuntimeErrorKind::Invalid,
-            Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => {
-                RuntimeErrorKind::Unavailable
-            }
+            Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => RuntimeErrorKind::Unavailable,
             _ => RuntimeErrorKind::Internal,
         };
         RuntimeError::new(kind, what, status.message())
@@ -190,14 +157,9 @@ pub(super) fn is_connection_lost(status: &Status) -> bool {
         Code::Unavailable | Code::Cancelled => true,
         Code::Unknown | Code::Internal => {
             let text = status.message();
-            [
-                "transport error",
-                "h2 protocol error",
-                "connection error",
-                "error reading a body",
-            ]
-            .iter()
-            .any(|part| text.contains(part))
+            ["transport error", "h2 protocol error", "connection error", "error reading a body"]
+                .iter()
+                .any(|part| text.contains(part))
         }
         _ => false,
     }

@@ -29,9 +29,7 @@ pub(super) type Labels = HashMap<String, String>;
 impl Client {
     /// True when the store has this blob complete.
     pub(super) async fn has_blob(&self, digest: &str) -> Result<bool, RuntimeError> {
-        let info = api::InfoRequest {
-            digest: digest.to_owned(),
-        };
+        let info = api::InfoRequest { digest: digest.to_owned() };
         match self.content().info(self.request(info)).await {
             Ok(_) => Ok(true),
             Err(status) if status.code() == Code::NotFound => Ok(false),
@@ -63,31 +61,17 @@ impl Client {
         let messages = stream::unfold(upload, |upload| upload.next());
         let outcome = self.drive_write(lease, messages).await;
         if let Some(error) = failure.lock().ok().and_then(|mut failure| failure.take()) {
-            return Err(RuntimeError::new(
-                RuntimeErrorKind::Unavailable,
-                what,
-                error,
-            ));
+            return Err(RuntimeError::new(RuntimeErrorKind::Unavailable, what, error));
         }
         match outcome {
             Ok(true) => Ok(()),
-            Ok(false) => Err(RuntimeError::internal(
-                what,
-                "containerd ended the upload before it was complete",
-            )),
-            Err(status) if status.code() == Code::AlreadyExists => {
-                self.keep_blob(lease, blob).await
-            }
-            Err(status)
-                if status.code() == Code::FailedPrecondition && !is_connection_lost(&status) =>
-            {
+            Ok(false) => Err(RuntimeError::internal(what, "containerd ended the upload before it was complete")),
+            Err(status) if status.code() == Code::AlreadyExists => self.keep_blob(lease, blob).await,
+            Err(status) if status.code() == Code::FailedPrecondition && !is_connection_lost(&status) => {
                 Err(RuntimeError::new(
                     RuntimeErrorKind::ImageUnavailable,
                     what,
-                    format!(
-                        "the bytes are not those the digest names: {}",
-                        status.message()
-                    ),
+                    format!("the bytes are not those the digest names: {}", status.message()),
                 ))
             }
             Err(status) => Err(self.error(what, status)),
@@ -100,11 +84,7 @@ impl Client {
         lease: &Lease,
         messages: impl futures_util::Stream<Item = api::WriteContentRequest> + Send + 'static,
     ) -> Result<bool, tonic::Status> {
-        let mut answers = self
-            .content()
-            .write(self.leased(lease, messages))
-            .await?
-            .into_inner();
+        let mut answers = self.content().write(self.leased(lease, messages)).await?.into_inner();
         let mut committed = false;
         while let Some(answer) = answers.message().await? {
             committed |= answer.action == api::WriteAction::Commit as i32;
@@ -113,30 +93,15 @@ impl Client {
     }
 
     /// A blob that is there already: keep it from the garbage collector too.
-    pub(super) async fn keep_blob(
-        &self,
-        lease: &Lease,
-        blob: &Descriptor,
-    ) -> Result<(), RuntimeError> {
+    pub(super) async fn keep_blob(&self, lease: &Lease, blob: &Descriptor) -> Result<(), RuntimeError> {
         self.lease_content(lease, &blob.digest).await
     }
 
     /// Sets these labels of a blob, leaving others alone.
-    pub(super) async fn label_blob(
-        &self,
-        digest: &str,
-        labels: Labels,
-    ) -> Result<(), RuntimeError> {
+    pub(super) async fn label_blob(&self, digest: &str, labels: Labels) -> Result<(), RuntimeError> {
         let paths = labels.keys().map(|key| format!("labels.{key}")).collect();
-        let info = api::Info {
-            digest: digest.to_owned(),
-            labels,
-            ..api::Info::default()
-        };
-        let update = api::UpdateRequest {
-            info: Some(info),
-            update_mask: Some(FieldMask { paths }),
-        };
+        let info = api::Info { digest: digest.to_owned(), labels, ..api::Info::default() };
+        let update = api::UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) };
         self.content()
             .update(self.request(update))
             .await
@@ -147,27 +112,14 @@ impl Client {
     /// Reads a manifest or configuration.
     pub(super) async fn read_blob(&self, digest: &str) -> Result<Vec<u8>, RuntimeError> {
         let what = || format!("read blob {digest}");
-        let read = api::ReadContentRequest {
-            digest: digest.to_owned(),
-            offset: 0,
-            size: 0,
-        };
+        let read = api::ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
         let answers = self.content().read(self.request(read)).await;
-        let mut answers = answers
-            .map_err(|status| self.error(what(), status))?
-            .into_inner();
+        let mut answers = answers.map_err(|status| self.error(what(), status))?.into_inner();
         let mut bytes = Vec::new();
-        while let Some(part) = answers
-            .message()
-            .await
-            .map_err(|status| self.error(what(), status))?
-        {
+        while let Some(part) = answers.message().await.map_err(|status| self.error(what(), status))? {
             bytes.extend_from_slice(&part.data);
             if bytes.len() as u64 > MAX_JSON_BYTES {
-                return Err(RuntimeError::invalid(
-                    what(),
-                    "too large for a manifest or configuration",
-                ));
+                return Err(RuntimeError::invalid(what(), "too large for a manifest or configuration"));
             }
         }
         Ok(bytes)

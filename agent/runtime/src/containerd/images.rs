@@ -75,11 +75,7 @@ impl Images {
     }
 
     /// See [`crate::ContainerRuntime::import_image`].
-    pub(super) async fn import(
-        &self,
-        tar: &Path,
-        progress: &ProgressSink,
-    ) -> Result<Vec<Image>, RuntimeError> {
+    pub(super) async fn import(&self, tar: &Path, progress: &ProgressSink) -> Result<Vec<Image>, RuntimeError> {
         let archive = Archive::open(tar).await?;
         let mut images = Vec::new();
         for (name, fetched) in archive.images().await? {
@@ -101,9 +97,7 @@ impl Images {
         let reference = parsed.whole();
         let lock = self.lock_for(&reference);
         let _working = lock.lock().await;
-        let outcome = self
-            .ensure_locked(&parsed, &reference, policy, progress)
-            .await;
+        let outcome = self.ensure_locked(&parsed, &reference, policy, progress).await;
         self.forget_lock(&reference, &lock);
         outcome
     }
@@ -117,9 +111,7 @@ impl Images {
     ) -> Result<Image, RuntimeError> {
         let present = self.target(reference).await?;
         match (present, policy) {
-            (Some(target), PullPolicy::Missing | PullPolicy::Never) => {
-                self.ready(reference, target, progress).await
-            }
+            (Some(target), PullPolicy::Missing | PullPolicy::Never) => self.ready(reference, target, progress).await,
             (None, PullPolicy::Never) => Err(RuntimeError::not_found(
                 format!("image {reference}"),
                 "it is not on this agent and its pull policy is `never`: import it with `proffer image import` or set pull: missing",
@@ -136,16 +128,10 @@ impl Images {
     pub(super) async fn list(&self) -> Result<Vec<Image>, RuntimeError> {
         let request = self.client.request(api::ListImagesRequest::default());
         let answer = self.client.images().list(request).await;
-        let records = answer
-            .map_err(|status| self.client.error("list images", status))?
-            .into_inner()
-            .images;
+        let records = answer.map_err(|status| self.client.error("list images", status))?.into_inner().images;
         let mut images = Vec::new();
         for record in records {
-            let digest = record
-                .target
-                .map(|target| target.digest)
-                .unwrap_or_default();
+            let digest = record.target.map(|target| target.digest).unwrap_or_default();
             let size_bytes = match self.runnable_of(&digest).await {
                 Ok(runnable) => runnable.size_bytes,
                 Err(error) => {
@@ -153,21 +139,14 @@ impl Images {
                     0
                 }
             };
-            images.push(Image {
-                reference: record.name,
-                digest,
-                size_bytes,
-            });
+            images.push(Image { reference: record.name, digest, size_bytes });
         }
         images.sort_by(|a, b| a.reference.cmp(&b.reference));
         Ok(images)
     }
 
     /// The image a container is to be made of.
-    pub(super) async fn runnable(
-        &self,
-        reference: &str,
-    ) -> Result<(String, Arc<Runnable>), RuntimeError> {
+    pub(super) async fn runnable(&self, reference: &str) -> Result<(String, Arc<Runnable>), RuntimeError> {
         let reference = normalize_reference(reference)?;
         match self.target(&reference).await? {
             Some(digest) => Ok((reference, self.runnable_of(&digest).await?)),
@@ -180,50 +159,29 @@ impl Images {
 
     /// Digest of the manifest a reference stands for here.
     async fn target(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
-        let request = self.client.request(api::GetImageRequest {
-            name: reference.to_owned(),
-        });
+        let request = self.client.request(api::GetImageRequest { name: reference.to_owned() });
         match self.client.images().get(request).await {
             Ok(answer) => {
                 let image = answer.into_inner().image.unwrap_or_default();
                 Ok(image.target.map(|target| target.digest))
             }
             Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(self
-                .client
-                .error(format!("look for image {reference}"), status)),
+            Err(status) => Err(self.client.error(format!("look for image {reference}"), status)),
         }
     }
 
     /// A stored image, unpacked again where snapshots were lost.
-    async fn ready(
-        &self,
-        reference: &str,
-        digest: String,
-        progress: &ProgressSink,
-    ) -> Result<Image, RuntimeError> {
+    async fn ready(&self, reference: &str, digest: String, progress: &ProgressSink) -> Result<Image, RuntimeError> {
         let runnable = self.runnable_of(&digest).await?;
         if !runnable.top.is_empty() && !self.snapshots.exists(&runnable.top).await? {
             let bytes = self.client.read_blob(&digest).await?;
             let manifest: Manifest = manifest::parse("read the image manifest", &bytes)?;
             let lease = self.client.lease().await?;
-            let unpacked = unpack(
-                &self.client,
-                &self.snapshots,
-                &self.snapshotter,
-                &lease,
-                &manifest,
-                progress,
-            )
-            .await;
+            let unpacked = unpack(&self.client, &self.snapshots, &self.snapshotter, &lease, &manifest, progress).await;
             self.client.release(lease).await;
             unpacked?;
         }
-        Ok(Image {
-            reference: reference.to_owned(),
-            digest,
-            size_bytes: runnable.size_bytes,
-        })
+        Ok(Image { reference: reference.to_owned(), digest, size_bytes: runnable.size_bytes })
     }
 
     /// Stores, names and unpacks one image.
@@ -235,18 +193,12 @@ impl Images {
         progress: &ProgressSink,
     ) -> Result<Image, RuntimeError> {
         let lease = self.client.lease().await?;
-        let stored = self
-            .store_leased(source, &lease, reference, fetched, progress)
-            .await;
+        let stored = self.store_leased(source, &lease, reference, fetched, progress).await;
         self.client.release(lease).await;
         stored?;
         let digest = fetched.descriptor.digest.clone();
         let size_bytes = self.runnable_of(&digest).await?.size_bytes;
-        Ok(Image {
-            reference: reference.to_owned(),
-            digest,
-            size_bytes,
-        })
+        Ok(Image { reference: reference.to_owned(), digest, size_bytes })
     }
 
     async fn store_leased(
@@ -257,27 +209,15 @@ impl Images {
         fetched: &Fetched,
         progress: &ProgressSink,
     ) -> Result<(), RuntimeError> {
-        let manifest: Manifest =
-            manifest::parse(&format!("read the manifest of {reference}"), &fetched.bytes)?;
+        let manifest: Manifest = manifest::parse(&format!("read the manifest of {reference}"), &fetched.bytes)?;
         let mut copies = Vec::new();
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             copies.push(self.copy_blob(source, lease, blob, progress).boxed());
         }
-        stream::iter(copies)
-            .buffer_unordered(CONCURRENT_BLOBS)
-            .try_collect::<Vec<()>>()
-            .await?;
+        stream::iter(copies).buffer_unordered(CONCURRENT_BLOBS).try_collect::<Vec<()>>().await?;
         self.put_manifest(lease, fetched, &manifest).await?;
         self.name(reference, &fetched.descriptor).await?;
-        unpack(
-            &self.client,
-            &self.snapshots,
-            &self.snapshotter,
-            lease,
-            &manifest,
-            progress,
-        )
-        .await?;
+        unpack(&self.client, &self.snapshots, &self.snapshotter, lease, &manifest, progress).await?;
         Ok(())
     }
 
@@ -295,35 +235,15 @@ impl Images {
         let reader = source.open(blob).await?;
         let (progress, step) = (progress.clone(), source.step());
         let (item, total_bytes) = (blob.digest.clone(), blob.size);
-        let on_bytes = move |done_bytes| {
-            progress(ImageProgress {
-                step,
-                item: item.clone(),
-                done_bytes,
-                total_bytes,
-            })
-        };
-        self.client
-            .put_blob(lease, blob, Labels::new(), reader, on_bytes)
-            .await
+        let on_bytes = move |done_bytes| progress(ImageProgress { step, item: item.clone(), done_bytes, total_bytes });
+        self.client.put_blob(lease, blob, Labels::new(), reader, on_bytes).await
     }
 
-    async fn put_manifest(
-        &self,
-        lease: &Lease,
-        fetched: &Fetched,
-        manifest: &Manifest,
-    ) -> Result<(), RuntimeError> {
+    async fn put_manifest(&self, lease: &Lease, fetched: &Fetched, manifest: &Manifest) -> Result<(), RuntimeError> {
         let mut labels = Labels::new();
-        labels.insert(
-            "containerd.io/gc.ref.content.config".into(),
-            manifest.config.digest.clone(),
-        );
+        labels.insert("containerd.io/gc.ref.content.config".into(), manifest.config.digest.clone());
         for (position, layer) in manifest.layers.iter().enumerate() {
-            labels.insert(
-                format!("containerd.io/gc.ref.content.l.{position}"),
-                layer.digest.clone(),
-            );
+            labels.insert(format!("containerd.io/gc.ref.content.l.{position}"), layer.digest.clone());
         }
         let descriptor = &fetched.descriptor;
         if self.client.has_blob(&descriptor.digest).await? {
@@ -331,9 +251,7 @@ impl Images {
             return self.client.label_blob(&descriptor.digest, labels).await;
         }
         let reader = Box::pin(std::io::Cursor::new(fetched.bytes.clone()));
-        self.client
-            .put_blob(lease, descriptor, labels, reader, |_| {})
-            .await
+        self.client.put_blob(lease, descriptor, labels, reader, |_| {}).await
     }
 
     async fn name(&self, reference: &str, target: &Descriptor) -> Result<(), RuntimeError> {
@@ -343,29 +261,15 @@ impl Images {
             target: Some(target.to_wire()),
             ..api::Image::default()
         };
-        let create = api::CreateImageRequest {
-            image: Some(image.clone()),
-            ..api::CreateImageRequest::default()
-        };
-        let outcome = match self
-            .client
-            .images()
-            .create(self.client.request(create))
-            .await
-        {
+        let create = api::CreateImageRequest { image: Some(image.clone()), ..api::CreateImageRequest::default() };
+        let outcome = match self.client.images().create(self.client.request(create)).await {
             Err(status) if status.code() == Code::AlreadyExists => {
                 let update = api::UpdateImageRequest {
                     image: Some(image),
-                    update_mask: Some(FieldMask {
-                        paths: vec!["target".into()],
-                    }),
+                    update_mask: Some(FieldMask { paths: vec!["target".into()] }),
                     ..api::UpdateImageRequest::default()
                 };
-                self.client
-                    .images()
-                    .update(self.client.request(update))
-                    .await
-                    .map(drop)
+                self.client.images().update(self.client.request(update)).await.map(drop)
             }
             other => other.map(drop),
         };
@@ -379,15 +283,10 @@ impl Images {
         let bytes = self.client.read_blob(digest).await?;
         let manifest: Manifest = manifest::parse(&format!("read manifest {digest}"), &bytes)?;
         let config = self.client.read_blob(&manifest.config.digest).await?;
-        let config: ImageConfig = manifest::parse(
-            &format!("read configuration {}", manifest.config.digest),
-            &config,
-        )?;
+        let config: ImageConfig = manifest::parse(&format!("read configuration {}", manifest.config.digest), &config)?;
         let runnable = Arc::new(Runnable {
             defaults: config.config.unwrap_or_default(),
-            top: manifest::chain_ids(&config.rootfs.diff_ids)
-                .pop()
-                .unwrap_or_default(),
+            top: manifest::chain_ids(&config.rootfs.diff_ids).pop().unwrap_or_default(),
             size_bytes: manifest.size_bytes() + bytes.len() as u64,
         });
         let mut known = lock(&self.known);
@@ -399,10 +298,7 @@ impl Images {
     }
 
     fn lock_for(&self, reference: &str) -> Arc<tokio::sync::Mutex<()>> {
-        lock(&self.in_work)
-            .entry(reference.to_owned())
-            .or_default()
-            .clone()
+        lock(&self.in_work).entry(reference.to_owned()).or_default().clone()
     }
 
     fn forget_lock(&self, reference: &str, held: &Arc<tokio::sync::Mutex<()>>) {

@@ -116,43 +116,26 @@ impl Manifest {
 }
 
 /// Picks the manifest for this machine; the first one without a platform counts as fitting.
-pub(super) fn choose_platform<'a>(
-    index: &'a Index,
-    what: &str,
-) -> Result<&'a Descriptor, RuntimeError> {
+pub(super) fn choose_platform<'a>(index: &'a Index, what: &str) -> Result<&'a Descriptor, RuntimeError> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
-    let fits =
-        |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
-    let exact = index
-        .manifests
-        .iter()
-        .find(|entry| entry.platform.as_ref().is_some_and(fits));
-    exact
-        .or_else(|| {
-            index
-                .manifests
-                .iter()
-                .find(|entry| entry.platform.is_none())
-        })
-        .ok_or_else(|| {
-            let offered: Vec<_> = index
-                .manifests
-                .iter()
-                .filter_map(|entry| entry.platform.as_ref())
-                .map(|platform| format!("{}/{}", platform.os, platform.architecture))
-                .collect();
-            RuntimeError::invalid(
-                what,
-                format!(
-                    "the image has no variant for linux/{architecture}, only {}",
-                    offered.join(", ")
-                ),
-            )
-        })
+    let fits = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
+    let exact = index.manifests.iter().find(|entry| entry.platform.as_ref().is_some_and(fits));
+    exact.or_else(|| index.manifests.iter().find(|entry| entry.platform.is_none())).ok_or_else(|| {
+        let offered: Vec<_> = index
+            .manifests
+            .iter()
+            .filter_map(|entry| entry.platform.as_ref())
+            .map(|platform| format!("{}/{}", platform.os, platform.architecture))
+            .collect();
+        RuntimeError::invalid(
+            what,
+            format!("the image has no variant for linux/{architecture}, only {}", offered.join(", ")),
+        )
+    })
 }
 
 /// Names of the layer stack from the lowest to each layer (chain ids).
@@ -173,12 +156,8 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Reads JSON of an image, or says which part of it is broken.
-pub(super) fn parse<T: serde::de::DeserializeOwned>(
-    what: &str,
-    bytes: &[u8],
-) -> Result<T, RuntimeError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| RuntimeError::invalid(what, format!("not understood: {error}")))
+pub(super) fn parse<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, RuntimeError> {
+    serde_json::from_slice(bytes).map_err(|error| RuntimeError::invalid(what, format!("not understood: {error}")))
 }
 
 #[cfg(test)]
@@ -186,45 +165,19 @@ mod tests {
     use super::*;
 
     fn entry(os: &str, architecture: &str) -> Descriptor {
-        let platform = Platform {
-            os: os.into(),
-            architecture: architecture.into(),
-            variant: None,
-        };
-        Descriptor {
-            platform: Some(platform),
-            ..Descriptor::of(OCI_MANIFEST, architecture.as_bytes())
-        }
+        let platform = Platform { os: os.into(), architecture: architecture.into(), variant: None };
+        Descriptor { platform: Some(platform), ..Descriptor::of(OCI_MANIFEST, architecture.as_bytes()) }
     }
 
     #[test]
     fn the_variant_of_this_machine_is_chosen() {
-        let own = if cfg!(target_arch = "aarch64") {
-            "arm64"
-        } else {
-            "amd64"
-        };
-        let manifests = vec![
-            entry("windows", own),
-            entry("linux", "riscv64"),
-            entry("linux", own),
-        ];
-        let index = Index {
-            schema_version: 2,
-            media_type: None,
-            manifests,
-        };
-        assert_eq!(
-            choose_platform(&index, "pull x").unwrap(),
-            &index.manifests[2]
-        );
+        let own = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        let manifests = vec![entry("windows", own), entry("linux", "riscv64"), entry("linux", own)];
+        let index = Index { schema_version: 2, media_type: None, manifests };
+        assert_eq!(choose_platform(&index, "pull x").unwrap(), &index.manifests[2]);
 
         let manifests = vec![entry("linux", "riscv64")];
-        let index = Index {
-            schema_version: 2,
-            media_type: None,
-            manifests,
-        };
+        let index = Index { schema_version: 2, media_type: None, manifests };
         let error = choose_platform(&index, "pull x").unwrap_err();
         assert!(error.to_string().contains("only linux/riscv64"), "{error}");
     }
@@ -239,18 +192,14 @@ mod tests {
 
     #[test]
     fn strange_digests_are_refused() {
-        let descriptor = Descriptor {
-            digest: "sha256:../../etc".into(),
-            ..Descriptor::of(OCI_LAYER, b"")
-        };
+        let descriptor = Descriptor { digest: "sha256:../../etc".into(), ..Descriptor::of(OCI_LAYER, b"") };
         assert!(descriptor.check_digest().is_err());
         assert!(Descriptor::of(OCI_LAYER, b"x").check_digest().is_ok());
     }
 
     #[test]
     fn empty_and_null_config_fields_are_fine() {
-        let text =
-            br#"{"config":{"Env":null,"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let text = br#"{"config":{"Env":null,"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
         let config: ImageConfig = parse("config", text).unwrap();
         assert_eq!(config.config.unwrap().cmd, ["sh"]);
     }

@@ -28,8 +28,8 @@ use tonic::async_trait;
 
 use crate::cgroup::Cgroups;
 use crate::{
-    ContainerInfo, ContainerRequest, ContainerRuntime, Created, Exit, Image, ProgressSink,
-    PullPolicy, RuntimeError, RuntimeInfo, Stats,
+    ContainerInfo, ContainerRequest, ContainerRuntime, Created, Exit, Image, ProgressSink, PullPolicy, RuntimeError,
+    RuntimeInfo, Stats,
 };
 use client::Client;
 use images::Images;
@@ -56,11 +56,7 @@ pub struct ContainerdConfig {
 
 impl ContainerdConfig {
     /// Defaults for this socket and namespace: overlayfs, state in `/run/proffer/<namespace>`.
-    pub fn new(
-        socket: impl Into<PathBuf>,
-        namespace: impl Into<String>,
-        logger: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn new(socket: impl Into<PathBuf>, namespace: impl Into<String>, logger: impl Into<PathBuf>) -> Self {
         let namespace = namespace.into();
         Self {
             socket: socket.into(),
@@ -97,16 +93,9 @@ impl ContainerdRuntime {
         check(&config)?;
         let client = Client::new(&config.socket, &config.namespace)?;
         let images = Images::new(client.clone(), &config)?;
-        let inner = Inner {
-            client,
-            images,
-            cgroups: Cgroups::detect(),
-            launches: Semaphore::new(CONCURRENT_LAUNCHES),
-            config,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner =
+            Inner { client, images, cgroups: Cgroups::detect(), launches: Semaphore::new(CONCURRENT_LAUNCHES), config };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The configuration it was made with.
@@ -134,25 +123,16 @@ impl ContainerdRuntime {
 
 fn check(config: &ContainerdConfig) -> Result<(), RuntimeError> {
     let what = || format!("configure containerd namespace {:?}", config.namespace);
-    for (name, path) in [
-        ("socket", &config.socket),
-        ("logger", &config.logger),
-        ("state directory", &config.state_dir),
-    ] {
+    for (name, path) in [("socket", &config.socket), ("logger", &config.logger), ("state directory", &config.state_dir)]
+    {
         if !path.is_absolute() {
-            return Err(RuntimeError::invalid(
-                what(),
-                format!("the {name} path {} must start with /", path.display()),
-            ));
+            return Err(RuntimeError::invalid(what(), format!("the {name} path {} must start with /", path.display())));
         }
     }
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     match !config.namespace.is_empty() && config.namespace.chars().all(legal) {
         true => Ok(()),
-        false => Err(RuntimeError::invalid(
-            what(),
-            "use letters, digits, dots and dashes only",
-        )),
+        false => Err(RuntimeError::invalid(what(), "use letters, digits, dots and dashes only")),
     }
 }
 
@@ -171,11 +151,7 @@ impl ContainerRuntime for ContainerdRuntime {
         })
     }
 
-    async fn import_image(
-        &self,
-        tar: PathBuf,
-        progress: ProgressSink,
-    ) -> Result<Vec<Image>, RuntimeError> {
+    async fn import_image(&self, tar: PathBuf, progress: ProgressSink) -> Result<Vec<Image>, RuntimeError> {
         self.inner.images.import(&tar, &progress).await
     }
 

@@ -57,11 +57,7 @@ impl PrivateContainerd {
     pub async fn start(directory: impl Into<PathBuf>) -> Result<Self, RuntimeError> {
         let directory = directory.into();
         check(&directory)?;
-        let mut this = Self {
-            directory,
-            daemon: None,
-            on_drop: OnDrop::Stop,
-        };
+        let mut this = Self { directory, daemon: None, on_drop: OnDrop::Stop };
         this.write_config().map_err(|error| this.error(error))?;
         this.ensure_daemon().await?;
         Ok(this)
@@ -126,15 +122,11 @@ impl PrivateContainerd {
 
     async fn shut_down(&mut self) -> Result<(), RuntimeError> {
         let purged = self.purge().await;
-        let ended = self
-            .end_daemon(Signal::SIGTERM)
-            .or_else(|_| self.end_daemon(Signal::SIGKILL));
+        let ended = self.end_daemon(Signal::SIGTERM).or_else(|_| self.end_daemon(Signal::SIGKILL));
         let unmounted = unmount_below(&self.directory);
         let _ = fs::remove_dir_all(self.directory.join("state"));
         let _ = fs::remove_file(self.socket());
-        purged
-            .and(ended)
-            .and(unmounted.map_err(|error| self.error(error)))
+        purged.and(ended).and(unmounted.map_err(|error| self.error(error)))
     }
 
     async fn purge(&mut self) -> Result<(), RuntimeError> {
@@ -143,10 +135,7 @@ impl PrivateContainerd {
         let client = Client::new(&self.socket(), "default")?;
         let request = client.request(ListNamespacesRequest::default());
         let answer = NamespacesClient::new(client.channel()).list(request).await;
-        let namespaces = answer
-            .map_err(|status| client.error("list namespaces", status))?
-            .into_inner()
-            .namespaces;
+        let namespaces = answer.map_err(|status| client.error("list namespaces", status))?.into_inner().namespaces;
         let mut outcome = Ok(());
         for namespace in namespaces {
             // Only removing: the logger in this configuration is never started.
@@ -165,9 +154,7 @@ impl PrivateContainerd {
         if self.daemon.is_none() {
             self.daemon = match self.running_daemon() {
                 Some(pid) => Some(Daemon::Adopted(pid)),
-                None => Some(Daemon::Child(
-                    self.spawn().map_err(|error| self.error(error))?,
-                )),
+                None => Some(Daemon::Child(self.spawn().map_err(|error| self.error(error))?)),
             };
         }
         self.wait_until_up().await
@@ -175,25 +162,16 @@ impl PrivateContainerd {
 
     /// A daemon that runs with our configuration already.
     fn running_daemon(&self) -> Option<Pid> {
-        let pid: i32 = fs::read_to_string(self.pid_file())
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
+        let pid: i32 = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let config = self.config_file();
-        let ours = command
-            .split(|byte| *byte == 0)
-            .any(|word| word == config.as_os_str().as_encoded_bytes());
+        let ours = command.split(|byte| *byte == 0).any(|word| word == config.as_os_str().as_encoded_bytes());
         ours.then(|| Pid::from_raw(pid))
     }
 
     fn spawn(&self) -> io::Result<Child> {
         use std::os::unix::process::CommandExt;
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.directory.join("containerd.log"))?;
+        let log = File::options().create(true).append(true).open(self.directory.join("containerd.log"))?;
         let child = Command::new("containerd")
             .arg("--config")
             .arg(self.config_file())
@@ -217,16 +195,10 @@ impl PrivateContainerd {
                 && let Ok(Some(status)) = child.try_wait()
             {
                 self.daemon = None;
-                return Err(self.error(format!(
-                    "containerd ended at once ({status}): {}",
-                    self.log_tail()
-                )));
+                return Err(self.error(format!("containerd ended at once ({status}): {}", self.log_tail())));
             }
             if Instant::now() > deadline {
-                return Err(self.error(format!(
-                    "containerd does not answer: {error}; {}",
-                    self.log_tail()
-                )));
+                return Err(self.error(format!("containerd does not answer: {error}; {}", self.log_tail())));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -251,9 +223,7 @@ impl PrivateContainerd {
         }
         while !gone(daemon) {
             if Instant::now() > deadline {
-                return Err(self.error(format!(
-                    "containerd (process {pid}) does not end on {signal}"
-                )));
+                return Err(self.error(format!("containerd (process {pid}) does not end on {signal}")));
             }
             std::thread::sleep(POLL);
         }
@@ -303,10 +273,7 @@ impl PrivateContainerd {
     fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.directory.join("containerd.log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(5).collect();
-        format!(
-            "last lines of its log: {}",
-            lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
-        )
+        format!("last lines of its log: {}", lines.into_iter().rev().collect::<Vec<_>>().join(" | "))
     }
 
     fn error(&self, cause: impl ToString) -> RuntimeError {
@@ -326,12 +293,8 @@ impl Drop for PrivateContainerd {
         // Drop cannot await and may run inside a runtime: a thread with a runtime of its own does the work.
         let outcome = std::thread::scope(|scope| {
             let stopping = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build();
-                runtime
-                    .map_err(|error| self.error(error))
-                    .and_then(|runtime| runtime.block_on(self.shut_down()))
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|error| self.error(error)).and_then(|runtime| runtime.block_on(self.shut_down()))
             });
             stopping.join()
         });
@@ -345,29 +308,19 @@ fn check(directory: &Path) -> Result<(), RuntimeError> {
     let what = || format!("private containerd in {}", directory.display());
     for program in ["containerd", "runc"] {
         if !is_on_path(program) {
-            let cause =
-                format!("{program} is missing: install it with `apt-get install containerd runc`");
+            let cause = format!("{program} is missing: install it with `apt-get install containerd runc`");
             return Err(RuntimeError::not_found(what(), cause));
         }
     }
     if !nix::unistd::geteuid().is_root() {
-        return Err(RuntimeError::invalid(
-            what(),
-            "containerd needs root: run this as root",
-        ));
+        return Err(RuntimeError::invalid(what(), "containerd needs root: run this as root"));
     }
     if !directory.is_absolute() {
-        return Err(RuntimeError::invalid(
-            what(),
-            "the directory must start with /",
-        ));
+        return Err(RuntimeError::invalid(what(), "the directory must start with /"));
     }
     match directory.as_os_str().len() + "/containerd.sock.ttrpc".len() < MAX_SOCKET_PATH {
         true => Ok(()),
-        false => Err(RuntimeError::invalid(
-            what(),
-            "the path is too long for a socket in it: choose a shorter one",
-        )),
+        false => Err(RuntimeError::invalid(what(), "the path is too long for a socket in it: choose a shorter one")),
     }
 }
 

@@ -14,8 +14,7 @@ use tonic::async_trait;
 use super::content::BlobReader;
 use super::images::{BlobSource, Fetched};
 use super::manifest::{
-    self, DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST,
-    choose_platform,
+    self, DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, choose_platform,
 };
 use crate::reference::is_loopback_registry;
 use crate::{RuntimeError, RuntimeErrorKind};
@@ -47,23 +46,15 @@ impl Registries {
         let registry = reference.resolve_registry();
         let plain = is_loopback_registry(registry) || self.insecure.contains(registry);
         let config = ClientConfig {
-            protocol: if plain {
-                ClientProtocol::Http
-            } else {
-                ClientProtocol::Https
-            },
+            protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
             user_agent: concat!("proffer/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
-        let client = oci_client::Client::try_from(config).map_err(|error| {
-            RuntimeError::internal(format!("pull {}", reference.whole()), error)
-        })?;
-        Ok(Remote {
-            client,
-            reference: reference.clone(),
-        })
+        let client = oci_client::Client::try_from(config)
+            .map_err(|error| RuntimeError::internal(format!("pull {}", reference.whole()), error))?;
+        Ok(Remote { client, reference: reference.clone() })
     }
 }
 
@@ -80,10 +71,7 @@ impl Remote {
             let chosen = choose_platform(&index, &self.what())?;
             reference = self.reference.clone_with_digest(chosen.digest.clone());
         }
-        Err(RuntimeError::invalid(
-            self.what(),
-            "its indexes are nested too deeply",
-        ))
+        Err(RuntimeError::invalid(self.what(), "its indexes are nested too deeply"))
     }
 
     async fn fetch(&self, reference: &Reference) -> Result<Fetched, RuntimeError> {
@@ -94,24 +82,11 @@ impl Remote {
             .await
             .map_err(|error| self.error(&error))?;
         let descriptor = Descriptor::of(media_type(&bytes), &bytes);
-        if reference
-            .digest()
-            .is_some_and(|wanted| wanted != descriptor.digest)
-        {
-            let cause = format!(
-                "the registry sent a manifest with digest {}",
-                descriptor.digest
-            );
-            return Err(RuntimeError::new(
-                RuntimeErrorKind::ImageUnavailable,
-                self.what(),
-                cause,
-            ));
+        if reference.digest().is_some_and(|wanted| wanted != descriptor.digest) {
+            let cause = format!("the registry sent a manifest with digest {}", descriptor.digest);
+            return Err(RuntimeError::new(RuntimeErrorKind::ImageUnavailable, self.what(), cause));
         }
-        Ok(Fetched {
-            descriptor,
-            bytes: bytes.to_vec(),
-        })
+        Ok(Fetched { descriptor, bytes: bytes.to_vec() })
     }
 
     fn what(&self) -> String {
@@ -120,22 +95,16 @@ impl Remote {
 
     fn error(&self, error: &OciDistributionError) -> RuntimeError {
         let registry = self.reference.resolve_registry();
-        let gone = |cause: String| {
-            RuntimeError::new(RuntimeErrorKind::ImageUnavailable, self.what(), cause)
-        };
+        let gone = |cause: String| RuntimeError::new(RuntimeErrorKind::ImageUnavailable, self.what(), cause);
         match error {
-            OciDistributionError::ImageManifestNotFoundError(_) => gone(format!(
-                "{registry} has no such image: check name and tag, or push it first"
-            )),
+            OciDistributionError::ImageManifestNotFoundError(_) => {
+                gone(format!("{registry} has no such image: check name and tag, or push it first"))
+            }
             OciDistributionError::RegistryError { envelope, .. } => {
                 match envelope.errors.first().map(|first| &first.code) {
-                    Some(
-                        OciErrorCode::ManifestUnknown
-                        | OciErrorCode::NameUnknown
-                        | OciErrorCode::NotFound,
-                    ) => gone(format!(
-                        "{registry} has no such image: check name and tag, or push it first"
-                    )),
+                    Some(OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::NotFound) => {
+                        gone(format!("{registry} has no such image: check name and tag, or push it first"))
+                    }
                     Some(OciErrorCode::Toomanyrequests) => RuntimeError::new(
                         RuntimeErrorKind::Unavailable,
                         self.what(),
@@ -144,10 +113,9 @@ impl Remote {
                     _ => gone(format!("{registry} refused: {envelope}")),
                 }
             }
-            OciDistributionError::UnauthorizedError { .. }
-            | OciDistributionError::AuthenticationFailure(_) => gone(format!(
-                "{registry} wants credentials or denies access: {error}"
-            )),
+            OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
+                gone(format!("{registry} wants credentials or denies access: {error}"))
+            }
             OciDistributionError::ServerError { code, .. } if *code < 500 && *code != 429 => {
                 gone(format!("{registry} refused: {error}"))
             }
@@ -168,14 +136,9 @@ impl BlobSource for Remote {
     }
 
     async fn open(&self, blob: &Descriptor) -> Result<BlobReader, RuntimeError> {
-        let stream = self
-            .client
-            .pull_blob_stream(&self.reference, blob.digest.as_str())
-            .await;
+        let stream = self.client.pull_blob_stream(&self.reference, blob.digest.as_str()).await;
         let stream = stream.map_err(|error| self.error(&error))?.stream;
-        Ok(Box::pin(StreamReader::new(
-            stream.map_err(std::io::Error::other),
-        )))
+        Ok(Box::pin(StreamReader::new(stream.map_err(std::io::Error::other))))
     }
 }
 
@@ -183,19 +146,13 @@ impl BlobSource for Remote {
 fn media_type(bytes: &[u8]) -> &'static str {
     let declared = serde_json::from_slice::<serde_json::Value>(bytes)
         .ok()
-        .and_then(|value| {
-            value
-                .get("mediaType")
-                .and_then(|kind| kind.as_str().map(str::to_owned))
-        });
+        .and_then(|value| value.get("mediaType").and_then(|kind| kind.as_str().map(str::to_owned)));
     match declared.as_deref() {
         Some(DOCKER_INDEX) => DOCKER_INDEX,
         Some(DOCKER_MANIFEST) => DOCKER_MANIFEST,
         Some(OCI_INDEX) => OCI_INDEX,
         Some(OCI_MANIFEST) => OCI_MANIFEST,
-        _ if serde_json::from_slice::<Manifest>(bytes).is_err()
-            && serde_json::from_slice::<Index>(bytes).is_ok() =>
-        {
+        _ if serde_json::from_slice::<Manifest>(bytes).is_err() && serde_json::from_slice::<Index>(bytes).is_ok() => {
             OCI_INDEX
         }
         _ => OCI_MANIFEST,

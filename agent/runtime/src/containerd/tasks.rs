@@ -25,10 +25,7 @@ const SIGKILL: u32 = 9;
 impl Inner {
     /// A place among the launches containerd works on at once.
     pub(super) async fn slot(&self) -> Result<SemaphorePermit<'_>, RuntimeError> {
-        self.launches
-            .acquire()
-            .await
-            .map_err(|error| RuntimeError::internal("queue for a launch", error))
+        self.launches.acquire().await.map_err(|error| RuntimeError::internal("queue for a launch", error))
     }
 
     pub(super) async fn create_task(
@@ -44,15 +41,8 @@ impl Inner {
             stderr: log,
             ..api::CreateTaskRequest::default()
         };
-        match self
-            .client
-            .tasks()
-            .create(self.client.request(create))
-            .await
-        {
-            Ok(answer) => Ok(Created {
-                pid: answer.into_inner().pid,
-            }),
+        match self.client.tasks().create(self.client.request(create)).await {
+            Ok(answer) => Ok(Created { pid: answer.into_inner().pid }),
             Err(status) => Err(self.launch_error(format!("create {}", request.id), status)),
         }
     }
@@ -60,22 +50,15 @@ impl Inner {
     /// See [`crate::ContainerRuntime::start`].
     pub(super) async fn start(&self, id: &str) -> Result<(), RuntimeError> {
         let _slot = self.slot().await?;
-        let request = api::StartRequest {
-            container_id: id.to_owned(),
-            exec_id: String::new(),
-        };
-        let Err(status) = self
-            .client
-            .tasks()
-            .start(self.client.request(request))
-            .await
-        else {
+        let request = api::StartRequest { container_id: id.to_owned(), exec_id: String::new() };
+        let Err(status) = self.client.tasks().start(self.client.request(request)).await else {
             return Ok(());
         };
         let was_started = !is_connection_lost(&status)
-            && self.task(id).await?.is_some_and(|task| {
-                !matches!(task.status(), TaskStatus::Created | TaskStatus::Unknown)
-            });
+            && self
+                .task(id)
+                .await?
+                .is_some_and(|task| !matches!(task.status(), TaskStatus::Created | TaskStatus::Unknown));
         match was_started {
             true => Ok(()),
             false => Err(self.launch_error(format!("start {id}"), status)),
@@ -85,48 +68,30 @@ impl Inner {
     /// See [`crate::ContainerRuntime::signal`].
     pub(super) async fn signal(&self, id: &str, signal: i32) -> Result<(), RuntimeError> {
         let what = || format!("send signal {signal} to {id}");
-        let number = u32::try_from(signal)
-            .ok()
-            .filter(|number| (1..=64).contains(number));
+        let number = u32::try_from(signal).ok().filter(|number| (1..=64).contains(number));
         let number = number.ok_or_else(|| RuntimeError::invalid(what(), "signals are 1 to 64"))?;
         if number == SIGKILL {
             self.remember_kill(id).await?;
         }
-        let kill = api::KillRequest {
-            container_id: id.to_owned(),
-            exec_id: String::new(),
-            signal: number,
-            all: false,
-        };
+        let kill = api::KillRequest { container_id: id.to_owned(), exec_id: String::new(), signal: number, all: false };
         match self.client.tasks().kill(self.client.request(kill)).await {
             Ok(_) => Ok(()),
-            Err(status) if has_ended(&status) => {
-                Err(RuntimeError::not_found(what(), "the container has ended"))
-            }
+            Err(status) if has_ended(&status) => Err(RuntimeError::not_found(what(), "the container has ended")),
             Err(status) => Err(self.client.error(what(), status)),
         }
     }
 
     /// Notes how many processes the out-of-memory killer had ended before our own SIGKILL: both give 137.
     async fn remember_kill(&self, id: &str) -> Result<(), RuntimeError> {
-        let seen = self
-            .cgroups
-            .memory_record(&self.cgroup_of(id))
-            .oom_kills
-            .unwrap_or_default();
+        let seen = self.cgroups.memory_record(&self.cgroup_of(id)).oom_kills.unwrap_or_default();
         let key = kill_label();
         let container = api::Container {
             id: id.to_owned(),
             labels: [(key.clone(), seen.to_string())].into(),
             ..api::Container::default()
         };
-        let mask = FieldMask {
-            paths: vec![format!("labels.{key}")],
-        };
-        let update = api::UpdateContainerRequest {
-            container: Some(container),
-            update_mask: Some(mask),
-        };
+        let mask = FieldMask { paths: vec![format!("labels.{key}")] };
+        let update = api::UpdateContainerRequest { container: Some(container), update_mask: Some(mask) };
         self.client
             .containers()
             .update(self.client.request(update))
@@ -137,10 +102,7 @@ impl Inner {
 
     /// The first process as containerd sees it; `None` when it has none.
     pub(super) async fn task(&self, id: &str) -> Result<Option<Process>, RuntimeError> {
-        let request = api::GetRequest {
-            container_id: id.to_owned(),
-            exec_id: String::new(),
-        };
+        let request = api::GetRequest { container_id: id.to_owned(), exec_id: String::new() };
         match self.client.tasks().get(self.client.request(request)).await {
             Ok(answer) => Ok(answer.into_inner().process),
             Err(status) if status.code() == Code::NotFound || is_shim_lost(&status) => Ok(None),
@@ -156,56 +118,33 @@ impl Inner {
         if task.status() != TaskStatus::Stopped {
             self.kill_and_wait(id).await?;
         }
-        let request = api::DeleteTaskRequest {
-            container_id: id.to_owned(),
-        };
-        match self
-            .client
-            .tasks()
-            .delete(self.client.request(request))
-            .await
-        {
+        let request = api::DeleteTaskRequest { container_id: id.to_owned() };
+        match self.client.tasks().delete(self.client.request(request)).await {
             Ok(_) => Ok(()),
             Err(status) if status.code() == Code::NotFound || is_shim_lost(&status) => Ok(()),
-            Err(status) => Err(self
-                .client
-                .error(format!("delete the task of {id}"), status)),
+            Err(status) => Err(self.client.error(format!("delete the task of {id}"), status)),
         }
     }
 
     async fn kill_and_wait(&self, id: &str) -> Result<(), RuntimeError> {
-        let kill = api::KillRequest {
-            container_id: id.to_owned(),
-            exec_id: String::new(),
-            signal: SIGKILL,
-            all: true,
-        };
+        let kill = api::KillRequest { container_id: id.to_owned(), exec_id: String::new(), signal: SIGKILL, all: true };
         if let Err(status) = self.client.tasks().kill(self.client.request(kill)).await
             && !has_ended(&status)
             && !is_shim_lost(&status)
         {
             return Err(self.client.error(format!("kill {id}"), status));
         }
-        let wait = api::WaitRequest {
-            container_id: id.to_owned(),
-            exec_id: String::new(),
-        };
+        let wait = api::WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
         let mut tasks = self.client.tasks();
-        let waited =
-            tokio::time::timeout(KILL_TIMEOUT, tasks.wait(self.client.request(wait))).await;
+        let waited = tokio::time::timeout(KILL_TIMEOUT, tasks.wait(self.client.request(wait))).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(status)) if status.code() == Code::NotFound || is_shim_lost(&status) => Ok(()),
-            Ok(Err(status)) => Err(self
-                .client
-                .error(format!("wait for the end of {id}"), status)),
+            Ok(Err(status)) => Err(self.client.error(format!("wait for the end of {id}"), status)),
             Err(_) => Err(RuntimeError::new(
                 RuntimeErrorKind::Unavailable,
                 format!("kill {id}"),
-                format!(
-                    "its processes are still there after {} s",
-                    KILL_TIMEOUT.as_secs()
-                ),
+                format!("its processes are still there after {} s", KILL_TIMEOUT.as_secs()),
             )),
         }
     }
@@ -243,18 +182,12 @@ fn invalid_command(message: &str) -> Option<String> {
         ("exec format error", "is no program for this machine"),
     ];
     let (_, meaning) = reasons.iter().find(|(words, _)| tail.contains(words))?;
-    Some(format!(
-        "command {command:?} {meaning}: correct `command` or the image"
-    ))
+    Some(format!("command {command:?} {meaning}: correct `command` or the image"))
 }
 
 /// The shim starts the program in the path with the query's key and value as arguments.
 fn log_uri(logger: &Path, log_dir: &Path) -> String {
-    format!(
-        "binary://{}?{LOGGER_ARGUMENT}={}",
-        escape(logger),
-        escape(log_dir)
-    )
+    format!("binary://{}?{LOGGER_ARGUMENT}={}", escape(logger), escape(log_dir))
 }
 
 fn escape(path: &Path) -> String {
@@ -262,9 +195,7 @@ fn escape(path: &Path) -> String {
     let mut text = String::new();
     for byte in path.as_os_str().as_bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                text.push(char::from(*byte))
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => text.push(char::from(*byte)),
             other => text.push_str(&format!("%{other:02X}")),
         }
     }
@@ -277,14 +208,8 @@ mod tests {
 
     #[test]
     fn log_paths_survive_the_uri() {
-        let uri = log_uri(
-            Path::new("/opt/my tools/proffer"),
-            Path::new("/var/log/a&b=ü"),
-        );
-        assert_eq!(
-            uri,
-            "binary:///opt/my%20tools/proffer?__container-log=/var/log/a%26b%3D%C3%BC"
-        );
+        let uri = log_uri(Path::new("/opt/my tools/proffer"), Path::new("/var/log/a&b=ü"));
+        assert_eq!(uri, "binary:///opt/my%20tools/proffer?__container-log=/var/log/a%26b%3D%C3%BC");
     }
 
     #[test]

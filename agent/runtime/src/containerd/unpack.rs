@@ -22,20 +22,13 @@ pub(super) async fn unpack(
     let config: ImageConfig = manifest::parse("read the image configuration", &bytes)?;
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
-        let cause = format!(
-            "{} layers but {} layer digests in the configuration",
-            manifest.layers.len(),
-            diff_ids.len()
-        );
+        let cause =
+            format!("{} layers but {} layer digests in the configuration", manifest.layers.len(), diff_ids.len());
         return Err(RuntimeError::invalid("unpack the image", cause));
     }
     let chain = manifest::chain_ids(diff_ids);
     for (position, layer) in manifest.layers.iter().enumerate() {
-        let parent = if position == 0 {
-            ""
-        } else {
-            &chain[position - 1]
-        };
+        let parent = if position == 0 { "" } else { &chain[position - 1] };
         if snapshots.exists(&chain[position]).await? {
             continue;
         }
@@ -45,22 +38,8 @@ pub(super) async fn unpack(
             done_bytes: 0,
             total_bytes: layer.size,
         });
-        apply(
-            client,
-            snapshots,
-            lease,
-            layer,
-            &diff_ids[position],
-            &chain[position],
-            parent,
-        )
-        .await?;
-        client
-            .label_blob(
-                &layer.digest,
-                labels("containerd.io/uncompressed", &diff_ids[position]),
-            )
-            .await?;
+        apply(client, snapshots, lease, layer, &diff_ids[position], &chain[position], parent).await?;
+        client.label_blob(&layer.digest, labels("containerd.io/uncompressed", &diff_ids[position])).await?;
         progress(ImageProgress {
             step: "unpacking",
             item: layer.digest.clone(),
@@ -71,9 +50,7 @@ pub(super) async fn unpack(
     let top = chain.last().cloned().unwrap_or_default();
     if !top.is_empty() {
         let key = format!("containerd.io/gc.ref.snapshot.{snapshotter}");
-        client
-            .label_blob(&manifest.config.digest, labels(&key, &top))
-            .await?;
+        client.label_blob(&manifest.config.digest, labels(&key, &top)).await?;
     }
     Ok(top)
 }
@@ -90,18 +67,9 @@ async fn apply(
     let what = || format!("unpack layer {}", layer.digest);
     let key = format!("extract-{} {name}", uuid::Uuid::new_v4());
     let mounts = snapshots.prepare(Some(lease), &key, parent).await?;
-    let request = ApplyRequest {
-        diff: Some(layer.to_wire()),
-        mounts,
-        payloads: HashMap::new(),
-        sync_fs: false,
-    };
+    let request = ApplyRequest { diff: Some(layer.to_wire()), mounts, payloads: HashMap::new(), sync_fs: false };
     let applied = match client.diff().apply(client.leased(lease, request)).await {
-        Ok(answer) => answer
-            .into_inner()
-            .applied
-            .map(|applied| applied.digest)
-            .unwrap_or_default(),
+        Ok(answer) => answer.into_inner().applied.map(|applied| applied.digest).unwrap_or_default(),
         Err(status) => {
             let _ = snapshots.remove(&key).await;
             return Err(client.error(what(), status));
@@ -110,11 +78,7 @@ async fn apply(
     if applied != diff_id {
         let _ = snapshots.remove(&key).await;
         let cause = format!("its content has digest {applied}, the image says {diff_id}");
-        return Err(RuntimeError::new(
-            RuntimeErrorKind::ImageUnavailable,
-            what(),
-            cause,
-        ));
+        return Err(RuntimeError::new(RuntimeErrorKind::ImageUnavailable, what(), cause));
     }
     snapshots.commit(lease, &key, name).await
 }

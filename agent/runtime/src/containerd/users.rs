@@ -44,12 +44,9 @@ impl Inner {
         let files = match viewed {
             Ok(mounts) => {
                 let layers = layers_of(&mounts);
-                let read = tokio::task::spawn_blocking(move || {
-                    (find(&layers, "etc/passwd"), find(&layers, "etc/group"))
-                });
-                let read = read
-                    .await
-                    .map_err(|error| RuntimeError::internal("read the image's users", error));
+                let read =
+                    tokio::task::spawn_blocking(move || (find(&layers, "etc/passwd"), find(&layers, "etc/group")));
+                let read = read.await.map_err(|error| RuntimeError::internal("read the image's users", error));
                 let removed = snapshots.remove(&key).await;
                 read.and_then(|files| removed.map(|()| files))
             }
@@ -65,10 +62,7 @@ fn layers_of(mounts: &[Mount]) -> Vec<String> {
     let Some(mount) = mounts.first() else {
         return Vec::new();
     };
-    let lower = mount
-        .options
-        .iter()
-        .find_map(|option| option.strip_prefix("lowerdir="));
+    let lower = mount.options.iter().find_map(|option| option.strip_prefix("lowerdir="));
     match lower {
         Some(lower) => lower.split(':').map(str::to_owned).collect(),
         None => vec![mount.source.clone()],
@@ -86,11 +80,7 @@ fn find(layers: &[String], name: &str) -> String {
             return String::new();
         }
         let mut bytes = Vec::new();
-        if (&mut file)
-            .take(MAX_FILE_BYTES)
-            .read_to_end(&mut bytes)
-            .is_ok()
-        {
+        if (&mut file).take(MAX_FILE_BYTES).read_to_end(&mut bytes).is_ok() {
             return String::from_utf8_lossy(&bytes).into_owned();
         }
     }
@@ -98,11 +88,7 @@ fn find(layers: &[String], name: &str) -> String {
 }
 
 fn open_beneath(layer: &Path, name: &str) -> nix::Result<File> {
-    let folder: OwnedFd = open(
-        layer,
-        OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
+    let folder: OwnedFd = open(layer, OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
         .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
@@ -123,9 +109,7 @@ mod tests {
         std::fs::write(layer("middle").join("etc/passwd"), "middle").unwrap();
         std::fs::write(layer("low").join("etc/passwd"), "low").unwrap();
         std::os::unix::fs::symlink("/etc/group", layer("top").join("etc/group")).unwrap();
-        let paths: Vec<_> = ["top", "middle", "low"]
-            .map(|name| layer(name).display().to_string())
-            .to_vec();
+        let paths: Vec<_> = ["top", "middle", "low"].map(|name| layer(name).display().to_string()).to_vec();
         assert_eq!(find(&paths, "etc/passwd"), "middle");
         assert_eq!(find(&paths, "etc/group"), "");
     }
@@ -138,17 +122,7 @@ mod tests {
             target: String::new(),
             options: options.iter().map(ToString::to_string).collect(),
         };
-        assert_eq!(
-            layers_of(&[mount(
-                "overlay",
-                "overlay",
-                &["index=off", "lowerdir=/a:/b"]
-            )]),
-            ["/a", "/b"]
-        );
-        assert_eq!(
-            layers_of(&[mount("bind", "/only", &["ro", "rbind"])]),
-            ["/only"]
-        );
+        assert_eq!(layers_of(&[mount("overlay", "overlay", &["index=off", "lowerdir=/a:/b"])]), ["/a", "/b"]);
+        assert_eq!(layers_of(&[mount("bind", "/only", &["ro", "rbind"])]), ["/only"]);
     }
 }

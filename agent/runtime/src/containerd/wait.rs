@@ -26,10 +26,7 @@ impl Inner {
     pub(super) async fn wait(&self, id: &str) -> Result<Exit, RuntimeError> {
         let mut pause = RECONNECT_PAUSE.0;
         loop {
-            let request = api::WaitRequest {
-                container_id: id.to_owned(),
-                exec_id: String::new(),
-            };
+            let request = api::WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
             match self.client.tasks().wait(self.client.request(request)).await {
                 Ok(answer) => {
                     let answer = answer.into_inner();
@@ -46,12 +43,7 @@ impl Inner {
         }
     }
 
-    async fn exit(
-        &self,
-        id: &str,
-        status: u32,
-        ended: Option<Timestamp>,
-    ) -> Result<Exit, RuntimeError> {
+    async fn exit(&self, id: &str, status: u32, ended: Option<Timestamp>) -> Result<Exit, RuntimeError> {
         // The cgroup stays until the task is deleted, so this is the same for everybody who asks.
         let memory = self.cgroups.memory_record(&self.cgroup_of(id));
         let record = self.record(id).await?;
@@ -66,15 +58,8 @@ impl Inner {
     /// There is no task: either no container, or one whose end nobody saw.
     async fn lost_exit(&self, id: &str) -> Result<Exit, RuntimeError> {
         match self.record(id).await? {
-            Some(_) => Ok(Exit {
-                cause: ExitCause::Unknown,
-                ended_unix_ms: 0,
-                peak_memory_bytes: None,
-            }),
-            None => Err(RuntimeError::not_found(
-                format!("wait for {id}"),
-                "no such container",
-            )),
+            Some(_) => Ok(Exit { cause: ExitCause::Unknown, ended_unix_ms: 0, peak_memory_bytes: None }),
+            None => Err(RuntimeError::not_found(format!("wait for {id}"), "no such container")),
         }
     }
 }
@@ -92,7 +77,7 @@ fn cause_of(status: u32, killed: Option<u64>, memory: MemoryRecord) -> ExitCause
     match code.checked_sub(128) {
         Some(SIGKILL) => {
             let kills = memory.oom_kills.unwrap_or_default();
-            let at_own_limit = memory.limit_hits.is_none_or(|hits| hits > 0);
+            let at_own_limit = memory.reached_limit.unwrap_or(true);
             match kills > killed.unwrap_or_default() && at_own_limit {
                 true => ExitCause::OutOfMemory,
                 false => ExitCause::Signal(SIGKILL),
@@ -113,17 +98,13 @@ fn unix_ms(time: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    fn memory(oom_kills: u64, limit_hits: u64) -> MemoryRecord {
-        MemoryRecord {
-            oom_kills: Some(oom_kills),
-            limit_hits: Some(limit_hits),
-            peak_bytes: None,
-        }
+    fn memory(oom_kills: u64, reached_limit: bool) -> MemoryRecord {
+        MemoryRecord { oom_kills: Some(oom_kills), reached_limit: Some(reached_limit), peak_bytes: None }
     }
 
     #[test]
     fn codes_and_signals_are_told_apart() {
-        let quiet = memory(0, 0);
+        let quiet = memory(0, false);
         assert_eq!(cause_of(0, None, quiet), ExitCause::Code(0));
         assert_eq!(cause_of(42, None, quiet), ExitCause::Code(42));
         assert_eq!(cause_of(255, None, quiet), ExitCause::Code(255));
@@ -135,35 +116,12 @@ mod tests {
 
     #[test]
     fn only_a_kill_of_the_kernel_at_the_own_limit_is_out_of_memory() {
-        assert_eq!(cause_of(137, None, memory(1, 1)), ExitCause::OutOfMemory);
-        assert_eq!(
-            cause_of(137, None, memory(0, 7)),
-            ExitCause::Signal(9),
-            "reclaim alone is no kill"
-        );
-        assert_eq!(
-            cause_of(137, None, memory(1, 0)),
-            ExitCause::Signal(9),
-            "the host ran dry, not the container"
-        );
-        assert_eq!(
-            cause_of(137, Some(1), memory(1, 1)),
-            ExitCause::Signal(9),
-            "a child died before we killed"
-        );
-        assert_eq!(
-            cause_of(137, Some(1), memory(2, 1)),
-            ExitCause::OutOfMemory,
-            "the kernel was faster"
-        );
-        assert_eq!(
-            cause_of(5, None, memory(1, 1)),
-            ExitCause::Code(5),
-            "a child died, the first process went on"
-        );
-        assert_eq!(
-            cause_of(137, None, MemoryRecord::default()),
-            ExitCause::Signal(9)
-        );
+        assert_eq!(cause_of(137, None, memory(1, true)), ExitCause::OutOfMemory);
+        assert_eq!(cause_of(137, None, memory(0, true)), ExitCause::Signal(9), "reclaim alone is no kill");
+        assert_eq!(cause_of(137, None, memory(1, false)), ExitCause::Signal(9), "the host ran dry, not the container");
+        assert_eq!(cause_of(137, Some(1), memory(1, true)), ExitCause::Signal(9), "a child died before we killed");
+        assert_eq!(cause_of(137, Some(1), memory(2, true)), ExitCause::OutOfMemory, "the kernel was faster");
+        assert_eq!(cause_of(5, None, memory(1, true)), ExitCause::Code(5), "a child died, the first process went on");
+        assert_eq!(cause_of(137, None, MemoryRecord::default()), ExitCause::Signal(9));
     }
 }

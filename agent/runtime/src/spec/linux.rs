@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Linux, LinuxBuilder, LinuxCpu, LinuxCpuBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder,
-    LinuxDeviceType, LinuxMemory, LinuxMemoryBuilder, LinuxNamespace, LinuxNamespaceBuilder,
-    LinuxNamespaceType, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder,
+    Linux, LinuxBuilder, LinuxCpu, LinuxCpuBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
+    LinuxMemory, LinuxMemoryBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder,
+    LinuxResources, LinuxResourcesBuilder,
 };
 
 use super::SpecInput;
@@ -27,13 +27,7 @@ const MASKED_PATHS: [&str; 11] = [
     "/sys/firmware",
 ];
 
-const READ_ONLY_PATHS: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Character devices of every container: null, zero, full, random, urandom, tty, console, ptmx, pts.
 const DEVICES: [(i64, Option<i64>); 9] = [
@@ -75,24 +69,14 @@ pub(super) fn linux(input: &SpecInput<'_>) -> Result<Linux, OciSpecError> {
 /// In a network of its own a process may bind low ports and ping without privileges.
 fn own_network_sysctls() -> HashMap<String, String> {
     HashMap::from([
-        (
-            "net.ipv4.ip_unprivileged_port_start".to_owned(),
-            "0".to_owned(),
-        ),
-        (
-            "net.ipv4.ping_group_range".to_owned(),
-            "0 2147483647".to_owned(),
-        ),
+        ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
+        ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
     ])
 }
 
 fn namespaces(input: &SpecInput<'_>) -> Result<Vec<LinuxNamespace>, OciSpecError> {
-    let mut kinds = vec![
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Mount,
-    ];
+    let mut kinds =
+        vec![LinuxNamespaceType::Pid, LinuxNamespaceType::Ipc, LinuxNamespaceType::Uts, LinuxNamespaceType::Mount];
     if input.cgroup == CgroupVersion::V2 {
         kinds.push(LinuxNamespaceType::Cgroup);
     }
@@ -101,26 +85,15 @@ fn namespaces(input: &SpecInput<'_>) -> Result<Vec<LinuxNamespace>, OciSpecError
         all.push(LinuxNamespaceBuilder::default().typ(kind).build()?);
     }
     if let Some(path) = &input.request.netns {
-        all.push(
-            LinuxNamespaceBuilder::default()
-                .typ(LinuxNamespaceType::Network)
-                .path(path.as_path())
-                .build()?,
-        );
+        all.push(LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path.as_path()).build()?);
     }
     Ok(all)
 }
 
 fn resources(input: &SpecInput<'_>) -> Result<LinuxResources, OciSpecError> {
     let limits = &input.request.limits;
-    let pids = LinuxPidsBuilder::default()
-        .limit(signed(limits.pids_limit.unwrap_or(DEFAULT_PIDS)))
-        .build()?;
-    let mut resources = LinuxResourcesBuilder::default()
-        .devices(devices()?)
-        .cpu(cpu(limits)?)
-        .pids(pids)
-        .build()?;
+    let pids = LinuxPidsBuilder::default().limit(signed(limits.pids_limit.unwrap_or(DEFAULT_PIDS))).build()?;
+    let mut resources = LinuxResourcesBuilder::default().devices(devices()?).cpu(cpu(limits)?).pids(pids).build()?;
     if let Some(bytes) = limits.memory_limit_bytes {
         resources.set_memory(Some(memory(bytes, input.swap_accounting)?));
     }
@@ -128,18 +101,9 @@ fn resources(input: &SpecInput<'_>) -> Result<LinuxResources, OciSpecError> {
 }
 
 fn devices() -> Result<Vec<LinuxDeviceCgroup>, OciSpecError> {
-    let mut rules = vec![
-        LinuxDeviceCgroupBuilder::default()
-            .allow(false)
-            .access("rwm")
-            .build()?,
-    ];
+    let mut rules = vec![LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?];
     for (major, minor) in DEVICES {
-        let rule = LinuxDeviceCgroupBuilder::default()
-            .allow(true)
-            .typ(LinuxDeviceType::C)
-            .major(major)
-            .access("rwm");
+        let rule = LinuxDeviceCgroupBuilder::default().allow(true).typ(LinuxDeviceType::C).major(major).access("rwm");
         rules.push(match minor {
             Some(minor) => rule.minor(minor).build()?,
             None => rule.build()?,

@@ -81,21 +81,14 @@ where
 pub fn build(input: &SpecInput<'_>) -> Result<Spec, RuntimeError> {
     mounts::check(input.request)?;
     let args = process::command_line(input.request, input.image)?;
-    let mut spec = assemble(input, args).map_err(|error| {
-        RuntimeError::internal(
-            format!("build the specification of {}", input.request.id),
-            error,
-        )
-    })?;
+    let mut spec = assemble(input, args)
+        .map_err(|error| RuntimeError::internal(format!("build the specification of {}", input.request.id), error))?;
     spec.set_hostname(input.request.hostname.clone());
     Ok(spec)
 }
 
 fn assemble(input: &SpecInput<'_>, args: Vec<String>) -> Result<Spec, OciSpecError> {
-    let root = RootBuilder::default()
-        .path("rootfs")
-        .readonly(input.request.read_only_root)
-        .build()?;
+    let root = RootBuilder::default().path("rootfs").readonly(input.request.read_only_root).build()?;
     SpecBuilder::default()
         .version("1.0.2")
         .root(root)

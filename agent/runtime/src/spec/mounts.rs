@@ -12,49 +12,12 @@ use crate::{ContainerRequest, Mount, RuntimeError};
 /// Target, type, source and options of the kernel's interfaces.
 const KERNEL: [(&str, &str, &str, &[&str]); 7] = [
     ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-    (
-        "/dev",
-        "tmpfs",
-        "tmpfs",
-        &["nosuid", "strictatime", "mode=755", "size=65536k"],
-    ),
-    (
-        "/dev/pts",
-        "devpts",
-        "devpts",
-        &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ],
-    ),
-    (
-        "/dev/shm",
-        "tmpfs",
-        "shm",
-        &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
-    ),
-    (
-        "/dev/mqueue",
-        "mqueue",
-        "mqueue",
-        &["nosuid", "noexec", "nodev"],
-    ),
-    (
-        "/sys",
-        "sysfs",
-        "sysfs",
-        &["nosuid", "noexec", "nodev", "ro"],
-    ),
-    (
-        "/sys/fs/cgroup",
-        "cgroup",
-        "cgroup",
-        &["nosuid", "noexec", "nodev", "relatime", "ro"],
-    ),
+    ("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+    ("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+    ("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+    ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+    ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+    ("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]),
 ];
 
 /// Refuses mounts that cannot work before anything was made.
@@ -82,12 +45,7 @@ pub(super) fn check(request: &ContainerRequest) -> Result<(), RuntimeError> {
 pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<SpecMount>, OciSpecError> {
     let mut all = Vec::new();
     for (target, kind, source, options) in KERNEL {
-        all.push(mount(
-            Path::new(target),
-            kind,
-            Path::new(source),
-            options.iter().map(ToString::to_string).collect(),
-        )?);
+        all.push(mount(Path::new(target), kind, Path::new(source), options.iter().map(ToString::to_string).collect())?);
     }
     let etc = [
         ("/etc/hosts", &input.etc.hosts),
@@ -96,31 +54,18 @@ pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<SpecMount>, OciSpecErr
     ];
     for (target, source) in etc {
         let target = Path::new(target);
-        let taken = input
-            .request
-            .mounts
-            .iter()
-            .any(|wanted| target_of(wanted) == target);
+        let taken = input.request.mounts.iter().any(|wanted| target_of(wanted) == target);
         if let (Some(source), false) = (source, taken) {
             all.push(bind(source, target, false)?);
         }
     }
     for wanted in &input.request.mounts {
         all.push(match wanted {
-            Mount::Bind {
-                source,
-                target,
-                read_only,
-            } => bind(source, target, *read_only)?,
+            Mount::Bind { source, target, read_only } => bind(source, target, *read_only)?,
             Mount::Tmpfs { target, size_bytes } => {
                 let options = ["nosuid", "nodev", "mode=1777"].map(String::from);
                 let size = format!("size={size_bytes}");
-                mount(
-                    target,
-                    "tmpfs",
-                    Path::new("tmpfs"),
-                    options.into_iter().chain([size]).collect(),
-                )?
+                mount(target, "tmpfs", Path::new("tmpfs"), options.into_iter().chain([size]).collect())?
             }
         });
     }
@@ -133,18 +78,8 @@ fn bind(source: &Path, target: &Path, read_only: bool) -> Result<SpecMount, OciS
     mount(target, "bind", source, options)
 }
 
-fn mount(
-    target: &Path,
-    kind: &str,
-    source: &Path,
-    options: Vec<String>,
-) -> Result<SpecMount, OciSpecError> {
-    MountBuilder::default()
-        .destination(target)
-        .typ(kind)
-        .source(source)
-        .options(options)
-        .build()
+fn mount(target: &Path, kind: &str, source: &Path, options: Vec<String>) -> Result<SpecMount, OciSpecError> {
+    MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()
 }
 
 fn target_of(mount: &Mount) -> &Path {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Capabilities, Capability, LinuxCapabilitiesBuilder, PosixRlimitBuilder, PosixRlimitType,
-    Process, ProcessBuilder, UserBuilder,
+    Capabilities, Capability, LinuxCapabilitiesBuilder, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder,
+    UserBuilder,
 };
 
 use super::{ImageDefaults, SpecInput};
@@ -44,9 +44,7 @@ pub(super) fn process(input: &SpecInput<'_>, args: Vec<String>) -> Result<Proces
         .inheritable(Capabilities::new())
         .ambient(Capabilities::new())
         .build()?;
-    let mut user = UserBuilder::default()
-        .uid(input.user.uid)
-        .gid(input.user.gid);
+    let mut user = UserBuilder::default().uid(input.user.uid).gid(input.user.gid);
     if !input.user.additional_gids.is_empty() {
         user = user.additional_gids(input.user.additional_gids.clone());
     }
@@ -69,16 +67,9 @@ pub(super) fn process(input: &SpecInput<'_>, args: Vec<String>) -> Result<Proces
 }
 
 /// The request's words where it has any, the image's otherwise; a new command drops the image's cmd.
-pub(super) fn command_line(
-    request: &ContainerRequest,
-    image: &ImageDefaults,
-) -> Result<Vec<String>, RuntimeError> {
+pub(super) fn command_line(request: &ContainerRequest, image: &ImageDefaults) -> Result<Vec<String>, RuntimeError> {
     let replaced = !request.command.is_empty();
-    let mut words = if replaced {
-        request.command.clone()
-    } else {
-        image.entrypoint.clone()
-    };
+    let mut words = if replaced { request.command.clone() } else { image.entrypoint.clone() };
     if !request.args.is_empty() {
         words.extend(request.args.iter().cloned());
     } else if !replaced {
@@ -88,10 +79,7 @@ pub(super) fn command_line(
         false => Ok(words),
         true => Err(RuntimeError::invalid(
             format!("create {}", request.id),
-            format!(
-                "image {} names no command to run: set `command`",
-                request.image
-            ),
+            format!("image {} names no command to run: set `command`", request.image),
         )),
     }
 }
@@ -101,14 +89,8 @@ fn environment(request: &ContainerRequest, image: &ImageDefaults) -> Vec<String>
     if !lines.iter().any(|line| line.starts_with("PATH=")) {
         lines.insert(0, DEFAULT_PATH.to_owned());
     }
-    let hostname = request
-        .hostname
-        .iter()
-        .map(|name| ("HOSTNAME", name.as_str()));
-    let wanted = request
-        .env
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let hostname = request.hostname.iter().map(|name| ("HOSTNAME", name.as_str()));
+    let wanted = request.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in hostname.chain(wanted) {
         let line = format!("{name}={value}");
         let prefix = format!("{name}=");

@@ -17,11 +17,7 @@ fn image() -> ImageDefaults {
 }
 
 fn request() -> ContainerRequest {
-    ContainerRequest {
-        id: "web.0".into(),
-        image: "docker.io/library/web:1".into(),
-        ..ContainerRequest::default()
-    }
+    ContainerRequest { id: "web.0".into(), image: "docker.io/library/web:1".into(), ..ContainerRequest::default() }
 }
 
 fn built(request: &ContainerRequest, cgroup: CgroupVersion) -> Value {
@@ -32,18 +28,11 @@ fn built(request: &ContainerRequest, cgroup: CgroupVersion) -> Value {
         cgroups_path: "/proffer/test/web.0".into(),
         cgroup,
         swap_accounting: true,
-        etc: EtcFiles {
-            resolv_conf: Some("/etc/resolv.conf".into()),
-            ..EtcFiles::default()
-        },
+        etc: EtcFiles { resolv_conf: Some("/etc/resolv.conf".into()), ..EtcFiles::default() },
     };
     let mut value = serde_json::to_value(build(&input).unwrap()).unwrap();
     // Capabilities are a set without order.
-    for list in value["process"]["capabilities"]
-        .as_object_mut()
-        .unwrap()
-        .values_mut()
-    {
+    for list in value["process"]["capabilities"].as_object_mut().unwrap().values_mut() {
         list.as_array_mut().unwrap().sort_by_key(Value::to_string);
     }
     value
@@ -63,20 +52,9 @@ fn everything_asked_for_is_there() {
         hostname: Some("web-0".into()),
         read_only_root: true,
         mounts: vec![
-            Mount::Bind {
-                source: "/data".into(),
-                target: "/var/lib/web".into(),
-                read_only: true,
-            },
-            Mount::Bind {
-                source: "/my/resolv".into(),
-                target: "/etc/resolv.conf".into(),
-                read_only: true,
-            },
-            Mount::Tmpfs {
-                target: "/tmp".into(),
-                size_bytes: 1 << 20,
-            },
+            Mount::Bind { source: "/data".into(), target: "/var/lib/web".into(), read_only: true },
+            Mount::Bind { source: "/my/resolv".into(), target: "/etc/resolv.conf".into(), read_only: true },
+            Mount::Tmpfs { target: "/tmp".into(), size_bytes: 1 << 20 },
         ],
         limits: Limits {
             cpu_request_millis: 500,
@@ -92,14 +70,8 @@ fn everything_asked_for_is_there() {
 
 #[test]
 fn a_new_command_drops_the_images_cmd() {
-    let request = ContainerRequest {
-        command: vec!["/bin/sh".into()],
-        ..request()
-    };
-    assert_eq!(
-        built(&request, CgroupVersion::V1)["process"]["args"],
-        serde_json::json!(["/bin/sh"])
-    );
+    let request = ContainerRequest { command: vec!["/bin/sh".into()], ..request() };
+    assert_eq!(built(&request, CgroupVersion::V1)["process"]["args"], serde_json::json!(["/bin/sh"]));
 }
 
 #[test]
@@ -111,17 +83,6 @@ fn no_command_anywhere_is_invalid() {
 
 #[test]
 fn relative_mounts_are_invalid() {
-    let request = ContainerRequest {
-        mounts: vec![Mount::Tmpfs {
-            target: "tmp".into(),
-            size_bytes: 1,
-        }],
-        ..request()
-    };
-    assert!(
-        mounts::check(&request)
-            .unwrap_err()
-            .to_string()
-            .contains("must start with /")
-    );
+    let request = ContainerRequest { mounts: vec![Mount::Tmpfs { target: "tmp".into(), size_bytes: 1 }], ..request() };
+    assert!(mounts::check(&request).unwrap_err().to_string().contains("must start with /"));
 }

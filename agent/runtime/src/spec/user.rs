@@ -35,10 +35,7 @@ impl UserRequest {
             None => (text, None),
         };
         let user = if user.is_empty() { "0" } else { user };
-        Self {
-            user: user.to_owned(),
-            group: group.map(str::to_owned),
-        }
+        Self { user: user.to_owned(), group: group.map(str::to_owned) }
     }
 
     /// The answer when the text alone gives it: `uid:gid`, or root.
@@ -49,11 +46,7 @@ impl UserRequest {
             None if uid == 0 => 0,
             None => return None,
         };
-        Some(ResolvedUser {
-            uid,
-            gid,
-            additional_gids: Vec::new(),
-        })
+        Some(ResolvedUser { uid, gid, additional_gids: Vec::new() })
     }
 
     /// The answer with the help of the image's `/etc/passwd` and `/etc/group` (empty text when it has none).
@@ -73,20 +66,11 @@ impl UserRequest {
         };
         if let Some(wanted) = &self.group {
             let gid = self.group_id(wanted, group)?;
-            return Ok(ResolvedUser {
-                uid,
-                gid,
-                additional_gids: Vec::new(),
-            });
+            return Ok(ResolvedUser { uid, gid, additional_gids: Vec::new() });
         }
         let gid = entry.as_ref().map_or(0, |entry| entry.gid);
-        let additional_gids =
-            entry.map_or_else(Vec::new, |entry| memberships(group, entry.name, gid));
-        Ok(ResolvedUser {
-            uid,
-            gid,
-            additional_gids,
-        })
+        let additional_gids = entry.map_or_else(Vec::new, |entry| memberships(group, entry.name, gid));
+        Ok(ResolvedUser { uid, gid, additional_gids })
     }
 
     fn group_id(&self, wanted: &str, group: &str) -> Result<u32, RuntimeError> {
@@ -104,9 +88,7 @@ impl UserRequest {
     fn unknown(&self, what: &str, name: &str, file: &str) -> RuntimeError {
         RuntimeError::invalid(
             format!("resolve {what} {name:?}"),
-            format!(
-                "the image's /etc/{file} does not list it: give a number or add the {what} to the image"
-            ),
+            format!("the image's /etc/{file} does not list it: give a number or add the {what} to the image"),
         )
     }
 }
@@ -132,9 +114,7 @@ fn memberships(group: &str, user: &str, primary: u32) -> Vec<u32> {
     group
         .lines()
         .filter_map(group_entry)
-        .filter(|(_, gid, members)| {
-            *gid != primary && members.split(',').any(|member| member == user)
-        })
+        .filter(|(_, gid, members)| *gid != primary && members.split(',').any(|member| member == user))
         .map(|(_, gid, _)| gid)
         .collect()
 }
@@ -143,8 +123,7 @@ fn memberships(group: &str, user: &str, primary: u32) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str =
-        "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv:/bin/sh\nbroken\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv:/bin/sh\nbroken\n";
     const GROUP: &str = "root:x:0:\nweb:x:1001:\nlogs:x:40:web,other\n";
 
     fn resolve(text: &str) -> Result<ResolvedUser, RuntimeError> {
@@ -156,10 +135,7 @@ mod tests {
         let user = |text| UserRequest::parse(text).as_numbers();
         assert_eq!(user(""), Some(ResolvedUser::default()));
         assert_eq!(user("0"), Some(ResolvedUser::default()));
-        assert_eq!(
-            user("65534:65534").map(|user| (user.uid, user.gid)),
-            Some((65534, 65534))
-        );
+        assert_eq!(user("65534:65534").map(|user| (user.uid, user.gid)), Some((65534, 65534)));
         assert_eq!(user("1000"), None, "its group is in the passwd file");
         assert_eq!(user("web"), None);
     }
@@ -167,10 +143,7 @@ mod tests {
     #[test]
     fn names_come_from_the_image() {
         let web = resolve("web").unwrap();
-        assert_eq!(
-            (web.uid, web.gid, web.additional_gids),
-            (1000, 1001, vec![40])
-        );
+        assert_eq!((web.uid, web.gid, web.additional_gids), (1000, 1001, vec![40]));
         assert_eq!(resolve("1000").unwrap().gid, 1001);
         assert_eq!(resolve("4242").unwrap().gid, 0);
         assert_eq!(resolve("web:logs").unwrap().gid, 40);
@@ -179,17 +152,7 @@ mod tests {
 
     #[test]
     fn unknown_names_say_where_they_were_sought() {
-        assert!(
-            resolve("nobody")
-                .unwrap_err()
-                .to_string()
-                .contains("/etc/passwd")
-        );
-        assert!(
-            resolve("web:nobody")
-                .unwrap_err()
-                .to_string()
-                .contains("/etc/group")
-        );
+        assert!(resolve("nobody").unwrap_err().to_string().contains("/etc/passwd"));
+        assert!(resolve("web:nobody").unwrap_err().to_string().contains("/etc/group"));
     }
 }
