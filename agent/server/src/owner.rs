@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use proffer_agent_engine::{Effect, Engine, Frame, Input, SessionId, ToMaster};
+use proffer_agent_engine::{Effect, Engine, Frame, Input, SessionId, ToMaster, Update};
 use proffer_proto_transport::Shutdown;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,9 @@ use crate::{AgentError, StoreError};
 
 /// Most inputs that are decided on in one commit.
 const BATCH: usize = 512;
+
+/// Most updates in one message; each has a few kilobytes at most.
+const UPDATES_PER_MESSAGE: usize = 256;
 
 /// What the owner can be told.
 #[derive(Debug)]
@@ -123,10 +126,25 @@ impl Owner {
             })?
         };
         self.publish();
+        let mut updates = Vec::new();
         for effect in frame.into_effects(stored) {
-            self.release(effect)?;
+            match effect {
+                // The updates of a whole batch travel together: the stream's queue is counted in messages.
+                Effect::ToMaster { session, message: ToMaster::Updates(more) } => updates.push((session, more)),
+                other => self.release(other)?,
+            }
         }
+        self.tell_updates(updates);
         Ok(())
+    }
+
+    fn tell_updates(&mut self, updates: Vec<(SessionId, Vec<Update>)>) {
+        let Some(session) = self.link.as_ref().map(|link| link.session) else { return };
+        let current = updates.into_iter().filter(|(to, _)| *to == session).flat_map(|(_, updates)| updates);
+        let current: Vec<Update> = current.collect();
+        for part in current.chunks(UPDATES_PER_MESSAGE) {
+            self.tell(session, ToMaster::Updates(part.to_vec()));
+        }
     }
 
     fn publish(&mut self) {
