@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_agent_engine::{Effect, Input, Signal, StepResult};
 use proffer_agent_network::Network;
@@ -25,6 +26,8 @@ use crate::words;
 const LAUNCHES_AT_ONCE: usize = 6;
 /// Images prepared at a time.
 const IMAGES_AT_ONCE: usize = 4;
+/// How long short work may take when the agent stops.
+const LONGEST_STOP: Duration = Duration::from_secs(10);
 /// Containers and networks removed at a time.
 const REMOVALS_AT_ONCE: usize = 6;
 
@@ -39,8 +42,12 @@ pub(crate) struct Executor {
     image_slots: Arc<Semaphore>,
     launch_slots: Arc<Semaphore>,
     removal_slots: Arc<Semaphore>,
-    running: TaskTracker,
+    /// Short work: half done it may leave things behind in the runtime.
+    short: TaskTracker,
+    /// Drops waits and pulls.
     stop: CancellationToken,
+    /// Drops everything.
+    cut: CancellationToken,
 }
 
 impl Executor {
@@ -61,16 +68,20 @@ impl Executor {
             image_slots: Arc::new(Semaphore::new(IMAGES_AT_ONCE)),
             launch_slots: Arc::new(Semaphore::new(LAUNCHES_AT_ONCE)),
             removal_slots: Arc::new(Semaphore::new(REMOVALS_AT_ONCE)),
-            running: TaskTracker::new(),
+            short: TaskTracker::new(),
             stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
         }
     }
 
-    /// Drops everything that is under way. What is half done is taken up again at the next start.
+    /// Drops waits and pulls, and lets short work end; what takes too long is taken up at the next start.
     pub async fn stop(&self) {
         self.stop.cancel();
-        self.running.close();
-        self.running.wait().await;
+        self.short.close();
+        if tokio::time::timeout(LONGEST_STOP, self.short.wait()).await.is_err() {
+            tracing::warn!(left = self.short.len(), "stopping while the runtime still works");
+        }
+        self.cut.cancel();
     }
 
     /// Begins an effect that concerns a container; those for the master are the owner's.
@@ -118,7 +129,7 @@ impl Executor {
             }
             Effect::WaitContainer { key, container } => {
                 let runtime = Arc::clone(&self.runtime);
-                self.step(key, async move {
+                self.long_step(key, async move {
                     match runtime.wait(&container).await {
                         Ok(exit) => StepResult::Exited(words::exit(exit)),
                         Err(error) => StepResult::WaitFailed(words::runtime_failure(&error)),
@@ -167,7 +178,7 @@ impl Executor {
         let (reference, policy) = (wanted.image.clone(), words::pull_policy(wanted.pull));
         let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.image_slots));
         let quiet: ProgressSink = Arc::new(|_| {});
-        let image = self.step(key.clone(), async move {
+        let image = self.long_step(key.clone(), async move {
             let _slot = slots.acquire().await;
             match runtime.ensure_image(&reference, policy, quiet).await {
                 Ok(_) => StepResult::ImageReady,
@@ -202,33 +213,35 @@ impl Executor {
         });
     }
 
-    /// Runs a step and brings its outcome to the owner.
-    fn step(&self, key: TaskKey, step: impl Future<Output = StepResult> + Send + 'static) -> AbortHandle {
-        let outcomes = self.outcomes.clone();
-        self.spawn(async move {
-            let result = step.await;
-            tracing::debug!(task = %key, ?result, "step done");
-            // Only an ended owner takes no outcome any more; then nobody wants it.
-            let _ = outcomes.send(ToOwner::Input(Input::Step { key, result })).await;
-        })
+    /// Runs a short step and brings its outcome to the owner.
+    fn step(&self, key: TaskKey, step: impl Future<Output = StepResult> + Send + 'static) {
+        self.spawn(bring(self.outcomes.clone(), key, step));
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let stop = self.stop.clone();
-        let handle = self.running.spawn(async move {
-            tokio::select! {
-                () = work => {}
-                () = stop.cancelled() => {}
-            }
-        });
-        handle.abort_handle()
+    /// Runs a step that may take for ever and brings its outcome to the owner.
+    fn long_step(&self, key: TaskKey, step: impl Future<Output = StepResult> + Send + 'static) -> AbortHandle {
+        let (stop, work) = (self.stop.clone(), bring(self.outcomes.clone(), key, step));
+        tokio::spawn(async move { stop.run_until_cancelled_owned(work).await }).abort_handle()
     }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.cut.clone();
+        self.short.spawn(async move { cut.run_until_cancelled_owned(work).await });
+    }
+}
+
+async fn bring(outcomes: mpsc::Sender<ToOwner>, key: TaskKey, step: impl Future<Output = StepResult>) {
+    let result = step.await;
+    tracing::debug!(task = %key, ?result, "step done");
+    // Only an ended owner takes no outcome any more; then nobody wants it.
+    let _ = outcomes.send(ToOwner::Input(Input::Step { key, result })).await;
 }
 
 impl Drop for Executor {
     /// An owner that was dropped takes everything under way with it.
     fn drop(&mut self) {
         self.stop.cancel();
+        self.cut.cancel();
     }
 }
 

@@ -135,7 +135,12 @@ impl Session {
                 if status.task.as_str() == task && status.state == state {
                     return status;
                 }
-                assert!(!status.state.is_terminal(), "ended as {}: {}", status.state, status.message);
+                assert!(
+                    status.task.as_str() != task || !status.state.is_terminal(),
+                    "ended as {}: {}",
+                    status.state,
+                    status.message
+                );
             }
         }
     }
