@@ -21,7 +21,7 @@ use proffer_proto_transport::connect;
 use proffer_proto_wire::agent as wire;
 use proffer_proto_wire::agent::agent_host_client::AgentHostClient;
 use support::master::{Master, Session};
-use support::{soon, spec};
+use support::{soon, spec, until};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -46,8 +46,9 @@ fn main() -> ExitCode {
 
 /// What stays when an agent is killed.
 struct Stage {
-    directory: tempfile::TempDir,
+    /// Dropped first: it cleans up in the directory.
     daemon: PrivateContainerd,
+    directory: tempfile::TempDir,
     namespace: String,
     master: Master,
 }
@@ -76,15 +77,16 @@ impl Stage {
         raw.validate().unwrap()
     }
 
-    async fn start(&self) -> (Handle, Session) {
+    /// Starts an agent, with a network handle of its own as each process has.
+    async fn start(&self) -> (Handle, Session, Arc<BridgeNetwork>) {
         let config = BridgeConfig {
             netns_dir: self.directory.path().join("netns"),
             ..BridgeConfig::new(TAG, Subnet::new(10, 88, 77).unwrap())
         };
         let network = Arc::new(BridgeNetwork::open(config).unwrap());
-        let handle = Agent::start(self.config(), Arc::new(self.runtime()), network).await.unwrap();
+        let handle = Agent::start(self.config(), Arc::new(self.runtime()), network.clone()).await.unwrap();
         let (session, _) = self.master.attach().await;
-        (handle, session)
+        (handle, session, network)
     }
 }
 
@@ -98,7 +100,7 @@ fn shell(task: &str, text: &str) -> TaskSpec {
 
 async fn a_whole_agent_on_containerd() {
     let stage = Stage::new().await;
-    let (agent, mut session) = stage.start().await;
+    let (agent, mut session, network) = stage.start().await;
     import(&agent, stage.directory.path()).await;
 
     let begun = Instant::now();
@@ -119,26 +121,33 @@ async fn a_whole_agent_on_containerd() {
     let runtime = stage.runtime();
     soon("what has ended to be removed", async { while runtime.list().await.unwrap().len() > 1 {} }).await;
 
-    agent.kill().await;
-    drop(session);
-    let (agent, session) = stage.start().await;
+    kill(agent, session, network).await;
+    let (agent, session, network) = stage.start().await;
     assert_eq!(answer().await, "hi from 80\n", "the adopted container answers");
     assert!(Path::new(&format!("/proc/{}", running.pid)).exists(), "the same process");
     assert_eq!(logs(&agent, "web").await, "hello\n");
 
-    agent.kill().await;
-    drop(session);
+    kill(agent, session, network).await;
     assert!(Command::new("kill").args(["-9", &running.pid.to_string()]).status().unwrap().success());
-    let (agent, mut session) = stage.start().await;
+    let (agent, mut session, network) = stage.start().await;
     let failed = session.until("web", TaskState::Failed).await;
     assert_eq!((failed.reason, failed.signal), (TaskReason::Signalled, Some(9)), "{}", failed.message);
     session.launch(shell("left", "sleep 1000")).await;
     session.until("left", TaskState::Running).await;
     drop(session);
     agent.purge().await.unwrap();
+    drop(network);
     assert!(stage.runtime().list().await.unwrap().is_empty());
     assert!(!Path::new("/sys/class/net").join(format!("pf-{TAG}")).exists(), "the bridge is gone");
     stage.daemon.stop().await.unwrap();
+}
+
+/// Ends the agent as a kill of its process would, which also ends its network's thread.
+async fn kill(agent: Handle, session: Session, network: Arc<BridgeNetwork>) {
+    agent.kill().await;
+    drop(session);
+    until("everything of the agent to be dropped", || Arc::strong_count(&network) == 1).await;
+    Arc::into_inner(network).unwrap().close().await;
 }
 
 /// Each way to end, as the kernel and containerd really make it.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use proffer_agent_engine::container_id;
 use proffer_agent_runtime::ExitCause;
+use proffer_agent_runtime::image_builder::ImageBuilder;
 use proffer_agent_server::{Agent, Handle};
 use proffer_proto_model::TaskState;
 use proffer_proto_transport::connect;
@@ -28,7 +29,7 @@ async fn running(place: &Place) -> (Handle, Session, AgentHostClient<Channel>) {
 }
 
 fn write(place: &Place, file: &str, text: &str) {
-    let directory: PathBuf = place.runtime.request(&container_id(&key("a"))).log_dir;
+    let directory: PathBuf = place.request(&container_id(&key("a"))).log_dir;
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(directory.join(file)).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
@@ -130,8 +131,11 @@ async fn images_are_imported_pulled_and_listed() {
     let place = Place::new().await;
     let agent = place.start().await;
     let mut client = AgentHostClient::new(connect(&agent.api_address().into()).unwrap());
-    let done = import(&mut client, vec![vec![1; 1 << 20]; 6]).await.unwrap();
-    assert_eq!((done.step.as_str(), done.images.len(), done.images[0].size_bytes), ("done", 1, 6 << 20));
+    let archive = place.data_dir().join("image.tar");
+    ImageBuilder::empty("imported:1").file("big", 0o644, vec![7; 5 << 20]).uncompressed().write(&archive).unwrap();
+    let bytes = std::fs::read(&archive).unwrap();
+    let done = import(&mut client, bytes.chunks(1 << 20).map(<[u8]>::to_vec).collect()).await.unwrap();
+    assert_eq!((done.step.as_str(), done.images[0].reference.as_str()), ("done", "docker.io/library/imported:1"));
     let listed = client.list_images(wire::ListImagesRequest {}).await.unwrap().into_inner();
     assert_eq!(listed.images, done.images);
     let temporary = place.data_dir().join("tmp");
@@ -139,8 +143,11 @@ async fn images_are_imported_pulled_and_listed() {
 
     let pulled = wire::PullImageRequest { reference: "busybox:1".to_owned() };
     let mut answers = client.pull_image(pulled).await.unwrap().into_inner();
-    let last = soon("the image", answers.message()).await.unwrap().unwrap();
-    assert_eq!((last.step.as_str(), last.images[0].reference.as_str()), ("done", "busybox:1"));
+    let mut steps = Vec::new();
+    while let Some(progress) = soon("the image", answers.message()).await.unwrap() {
+        steps.push(progress.step);
+    }
+    assert_eq!(steps, ["pulling", "done"]);
 }
 
 #[tokio::test]
@@ -150,7 +157,7 @@ async fn a_bad_archive_is_refused_with_what_to_do() {
     let mut client = AgentHostClient::new(connect(&agent.api_address().into()).unwrap());
     let table = [
         (vec![], "the archive is empty"),
-        (vec![b"bad".to_vec()], "docker save"),
+        (vec![b"bad".to_vec()], "import"),
         (vec![vec![0; (1 << 20) + 1]], "at most 1048576"),
     ];
     for (pieces, told) in table {
@@ -158,6 +165,7 @@ async fn a_bad_archive_is_refused_with_what_to_do() {
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains(told), "{}", status.message());
     }
+    place.runtime.without_image("missing:1");
     let missing = wire::PullImageRequest { reference: "missing:1".to_owned() };
     let mut answers = client.pull_image(missing).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap_err().code(), Code::NotFound);

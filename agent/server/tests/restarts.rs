@@ -24,16 +24,16 @@ async fn a_killed_agent_adopts_its_container_and_says_nothing_new() {
     session.say(MasterMessage::Ping { nonce: 1 }).await;
     assert_eq!(session.next().await, AgentMessage::Pong { nonce: 1 });
     agent.kill().await;
-    place.runtime.add_orphan("pf-orphan", LABEL_TASK);
-    place.runtime.add_orphan("not-ours", "other.label");
+    place.intrude("pf-orphan", LABEL_TASK).await;
+    place.intrude("not-ours", "other.label").await;
 
     let _agent = place.start().await;
     let (mut session, attach) = place.master.attach().await;
     assert_eq!((attach.incarnation, attach.tasks.len()), (2, 1));
     assert_eq!(attach.agent.id, Some(AgentId::new("A1-1").unwrap()));
     assert_eq!((attach.seen_epoch, attach.tasks[0].latest.state), (Epoch(1), TaskState::Running));
-    assert_eq!(place.runtime.starts.lock().unwrap().len(), 1, "started once");
-    until("the orphan to be removed", || place.runtime.ids() == ["not-ours", &container_id(&key("a"))]).await;
+    assert_eq!(place.runtime.created().len(), 3, "made once, beside the two strangers");
+    until("the orphan to be removed", || place.containers() == ["not-ours", &container_id(&key("a"))]).await;
 
     place.runtime.end(&container_id(&key("a")), ExitCause::Code(0));
     let finished = session.until("a", TaskState::Finished).await;
@@ -75,7 +75,7 @@ async fn a_stopped_agent_says_goodbye_and_leaves_its_containers() {
     while session.next().await != AgentMessage::Detach {}
     drop(session);
     soon("the agent to stop", stopped).await.unwrap().unwrap();
-    assert_eq!(place.runtime.ids().len(), 1);
+    assert_eq!(place.containers().len(), 1);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_purge_leaves_nothing_and_the_next_start_reports_the_end() {
     session.until("a", TaskState::Running).await;
     drop(session);
     agent.purge().await.unwrap();
-    assert!(place.runtime.ids().is_empty());
+    assert!(place.containers().is_empty());
     assert!(*place.network.removed_all.lock().unwrap());
     let _agent = place.start().await;
     let (mut session, _) = place.master.attach().await;
@@ -100,7 +100,7 @@ async fn a_lost_master_is_found_again_and_gets_what_is_not_confirmed() {
     let agent = place.start().await;
     let (session, _) = place.master.attach().await;
     session.launch(spec("a")).await;
-    until("the task to run", || place.runtime.starts.lock().unwrap().len() == 1).await;
+    until("the task to run", || place.containers().len() == 1).await;
     drop(session);
     let (mut session, attach) = place.master.attach().await;
     assert_eq!(attach.incarnation, 1, "the same process");
@@ -143,7 +143,7 @@ async fn a_refusal_for_good_ends_the_agent_but_not_its_containers() {
     session.say(MasterMessage::Refused { message, is_final: true }).await;
     let error = soon("the agent to end", agent.ended()).await.unwrap_err();
     assert!(error.to_string().contains("was removed"), "{error}");
-    assert_eq!(place.runtime.ids().len(), 1);
+    assert_eq!(place.containers().len(), 1);
 }
 
 #[tokio::test]

@@ -1,20 +1,24 @@
-//! What the agent's tests share: a runtime and a network in memory, a scripted master, and waiting with a deadline.
+//! What the agent's tests share: the fake runtime, a network in memory, a scripted master, and waiting with a deadline.
 #![allow(dead_code)]
 
 pub mod master;
-pub mod runtime;
+pub mod network;
+pub mod pulls;
 
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use proffer_agent_runtime::fake::FakeRuntime;
+use proffer_agent_runtime::{ContainerRequest, ContainerRuntime, PullPolicy};
 use proffer_agent_server::{Agent, Config, Handle, RawConfig};
 use proffer_proto_model::task::{ContainerSpec, KillPolicy, ResourceLimits};
 use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskSpec};
 
 use master::Master;
-use runtime::{MemoryNetwork, MemoryRuntime};
+use network::MemoryNetwork;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -54,7 +58,7 @@ pub fn spec(task: &str) -> TaskSpec {
 /// One agent's surroundings, which outlive the agent itself.
 pub struct Place {
     pub directory: tempfile::TempDir,
-    pub runtime: Arc<MemoryRuntime>,
+    pub runtime: Arc<FakeRuntime>,
     pub network: Arc<MemoryNetwork>,
     pub master: Master,
 }
@@ -63,7 +67,7 @@ impl Place {
     pub async fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            runtime: Arc::new(MemoryRuntime::default()),
+            runtime: Arc::new(FakeRuntime::new()),
             network: Arc::new(MemoryNetwork::default()),
             master: Master::start().await,
         }
@@ -89,5 +93,27 @@ impl Place {
 
     pub async fn start(&self) -> Handle {
         Agent::start(self.config(), self.runtime.clone(), self.network.clone()).await.unwrap()
+    }
+
+    /// The containers there are.
+    pub fn containers(&self) -> Vec<String> {
+        // The fake answers at once.
+        let listed = self.runtime.list().now_or_never().unwrap().unwrap();
+        listed.into_iter().map(|container| container.id).collect()
+    }
+
+    /// What the agent asked for when it made this container.
+    pub fn request(&self, id: &str) -> ContainerRequest {
+        self.runtime.created().into_iter().find(|request| request.id == id).unwrap()
+    }
+
+    /// Runs a container that no agent asked for.
+    pub async fn intrude(&self, id: &str, label: &str) {
+        let labels = [(label.to_owned(), "x".to_owned())].into();
+        let request =
+            ContainerRequest { id: id.to_owned(), image: "busybox:1".to_owned(), labels, ..Default::default() };
+        self.runtime.ensure_image(&request.image, PullPolicy::Missing, Arc::new(|_| {})).await.unwrap();
+        self.runtime.create(&request).await.unwrap();
+        self.runtime.start(id).await.unwrap();
     }
 }
