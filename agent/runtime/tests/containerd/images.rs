@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::{CreateRequest, DeleteRequest};
 use containerd_client::with_namespace;
-use proffer_agent_runtime::image_builder::ImageBuilder;
+use proffer_agent_runtime::image_builder::{BuiltImage, ImageBuilder};
 use proffer_agent_runtime::{
     ContainerRequest, ContainerRuntime, ExitCause, ProgressSink, PullPolicy, RuntimeErrorKind,
 };
 use tonic::Request;
 
-use crate::registry::Registry;
+use crate::registry::{Registry, digest as sha256};
 use crate::support::{Stage, silent};
 
 /// Two layers: the second one deletes and replaces files of the first.
@@ -78,8 +78,7 @@ async fn broken_archives_say_what_is_wrong() {
     assert!(error.to_string().contains("/nonexistent.tar"), "{error}");
 
     // A layer that is not what the manifest says.
-    let mut image = two_layers("lie:1").build().unwrap();
-    let manifest = String::from_utf8(image.manifest.clone()).unwrap();
+    let image = two_layers("lie:1").build().unwrap();
     image.write_oci(&path).unwrap();
     let honest = std::fs::read(&path).unwrap();
     let layer = image.layers[1].clone();
@@ -92,11 +91,17 @@ async fn broken_archives_say_what_is_wrong() {
     assert!(error.to_string().contains("digest"), "{error}");
 
     // A configuration that promises other content than the layers have.
-    image.config = String::from_utf8(image.config).unwrap().replacen("sha256:", "sha256:0", 1).into_bytes();
-    image.manifest = manifest.into_bytes();
-    image.write_oci(&path).unwrap();
+    let honest = two_layers("lie:2").build().unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&honest.config).unwrap();
+    let promised = config["rootfs"]["diff_ids"][1].as_str().unwrap();
+    let text = String::from_utf8(honest.config.clone()).unwrap();
+    let lying = text.replace(promised, &format!("sha256:{}", "0".repeat(64))).into_bytes();
+    let manifest = String::from_utf8(honest.manifest.clone()).unwrap();
+    let manifest = manifest.replace(&sha256(&honest.config), &sha256(&lying)).into_bytes();
+    BuiltImage { config: lying, manifest, ..honest }.write_oci(&path).unwrap();
     let error = runtime.import_image(path, silent()).await.unwrap_err();
-    assert!(error.to_string().contains("missing"), "the manifest names another configuration: {error}");
+    assert_eq!(error.kind, RuntimeErrorKind::ImageUnavailable, "{error}");
+    assert!(error.to_string().contains("the image says sha256:0000"), "{error}");
     stage.stop().await;
 }
 

@@ -102,6 +102,7 @@ fn client() -> oci_client::Client {
     oci_client::Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() })
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// `sha256:…` of these bytes.
+pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
