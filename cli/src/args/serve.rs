@@ -1,0 +1,126 @@
+//! The flags of the servers.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use proffer_proto_model::Role;
+use proffer_proto_transport::Address;
+
+use super::{AttributeArg, ResourcesArg};
+
+/// What runs the containers of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum RuntimeKind {
+    /// containerd, through its socket
+    #[default]
+    Containerd,
+    /// Nothing real: containers are imagined, for trying things out
+    Fake,
+}
+
+/// `proffer dev`
+#[derive(Debug, Clone, Args)]
+pub struct DevArgs {
+    /// How many agents
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub agents: u32,
+    /// Where everything of this cluster is kept
+    #[arg(long, default_value = "/var/lib/proffer/dev", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where the master listens; agents and frameworks take the ports after it
+    #[arg(long, default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
+    pub listen: Address,
+    /// What runs the containers
+    #[arg(long, value_enum, default_value_t)]
+    pub runtime: RuntimeKind,
+    /// Images to import once the agents are there, as tar archives; may be given several times
+    #[arg(long, value_name = "TAR")]
+    pub import: Vec<PathBuf>,
+    /// A file to apply once the cluster is there
+    #[arg(long, value_name = "FILE")]
+    pub apply: Option<PathBuf>,
+}
+
+/// `proffer master`
+#[derive(Debug, Clone, Args)]
+pub struct MasterArgs {
+    /// Where the registry is kept
+    #[arg(long, default_value = "/var/lib/proffer/master", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where gRPC, HTTP and the dashboard answer
+    #[arg(long, default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
+    pub listen: Address,
+}
+
+/// `proffer agent`
+#[derive(Debug, Clone, Args)]
+pub struct AgentArgs {
+    /// Where tasks, updates and logs are kept
+    #[arg(long, default_value = "/var/lib/proffer/agent", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where the agent's own API answers
+    #[arg(long, default_value = "127.0.0.1:5051", value_name = "HOST:PORT")]
+    pub listen: Address,
+    /// Address at which published ports answer; that of --listen when left out
+    #[arg(long, value_name = "HOST")]
+    pub address: Option<String>,
+    /// What runs the containers
+    #[arg(long, value_enum, default_value_t)]
+    pub runtime: RuntimeKind,
+    /// Socket of containerd
+    #[arg(long, default_value = "/run/containerd/containerd.sock", value_name = "SOCKET")]
+    pub containerd: PathBuf,
+    /// Namespace of containerd that holds this agent's containers and images
+    #[arg(long, default_value = "proffer", value_name = "NAME")]
+    pub namespace: String,
+    /// What to offer, e.g. cpus=4,memory=8GiB,ports=31000-32000; what this machine has when left out
+    #[arg(long, value_name = "AMOUNTS")]
+    pub resources: Option<ResourcesArg>,
+    /// A fact about this agent, name=value; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub attribute: Vec<AttributeArg>,
+    /// Name of this host for people; the system's when left out
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Region of this host
+    #[arg(long, default_value = "")]
+    pub region: String,
+    /// Zone of this host
+    #[arg(long, default_value = "")]
+    pub zone: String,
+    /// Subnet of the bridge that containers with an address of their own are on
+    #[arg(long, default_value = "10.88.0.0/24", value_name = "CIDR")]
+    pub bridge_subnet: String,
+}
+
+/// `proffer service`
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    /// Where services are kept
+    #[arg(long, default_value = "/var/lib/proffer/service", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where the framework's API answers
+    #[arg(long, default_value = "127.0.0.1:5052", value_name = "HOST:PORT")]
+    pub listen: Address,
+    /// A role to take offers for; may be given several times
+    #[arg(long, default_value = "default", value_parser = role)]
+    pub role: Vec<Role>,
+}
+
+/// `proffer batch`
+#[derive(Debug, Clone, Args)]
+pub struct BatchArgs {
+    /// Where jobs are kept
+    #[arg(long, default_value = "/var/lib/proffer/batch", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where the framework's API answers
+    #[arg(long, default_value = "127.0.0.1:5053", value_name = "HOST:PORT")]
+    pub listen: Address,
+    /// A role to take offers for; may be given several times
+    #[arg(long, default_value = "default", value_parser = role)]
+    pub role: Vec<Role>,
+}
+
+fn role(text: &str) -> Result<Role, proffer_proto_model::RoleError> {
+    Role::new(text)
+}

@@ -1,0 +1,322 @@
+//! `proffer agents`, `frameworks`, `offers` and `tasks`.
+
+use proffer_proto_model::{AttributeValue, DeclineKind, DeclineReason, FrameworkInfo, Offer};
+use proffer_proto_wire::operator::{self, AgentState, ListOffersRequest, offer_record};
+use serde::Serialize;
+
+use crate::args::{OffersArgs, TasksArgs};
+use crate::client::Cluster;
+use crate::output::{self, Format, age};
+use crate::views::{ResourcesView, StatusView, read};
+use crate::{CliError, Outcome};
+
+/// An agent as JSON.
+#[derive(Debug, Serialize)]
+struct AgentView {
+    agent_id: String,
+    hostname: String,
+    state: &'static str,
+    api_address: String,
+    address: String,
+    region: String,
+    zone: String,
+    version: String,
+    attributes: std::collections::BTreeMap<String, String>,
+    tasks_active: u32,
+    total: ResourcesView,
+    allocated: ResourcesView,
+    offered: ResourcesView,
+}
+
+impl AgentView {
+    fn new(agent: operator::Agent) -> Result<Self, CliError> {
+        let state = match agent.state() {
+            AgentState::Unspecified => "UNKNOWN",
+            AgentState::Attached => "ATTACHED",
+            AgentState::Detached => "DETACHED",
+            AgentState::Unreachable => "UNREACHABLE",
+        };
+        let attribute = |wire| -> Result<(String, String), CliError> {
+            let proffer_proto_model::Attribute { name, value } = read(wire)?;
+            Ok(match value {
+                AttributeValue::Text(text) => (name, text),
+                AttributeValue::ScalarMilli(milli) => (name, proffer_proto_model::resources::format_milli(milli)),
+            })
+        };
+        Ok(Self {
+            agent_id: agent.agent_id,
+            hostname: agent.hostname,
+            state,
+            api_address: agent.api_address,
+            address: agent.address,
+            region: agent.region,
+            zone: agent.zone,
+            version: agent.version,
+            attributes: agent.attributes.into_iter().map(attribute).collect::<Result<_, _>>()?,
+            tasks_active: agent.tasks_active,
+            total: ResourcesView::new(agent.total)?,
+            allocated: ResourcesView::new(agent.allocated)?,
+            offered: ResourcesView::new(agent.offered)?,
+        })
+    }
+}
+
+pub(crate) async fn agents(cluster: &Cluster, format: Format) -> Result<Outcome, CliError> {
+    let views: Result<Vec<AgentView>, _> = cluster.agents().await?.into_iter().map(AgentView::new).collect();
+    let views = views?;
+    if format == Format::Json {
+        output::json(&views)?;
+        return Ok(Outcome::Good);
+    }
+    let row = |agent: &AgentView| {
+        [
+            agent.agent_id.clone(),
+            agent.hostname.clone(),
+            agent.state.to_owned(),
+            agent.api_address.clone(),
+            agent.tasks_active.to_string(),
+            agent.allocated.shown(),
+            agent.total.shown(),
+            agent.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(","),
+        ]
+    };
+    let head = ["AGENT", "HOST", "STATE", "API", "TASKS", "USED", "TOTAL", "ATTRIBUTES"];
+    output::table(head, views.iter().map(row).collect(), "no agents; start one with `proffer agent`")?;
+    Ok(Outcome::Good)
+}
+
+/// A framework as JSON.
+#[derive(Debug, Serialize)]
+struct FrameworkView {
+    framework_id: String,
+    name: String,
+    principal: String,
+    roles: Vec<String>,
+    api_address: String,
+    hostname: String,
+    connected: bool,
+    tasks_active: u32,
+    wants: u64,
+    share_millionths: u64,
+    allocated: ResourcesView,
+    offered: ResourcesView,
+}
+
+impl FrameworkView {
+    fn new(framework: operator::Framework) -> Result<Self, CliError> {
+        let info: FrameworkInfo = read(framework.info.unwrap_or_default())?;
+        let items = framework.demand.unwrap_or_default().items;
+        Ok(Self {
+            framework_id: info.id.map(String::from).unwrap_or_default(),
+            name: info.name,
+            principal: info.principal,
+            roles: info.roles.into_iter().map(String::from).collect(),
+            api_address: info.api_address,
+            hostname: info.hostname,
+            connected: framework.connected,
+            tasks_active: framework.tasks_active,
+            wants: items.iter().map(|item| u64::from(item.count)).sum(),
+            share_millionths: framework.share_millionths,
+            allocated: ResourcesView::new(framework.allocated)?,
+            offered: ResourcesView::new(framework.offered)?,
+        })
+    }
+}
+
+pub(crate) async fn frameworks(cluster: &Cluster, format: Format) -> Result<Outcome, CliError> {
+    let views: Result<Vec<_>, _> = cluster.frameworks().await?.into_iter().map(FrameworkView::new).collect();
+    let views = views?;
+    if format == Format::Json {
+        output::json(&views)?;
+        return Ok(Outcome::Good);
+    }
+    let row = |framework: &FrameworkView| {
+        let share = framework.share_millionths;
+        [
+            framework.framework_id.clone(),
+            framework.name.clone(),
+            if framework.connected { "CONNECTED" } else { "DISCONNECTED" }.to_owned(),
+            framework.roles.join(","),
+            framework.tasks_active.to_string(),
+            framework.wants.to_string(),
+            framework.allocated.shown(),
+            format!("{}.{}%", share / 10_000, share % 10_000 / 1_000),
+            framework.api_address.clone(),
+        ]
+    };
+    let head = ["FRAMEWORK", "NAME", "STATE", "ROLES", "TASKS", "WANTS", "USED", "SHARE", "API"];
+    output::table(head, views.iter().map(row).collect(), "no frameworks; start `proffer service` or `proffer batch`")?;
+    Ok(Outcome::Good)
+}
+
+/// An offer as JSON.
+#[derive(Debug, Serialize)]
+struct OfferView {
+    offer_id: String,
+    framework_id: String,
+    framework: String,
+    agent_id: String,
+    hostname: String,
+    role: String,
+    outcome: &'static str,
+    reason: String,
+    sent_unix_ms: u64,
+    held_ms: u64,
+    resources: ResourcesView,
+}
+
+impl OfferView {
+    fn new(record: operator::OfferRecord) -> Result<Self, CliError> {
+        let outcome = match record.outcome() {
+            offer_record::Outcome::Unspecified => "UNKNOWN",
+            offer_record::Outcome::Outstanding => "OUTSTANDING",
+            offer_record::Outcome::Accepted => "ACCEPTED",
+            offer_record::Outcome::Declined => "DECLINED",
+            offer_record::Outcome::Rescinded => "RESCINDED",
+        };
+        let reason = match (outcome, record.decline_reason.clone()) {
+            ("DECLINED", Some(reason)) => decline_text(read(reason)?),
+            ("RESCINDED", _) => record.rescind_reason().as_str_name().to_lowercase().replace('_', " "),
+            _ => String::new(),
+        };
+        let wire = record.offer.unwrap_or_default();
+        let resources = ResourcesView::new(wire.resources.clone())?;
+        let offer: Offer = read(wire)?;
+        Ok(Self {
+            offer_id: offer.id.into(),
+            framework_id: record.framework_id,
+            framework: record.framework_name,
+            agent_id: offer.agent.into(),
+            hostname: offer.hostname,
+            role: offer.role.into(),
+            outcome,
+            reason,
+            sent_unix_ms: record.sent_unix_ms,
+            held_ms: record.held_ms,
+            resources,
+        })
+    }
+}
+
+/// Why an offer was declined, in words.
+fn decline_text(reason: DeclineReason) -> String {
+    let kind = match reason.kind {
+        DeclineKind::Unspecified => String::new(),
+        DeclineKind::NoDemand => "nothing wanted".to_owned(),
+        DeclineKind::ResourcesShort { shortage } => format!("short of {shortage}"),
+        DeclineKind::Constraint { constraint: Some(rule) } => {
+            format!("constraint {} {:?} {}", rule.subject, rule.operator, rule.value)
+        }
+        DeclineKind::Constraint { constraint: None } => "constraint".to_owned(),
+        DeclineKind::BackOff => "backing off".to_owned(),
+        DeclineKind::Spread => "enough on this agent".to_owned(),
+        DeclineKind::Leftover => "left over".to_owned(),
+        DeclineKind::NotReady => "not ready".to_owned(),
+        DeclineKind::Other => "other".to_owned(),
+    };
+    match (kind.is_empty(), reason.message.is_empty()) {
+        (true, _) => reason.message,
+        (false, true) => kind,
+        (false, false) => format!("{kind}: {}", reason.message),
+    }
+}
+
+/// All offers as JSON.
+#[derive(Debug, Serialize)]
+struct OffersView {
+    outstanding: Vec<OfferView>,
+    history: Vec<OfferView>,
+}
+
+pub(crate) async fn offers(cluster: &Cluster, format: Format, args: OffersArgs) -> Result<Outcome, CliError> {
+    let answer = cluster.operator().await?.list_offers(ListOffersRequest { history: args.history }).await;
+    let answer = answer.map_err(|error| CliError::remote("list offers", error))?.into_inner();
+    let views = |records: Vec<operator::OfferRecord>| -> Result<Vec<OfferView>, CliError> {
+        records.into_iter().map(OfferView::new).collect()
+    };
+    let all = OffersView { outstanding: views(answer.outstanding)?, history: views(answer.history)? };
+    if format == Format::Json {
+        output::json(&all)?;
+        return Ok(Outcome::Good);
+    }
+    let row = |offer: &OfferView| {
+        [
+            offer.offer_id.clone(),
+            offer.framework.clone(),
+            offer.hostname.clone(),
+            offer.role.clone(),
+            offer.outcome.to_owned(),
+            offer.resources.shown(),
+            format!("{} ms", offer.held_ms),
+            age(offer.sent_unix_ms),
+            offer.reason.clone(),
+        ]
+    };
+    let head = ["OFFER", "FRAMEWORK", "HOST", "ROLE", "OUTCOME", "RESOURCES", "HELD", "AGE", "REASON"];
+    let rows = all.outstanding.iter().chain(&all.history).map(row).collect();
+    output::table(head, rows, "no offers: nobody wants anything")?;
+    Ok(Outcome::Good)
+}
+
+/// A task as JSON.
+#[derive(Debug, Serialize)]
+struct TaskView {
+    framework_id: String,
+    framework: String,
+    task_id: String,
+    name: String,
+    image: String,
+    agent_id: String,
+    hostname: String,
+    role: String,
+    resources: ResourcesView,
+    status: Option<StatusView>,
+}
+
+impl TaskView {
+    fn new(task: operator::Task) -> Result<Self, CliError> {
+        let spec = task.spec.unwrap_or_default();
+        Ok(Self {
+            framework_id: task.framework_id,
+            framework: task.framework_name,
+            task_id: spec.task_id,
+            name: spec.name,
+            image: spec.container.unwrap_or_default().image,
+            agent_id: task.agent_id,
+            hostname: task.hostname,
+            role: task.role,
+            resources: ResourcesView::new(spec.resources)?,
+            status: task.status.map(StatusView::new).transpose()?,
+        })
+    }
+}
+
+pub(crate) async fn tasks(cluster: &Cluster, format: Format, args: TasksArgs) -> Result<Outcome, CliError> {
+    let tasks = cluster.tasks(String::new(), args.all).await?;
+    let views: Result<Vec<TaskView>, _> = tasks.into_iter().map(TaskView::new).collect();
+    let mut views = views?;
+    if let Some(wanted) = args.framework {
+        views.retain(|task| task.framework_id == wanted || task.framework == wanted);
+    }
+    if format == Format::Json {
+        output::json(&views)?;
+        return Ok(Outcome::Good);
+    }
+    let row = |task: &TaskView| {
+        let status = task.status.as_ref();
+        [
+            task.task_id.clone(),
+            task.framework.clone(),
+            status.map(|s| s.shown_state()).unwrap_or_default(),
+            task.image.clone(),
+            task.hostname.clone(),
+            task.resources.shown(),
+            status.and_then(|s| s.pid).map(|pid| pid.to_string()).unwrap_or_default(),
+            status.map(|s| age(s.unix_ms)).unwrap_or_default(),
+            status.map(|s| s.message.clone()).unwrap_or_default(),
+        ]
+    };
+    let head = ["TASK", "FRAMEWORK", "STATE", "IMAGE", "HOST", "RESOURCES", "PID", "SINCE", "MESSAGE"];
+    output::table(head, views.iter().map(row).collect(), "no tasks")?;
+    Ok(Outcome::Good)
+}

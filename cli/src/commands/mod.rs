@@ -1,0 +1,9 @@
+//! The user commands: each asks the servers and prints what they say.
+
+pub(crate) mod apply;
+pub(crate) mod image;
+pub(crate) mod job;
+pub(crate) mod lists;
+pub(crate) mod logs;
+pub(crate) mod ps;
+pub(crate) mod scale;

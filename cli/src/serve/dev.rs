@@ -1,0 +1,12 @@
+//! `proffer dev`.
+
+use crate::args::DevArgs;
+use crate::{CliError, Outcome};
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// Always, until its server is part of this program.
+pub async fn run(_args: DevArgs) -> Result<Outcome, CliError> {
+    Err(CliError::not_implemented("proffer dev"))
+}
