@@ -117,6 +117,7 @@ struct LogFile {
     file: File,
     written_bytes: u64,
     limit_bytes: u64,
+    at_line_start: bool,
 }
 
 impl LogFile {
@@ -124,27 +125,48 @@ impl LogFile {
         let path = directory.join(name);
         let file = append_to(&path)?;
         let written_bytes = file.metadata()?.len();
-        Ok(Self { previous: directory.join(format!("{name}.1")), path, file, written_bytes, limit_bytes })
+        let previous = directory.join(format!("{name}.1"));
+        Ok(Self { path, previous, file, written_bytes, limit_bytes, at_line_start: true })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.written_bytes >= self.limit_bytes {
-            fs::rename(&self.path, &self.previous)?;
-            self.file = append_to(&self.path)?;
-            self.written_bytes = 0;
+        if self.written_bytes < self.limit_bytes {
+            return self.write(bytes);
         }
-        // Rotate between lines where the chunk holds one, so that no line is cut in two files.
-        let split = match self.written_bytes + bytes.len() as u64 > self.limit_bytes {
-            true => bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
-            false => bytes.len(),
+        // Rotate between lines, so that no line is cut in two files, unless this line is as long as a file.
+        let line_end = bytes.iter().position(|byte| *byte == b'\n');
+        let rest_of_line = match (self.at_line_start, line_end) {
+            (true, _) => 0,
+            (false, Some(at)) => at + 1,
+            (false, None) if self.written_bytes < 2 * self.limit_bytes => bytes.len(),
+            (false, None) => 0,
         };
-        let (head, tail) = bytes.split_at(split);
-        self.file.write_all(head)?;
-        self.written_bytes += head.len() as u64;
+        let (head, tail) = bytes.split_at(rest_of_line);
+        self.write(head)?;
         match tail.is_empty() {
             true => Ok(()),
-            false => self.append(tail),
+            false => {
+                self.rotate()?;
+                self.write(tail)
+            }
         }
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        fs::rename(&self.path, &self.previous)?;
+        self.file = append_to(&self.path)?;
+        self.written_bytes = 0;
+        self.at_line_start = true;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(last) = bytes.last() {
+            self.file.write_all(bytes)?;
+            self.written_bytes += bytes.len() as u64;
+            self.at_line_start = *last == b'\n';
+        }
+        Ok(())
     }
 }
 
@@ -173,8 +195,21 @@ mod tests {
         log.append(b"second line\nthird").unwrap();
         log.append(b" line\n").unwrap();
         let read = |name| fs::read_to_string(dir.path().join(name)).unwrap();
-        assert_eq!(read("stdout.log.1"), "first line\nsecond line\n");
-        assert_eq!(read("stdout.log"), "third line\n");
+        assert!(!dir.path().join("stdout.log.1").exists(), "no empty file is made");
+        log.append(b"fourth line\n").unwrap();
+        assert_eq!(read("stdout.log.1"), "first line\nsecond line\nthird line\n");
+        assert_eq!(read("stdout.log"), "fourth line\n");
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(dir.path(), "stdout.log", 16).unwrap();
+        for _ in 0..5 {
+            log.append(b"0123456789").unwrap();
+        }
+        assert_eq!(fs::read(dir.path().join("stdout.log.1")).unwrap().len(), 40);
+        assert_eq!(fs::read(dir.path().join("stdout.log")).unwrap(), b"0123456789");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The fake runtime against the conformance suite, and its own ways to be steered.
 
+// The helpers of tests are tests too: a broken step ends them with its error.
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -111,14 +111,15 @@ impl Client {
         Ok(Lease { id, header })
     }
 
-    /// Puts content that was there before under the lease.
-    pub(super) async fn lease_content(&self, lease: &Lease, digest: &str) -> Result<(), RuntimeError> {
-        let resource = api::Resource { id: digest.to_owned(), r#type: "content".into() };
+    /// Keeps a blob or a snapshot from the garbage collector whether or not it is there yet.
+    /// Lease first, look afterwards: what is seen then stays.
+    pub(super) async fn lease_resource(&self, lease: &Lease, kind: &str, id: &str) -> Result<(), RuntimeError> {
+        let resource = api::Resource { id: id.to_owned(), r#type: kind.to_owned() };
         let add = api::AddResourceRequest { id: lease.id.clone(), resource: Some(resource) };
         self.leases()
             .add_resource(self.request(add))
             .await
-            .map_err(|status| self.error(format!("lease blob {digest}"), status))?;
+            .map_err(|status| self.error(format!("lease {kind} {id}"), status))?;
         Ok(())
     }
 

@@ -27,8 +27,9 @@ pub(super) type BlobReader = std::pin::Pin<Box<dyn AsyncRead + Send>>;
 pub(super) type Labels = HashMap<String, String>;
 
 impl Client {
-    /// True when the store has this blob complete.
-    pub(super) async fn has_blob(&self, digest: &str) -> Result<bool, RuntimeError> {
+    /// True when the store has this blob complete; from then on it stays as long as the lease.
+    pub(super) async fn has_blob(&self, lease: &Lease, digest: &str) -> Result<bool, RuntimeError> {
+        self.lease_resource(lease, "content", digest).await?;
         let info = api::InfoRequest { digest: digest.to_owned() };
         match self.content().info(self.request(info)).await {
             Ok(_) => Ok(true),
@@ -66,7 +67,7 @@ impl Client {
         match outcome {
             Ok(true) => Ok(()),
             Ok(false) => Err(RuntimeError::internal(what, "containerd ended the upload before it was complete")),
-            Err(status) if status.code() == Code::AlreadyExists => self.keep_blob(lease, blob).await,
+            Err(status) if status.code() == Code::AlreadyExists => Ok(()),
             Err(status) if status.code() == Code::FailedPrecondition && !is_connection_lost(&status) => {
                 Err(RuntimeError::new(
                     RuntimeErrorKind::ImageUnavailable,
@@ -90,11 +91,6 @@ impl Client {
             committed |= answer.action == api::WriteAction::Commit as i32;
         }
         Ok(committed)
-    }
-
-    /// A blob that is there already: keep it from the garbage collector too.
-    pub(super) async fn keep_blob(&self, lease: &Lease, blob: &Descriptor) -> Result<(), RuntimeError> {
-        self.lease_content(lease, &blob.digest).await
     }
 
     /// Sets these labels of a blob, leaving others alone.

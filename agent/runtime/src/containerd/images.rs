@@ -80,7 +80,12 @@ impl Images {
         let mut images = Vec::new();
         for (name, fetched) in archive.images().await? {
             let reference = normalize_reference(&name)?;
-            images.push(self.store(&archive, &reference, &fetched, progress).await?);
+            let lock = self.lock_for(&reference);
+            let working = lock.lock().await;
+            let stored = self.store(&archive, &reference, &fetched, progress).await;
+            self.forget_lock(&reference, &lock);
+            drop(working);
+            images.push(stored?);
         }
         images.sort_by(|a: &Image, b| a.reference.cmp(&b.reference));
         Ok(images)
@@ -195,10 +200,8 @@ impl Images {
         let lease = self.client.lease().await?;
         let stored = self.store_leased(source, &lease, reference, fetched, progress).await;
         self.client.release(lease).await;
-        stored?;
-        let digest = fetched.descriptor.digest.clone();
-        let size_bytes = self.runnable_of(&digest).await?.size_bytes;
-        Ok(Image { reference: reference.to_owned(), digest, size_bytes })
+        let size_bytes = stored?.size_bytes;
+        Ok(Image { reference: reference.to_owned(), digest: fetched.descriptor.digest.clone(), size_bytes })
     }
 
     async fn store_leased(
@@ -208,7 +211,7 @@ impl Images {
         reference: &str,
         fetched: &Fetched,
         progress: &ProgressSink,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<Arc<Runnable>, RuntimeError> {
         let manifest: Manifest = manifest::parse(&format!("read the manifest of {reference}"), &fetched.bytes)?;
         let mut copies = Vec::new();
         for blob in manifest.layers.iter().chain([&manifest.config]) {
@@ -218,7 +221,7 @@ impl Images {
         self.put_manifest(lease, fetched, &manifest).await?;
         self.name(reference, &fetched.descriptor).await?;
         unpack(&self.client, &self.snapshots, &self.snapshotter, lease, &manifest, progress).await?;
-        Ok(())
+        self.runnable_of(&fetched.descriptor.digest).await
     }
 
     async fn copy_blob(
@@ -229,8 +232,8 @@ impl Images {
         progress: &ProgressSink,
     ) -> Result<(), RuntimeError> {
         blob.check_digest()?;
-        if self.client.has_blob(&blob.digest).await? {
-            return self.client.keep_blob(lease, blob).await;
+        if self.client.has_blob(lease, &blob.digest).await? {
+            return Ok(());
         }
         let reader = source.open(blob).await?;
         let (progress, step) = (progress.clone(), source.step());
@@ -246,8 +249,7 @@ impl Images {
             labels.insert(format!("containerd.io/gc.ref.content.l.{position}"), layer.digest.clone());
         }
         let descriptor = &fetched.descriptor;
-        if self.client.has_blob(&descriptor.digest).await? {
-            self.client.keep_blob(lease, descriptor).await?;
+        if self.client.has_blob(lease, &descriptor.digest).await? {
             return self.client.label_blob(&descriptor.digest, labels).await;
         }
         let reader = Box::pin(std::io::Cursor::new(fetched.bytes.clone()));

@@ -11,6 +11,7 @@ use containerd_client::services::v1::ListNamespacesRequest;
 use containerd_client::services::v1::namespaces_client::NamespacesClient;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::client::Client;
@@ -211,7 +212,7 @@ impl PrivateContainerd {
         let deadline = Instant::now() + DAEMON_TIMEOUT;
         let gone = |daemon: &mut Daemon| match daemon {
             Daemon::Child(child) => !matches!(child.try_wait(), Ok(None)),
-            Daemon::Adopted(pid) => kill(*pid, None).is_err(),
+            Daemon::Adopted(pid) => has_ended(*pid),
         };
         let pid = match daemon {
             Daemon::Child(child) => Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)),
@@ -327,6 +328,17 @@ fn check(directory: &Path) -> Result<(), RuntimeError> {
 fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// True when a process that may be nobody's or our own child is gone, or only waits to be reaped.
+fn has_ended(pid: Pid) -> bool {
+    // Detached and taken over in the same process it is our child after all: reap it.
+    if waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status != WaitStatus::StillAlive) {
+        return true;
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in brackets.
+    stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
 }
 
 /// Unmounts everything mounted below a directory, the deepest first.

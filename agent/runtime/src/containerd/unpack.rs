@@ -29,6 +29,7 @@ pub(super) async fn unpack(
     let chain = manifest::chain_ids(diff_ids);
     for (position, layer) in manifest.layers.iter().enumerate() {
         let parent = if position == 0 { "" } else { &chain[position - 1] };
+        client.lease_resource(lease, &format!("snapshots/{snapshotter}"), &chain[position]).await?;
         if snapshots.exists(&chain[position]).await? {
             continue;
         }

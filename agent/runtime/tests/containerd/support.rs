@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proffer_agent_runtime::conformance::{Behaviour, Fixture};
 use proffer_agent_runtime::containerd::ContainerdRuntime;
 use proffer_agent_runtime::containerd::private::PrivateContainerd;
 use proffer_agent_runtime::image_builder::ImageBuilder;
-use proffer_agent_runtime::{ContainerRequest, ContainerRuntime, ProgressSink};
+use proffer_agent_runtime::{ContainerRequest, ContainerRuntime, ContainerStatus, ProgressSink};
 
 pub const IMAGE: &str = "proffer.test/box:1";
 
@@ -92,6 +93,24 @@ pub fn logger() -> PathBuf {
 
 pub fn silent() -> ProgressSink {
     Arc::new(|_| {})
+}
+
+/// Host process id of a running container.
+pub async fn pid_of(runtime: &ContainerdRuntime, id: &str) -> i32 {
+    let listed = runtime.list().await.unwrap();
+    match listed.iter().find(|container| container.id == id).map(|container| container.status) {
+        Some(ContainerStatus::Running { pid }) => i32::try_from(pid).unwrap(),
+        other => panic!("{id} does not run: {other:?}"),
+    }
+}
+
+/// Waits until a condition holds.
+pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}: not within 30 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// No mount, process, cgroup or state of this containerd may remain.
