@@ -46,57 +46,16 @@ impl Agent {
         network: Arc<dyn Network>,
     ) -> Result<Handle, AgentError> {
         let directories = Directories::new(&config.data_dir);
-        prepare(&config, &directories).await?;
+        let store = open_store(&config, &directories).await?;
         let (listener, api_address) = bind(&config.listen).await?;
         let info = describe(&config, api_address, runtime.as_ref()).await?;
         let host_address = info.address.clone();
-        let store = Arc::new(Store::open(&directories.checkpoint())?);
         let clock = Clock::new();
         let (engine, first) = recover(&config, info, &store, runtime.as_ref(), network.as_ref(), clock).await?;
-
         sweep_logs(&directories, &engine.known_containers()).await;
 
-        let shutdown = Shutdown::new(DRAIN);
-        let view = Arc::new(View::new());
-        let (inputs, inbox) = mpsc::channel(INBOX);
-        let executor = Executor::new(
-            Arc::clone(&runtime),
-            Arc::clone(&network),
-            directories.clone(),
-            host_address,
-            inputs.clone(),
-        );
-        let kept = Arc::downgrade(&store);
-        let owner = Owner {
-            engine,
-            store,
-            clock,
-            inbox,
-            executor,
-            view: Arc::clone(&view),
-            link: None,
-            shutdown: shutdown.clone(),
-        };
-        let link = Link {
-            masters: config.masters,
-            longest_wait: Duration::from_millis(config.reconnect_max_ms),
-            owner: inputs,
-            shutdown: shutdown.clone(),
-        };
-        let host =
-            Host { view: Arc::clone(&view), runtime: Arc::clone(&runtime), directories, shutdown: shutdown.clone() };
-        tracing::info!(%api_address, "agent started");
-        Ok(Handle {
-            api_address,
-            view,
-            runtime,
-            network,
-            store: kept,
-            owner: Some(tokio::spawn(owner.run(first))),
-            link: Some(tokio::spawn(link.run())),
-            server: Some(tokio::spawn(serve_api(listener, host, shutdown.clone()))),
-            shutdown,
-        })
+        let parts = Parts { listener, api_address, directories, host_address, store, clock, engine, first };
+        Ok(launch(config, parts, runtime, network))
     }
 
     /// Runs an agent until `stop` ends, or until it cannot go on. Its containers go on either way.
@@ -117,13 +76,67 @@ impl Agent {
     }
 }
 
-async fn prepare(config: &Config, directories: &Directories) -> Result<(), AgentError> {
+/// What is known and open before anything runs.
+struct Parts {
+    listener: TcpListener,
+    api_address: SocketAddr,
+    directories: Directories,
+    host_address: String,
+    store: Arc<Store>,
+    clock: Clock,
+    engine: Engine,
+    first: Frame,
+}
+
+/// Starts the owner, the link and the API. Nothing can fail any more.
+fn launch(config: Config, parts: Parts, runtime: Arc<dyn ContainerRuntime>, network: Arc<dyn Network>) -> Handle {
+    let Parts { listener, api_address, directories, host_address, store, clock, engine, first } = parts;
+    let shutdown = Shutdown::new(DRAIN);
+    let view = Arc::new(View::new());
+    let (inputs, inbox) = mpsc::channel(INBOX);
+    let executor =
+        Executor::new(Arc::clone(&runtime), Arc::clone(&network), directories.clone(), host_address, inputs.clone());
+    let kept = Arc::downgrade(&store);
+    let owner = Owner {
+        engine,
+        store,
+        clock,
+        inbox,
+        executor,
+        view: Arc::clone(&view),
+        link: None,
+        shutdown: shutdown.clone(),
+    };
+    let link = Link {
+        masters: config.masters,
+        longest_wait: Duration::from_millis(config.reconnect_max_ms),
+        owner: inputs,
+        shutdown: shutdown.clone(),
+    };
+    let host = Host { view: Arc::clone(&view), runtime: Arc::clone(&runtime), directories, shutdown: shutdown.clone() };
+    tracing::info!(%api_address, "agent started");
+    Handle {
+        api_address,
+        view,
+        runtime,
+        network,
+        store: kept,
+        owner: Some(tokio::spawn(owner.run(first))),
+        link: Some(tokio::spawn(link.run())),
+        server: Some(tokio::spawn(serve_api(listener, host, shutdown.clone()))),
+        shutdown,
+    }
+}
+
+/// Takes the data directory; from here on no other agent can.
+async fn open_store(config: &Config, directories: &Directories) -> Result<Arc<Store>, AgentError> {
     let failed = |source| AgentError::DataDir { path: config.data_dir.clone(), source };
     tokio::fs::create_dir_all(&config.data_dir).await.map_err(failed)?;
+    let store = Store::open(&directories.checkpoint())?;
     // What an interrupted import left.
     match tokio::fs::remove_dir_all(directories.temporary()).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
+        _ => Ok(Arc::new(store)),
     }
 }
 
