@@ -1,20 +1,19 @@
-//! The way in: starts all parts of an agent, and ends them again.
+//! The way in: finds out who the agent is, recovers its tasks, and starts all its parts.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_agent_engine::{Engine, Frame, LABEL_TASK};
+use proffer_agent_engine::{Engine, Frame};
 use proffer_agent_network::Network;
 use proffer_agent_runtime::ContainerRuntime;
-use proffer_proto_model::{AgentId, AgentInfo};
+use proffer_proto_model::AgentInfo;
 use proffer_proto_transport::{Address, MAX_MESSAGE_BYTES, Shutdown, bind, serve};
 use proffer_proto_wire::agent as wire;
 use proffer_proto_wire::agent::agent_host_server::AgentHostServer;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 use tonic::service::Routes;
 
 use crate::clock::Clock;
@@ -25,7 +24,7 @@ use crate::owner::Owner;
 use crate::request::Directories;
 use crate::store::Store;
 use crate::view::View;
-use crate::{AgentError, Config, detect, words};
+use crate::{AgentError, Config, Handle, detect, words};
 
 /// Inputs that may wait for the owner; who brings more waits.
 const INBOX: usize = 4_096;
@@ -35,20 +34,6 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// An agent.
 #[derive(Debug)]
 pub struct Agent;
-
-/// A running agent. Dropping it ends the agent as a kill would: containers go on.
-pub struct Handle {
-    api_address: SocketAddr,
-    shutdown: Shutdown,
-    view: Arc<View>,
-    runtime: Arc<dyn ContainerRuntime>,
-    network: Arc<dyn Network>,
-    store: Weak<Store>,
-    /// `None` once its end was seen.
-    owner: Option<JoinHandle<Result<(), AgentError>>>,
-    link: Option<JoinHandle<()>>,
-    server: Option<JoinHandle<Result<(), AgentError>>>,
-}
 
 impl Agent {
     /// Starts an agent: recovers its tasks, serves its API, and looks for a master.
@@ -61,57 +46,16 @@ impl Agent {
         network: Arc<dyn Network>,
     ) -> Result<Handle, AgentError> {
         let directories = Directories::new(&config.data_dir);
-        prepare(&config, &directories).await?;
+        let store = open_store(&config, &directories).await?;
         let (listener, api_address) = bind(&config.listen).await?;
         let info = describe(&config, api_address, runtime.as_ref()).await?;
         let host_address = info.address.clone();
-        let store = Arc::new(Store::open(&directories.checkpoint())?);
         let clock = Clock::new();
         let (engine, first) = recover(&config, info, &store, runtime.as_ref(), network.as_ref(), clock).await?;
-
         sweep_logs(&directories, &engine.known_containers()).await;
 
-        let shutdown = Shutdown::new(DRAIN);
-        let view = Arc::new(View::new());
-        let (inputs, inbox) = mpsc::channel(INBOX);
-        let executor = Executor::new(
-            Arc::clone(&runtime),
-            Arc::clone(&network),
-            directories.clone(),
-            host_address,
-            inputs.clone(),
-        );
-        let kept = Arc::downgrade(&store);
-        let owner = Owner {
-            engine,
-            store,
-            clock,
-            inbox,
-            executor,
-            view: Arc::clone(&view),
-            link: None,
-            shutdown: shutdown.clone(),
-        };
-        let link = Link {
-            masters: config.masters,
-            longest_wait: Duration::from_millis(config.reconnect_max_ms),
-            owner: inputs,
-            shutdown: shutdown.clone(),
-        };
-        let host =
-            Host { view: Arc::clone(&view), runtime: Arc::clone(&runtime), directories, shutdown: shutdown.clone() };
-        tracing::info!(%api_address, "agent started");
-        Ok(Handle {
-            api_address,
-            view,
-            runtime,
-            network,
-            store: kept,
-            owner: Some(tokio::spawn(owner.run(first))),
-            link: Some(tokio::spawn(link.run())),
-            server: Some(tokio::spawn(serve_api(listener, host, shutdown.clone()))),
-            shutdown,
-        })
+        let parts = Parts { listener, api_address, directories, host_address, store, clock, engine, first };
+        Ok(launch(config, parts, runtime, network))
     }
 
     /// Runs an agent until `stop` ends, or until it cannot go on. Its containers go on either way.
@@ -132,116 +76,67 @@ impl Agent {
     }
 }
 
-impl Handle {
-    /// Where the agent's own API answers.
-    pub fn api_address(&self) -> SocketAddr {
-        self.api_address
-    }
+/// What is known and open before anything runs.
+struct Parts {
+    listener: TcpListener,
+    api_address: SocketAddr,
+    directories: Directories,
+    host_address: String,
+    store: Arc<Store>,
+    clock: Clock,
+    engine: Engine,
+    first: Frame,
+}
 
-    /// The agent's id while a master has admitted it, and its changes.
-    pub fn attached(&self) -> watch::Receiver<Option<AgentId>> {
-        self.view.attached()
-    }
-
-    /// Waits until the agent ends by itself, which it does only when it cannot go on.
-    ///
-    /// # Errors
-    /// Why it cannot go on.
-    pub async fn ended(&mut self) -> Result<(), AgentError> {
-        let ended = tokio::select! {
-            ended = end_of(&mut self.owner, "owner") => ended,
-            ended = end_of(&mut self.server, "API") => ended,
-        };
-        self.shutdown.begin();
-        ended
-    }
-
-    /// Ends the agent; its containers go on, and the next start adopts them.
-    ///
-    /// # Errors
-    /// The last commit failed.
-    pub async fn shutdown(mut self) -> Result<(), AgentError> {
-        self.stop().await
-    }
-
-    /// Ends the agent and removes its containers and everything of its network from the host. Their tasks are not
-    /// reported as lost; the next start finds that they have ended.
-    ///
-    /// # Errors
-    /// What could not be removed.
-    pub async fn purge(mut self) -> Result<(), AgentError> {
-        let stopped = self.stop().await;
-        let ours = |container: &proffer_agent_runtime::ContainerInfo| container.labels.contains_key(LABEL_TASK);
-        let mut removals = tokio::task::JoinSet::new();
-        for container in self.runtime.list().await?.into_iter().filter(ours) {
-            let runtime = Arc::clone(&self.runtime);
-            removals.spawn(async move { runtime.delete(&container.id).await });
-        }
-        let mut removed = Ok(());
-        while let Some(one) = removals.join_next().await {
-            removed = removed.and(one.map_err(|_| AgentError::Died("removal"))?.map_err(AgentError::from));
-        }
-        self.network.remove_all().await?;
-        stopped.and(removed)
-    }
-
-    /// Ends the agent at once and without a word, as a kill of its process would; containers go on.
-    pub async fn kill(mut self) {
-        self.shutdown.cut();
-        self.abort();
-        let _ = end_of(&mut self.owner, "owner").await;
-        let _ = end_of(&mut self.server, "API").await;
-        // A commit that is under way on another thread ends as it will; only then can the file be opened again.
-        while self.store.strong_count() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    async fn stop(&mut self) -> Result<(), AgentError> {
-        self.shutdown.begin();
-        let stopped = match self.owner.is_some() {
-            true => end_of(&mut self.owner, "owner").await,
-            false => Ok(()),
-        };
-        // The owner's last words are on their way; the stream ends when nobody can add to them.
-        if let Some(link) = self.link.take() {
-            let _ = link.await;
-        }
-        if self.server.is_some() {
-            end_of(&mut self.server, "API").await?;
-        }
-        stopped
-    }
-
-    fn abort(&mut self) {
-        self.owner.iter().for_each(JoinHandle::abort);
-        self.link.iter().for_each(JoinHandle::abort);
-        self.server.iter().for_each(JoinHandle::abort);
+/// Starts the owner, the link and the API. Nothing can fail any more.
+fn launch(config: Config, parts: Parts, runtime: Arc<dyn ContainerRuntime>, network: Arc<dyn Network>) -> Handle {
+    let Parts { listener, api_address, directories, host_address, store, clock, engine, first } = parts;
+    let shutdown = Shutdown::new(DRAIN);
+    let view = Arc::new(View::new());
+    let (inputs, inbox) = mpsc::channel(INBOX);
+    let executor =
+        Executor::new(Arc::clone(&runtime), Arc::clone(&network), directories.clone(), host_address, inputs.clone());
+    let kept = Arc::downgrade(&store);
+    let owner = Owner {
+        engine,
+        store,
+        clock,
+        inbox,
+        executor,
+        view: Arc::clone(&view),
+        link: None,
+        shutdown: shutdown.clone(),
+    };
+    let link = Link {
+        masters: config.masters,
+        longest_wait: Duration::from_millis(config.reconnect_max_ms),
+        owner: inputs,
+        shutdown: shutdown.clone(),
+    };
+    let host = Host { view: Arc::clone(&view), runtime: Arc::clone(&runtime), directories, shutdown: shutdown.clone() };
+    tracing::info!(%api_address, "agent started");
+    Handle {
+        api_address,
+        view,
+        runtime,
+        network,
+        store: kept,
+        owner: Some(tokio::spawn(owner.run(first))),
+        link: Some(tokio::spawn(link.run())),
+        server: Some(tokio::spawn(serve_api(listener, host, shutdown.clone()))),
+        shutdown,
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shutdown.cut();
-        self.abort();
-    }
-}
-
-/// Waits for the end of a part; one whose end was seen already never ends again.
-async fn end_of(part: &mut Option<JoinHandle<Result<(), AgentError>>>, name: &'static str) -> Result<(), AgentError> {
-    let Some(handle) = part else { return std::future::pending().await };
-    let ended = handle.await.unwrap_or(Err(AgentError::Died(name)));
-    *part = None;
-    ended
-}
-
-async fn prepare(config: &Config, directories: &Directories) -> Result<(), AgentError> {
+/// Takes the data directory; from here on no other agent can.
+async fn open_store(config: &Config, directories: &Directories) -> Result<Arc<Store>, AgentError> {
     let failed = |source| AgentError::DataDir { path: config.data_dir.clone(), source };
     tokio::fs::create_dir_all(&config.data_dir).await.map_err(failed)?;
+    let store = Store::open(&directories.checkpoint())?;
     // What an interrupted import left.
     match tokio::fs::remove_dir_all(directories.temporary()).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
+        _ => Ok(Arc::new(store)),
     }
 }
 

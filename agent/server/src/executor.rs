@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use proffer_agent_engine::{Effect, Input, Signal, StepResult};
 use proffer_agent_network::Network;
-use proffer_agent_runtime::{ContainerRuntime, ProgressSink};
-use proffer_proto_model::TaskKey;
+use proffer_agent_runtime::ContainerRuntime;
+use proffer_proto_model::{TaskKey, TaskSpec};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::owner::ToOwner;
 use crate::request::{Directories, container_request};
-use crate::words;
+use crate::steps;
 
 /// Containers created and started at a time; more only make each other slower.
 const LAUNCHES_AT_ONCE: usize = 6;
@@ -86,87 +86,45 @@ impl Executor {
 
     /// Begins an effect that concerns a container; those for the master are the owner's.
     pub fn execute(&mut self, effect: Effect) {
+        let (runtime, network) = (Arc::clone(&self.runtime), Arc::clone(&self.network));
         match effect {
-            Effect::PrepareImage { key, spec } => self.prepare_image(key, &spec.container),
+            Effect::PrepareImage { key, spec } => self.prepare_image(key, spec),
             Effect::CancelImage { key } => {
                 if let Some(image) = self.images.remove(&key) {
                     image.abort();
                 }
             }
             Effect::AttachNetwork { key, container, ports } => {
-                let (network, slots) = (Arc::clone(&self.network), Arc::clone(&self.launch_slots));
-                self.step(key, async move {
-                    let _slot = slots.acquire().await;
-                    match network.attach(&words::attach_request(container, &ports)).await {
-                        Ok(wired) => StepResult::NetworkReady {
-                            netns: wired.netns.to_string_lossy().into_owned(),
-                            address: wired.address.to_string(),
-                        },
-                        Err(error) => StepResult::NetworkFailed(words::network_failure(&error)),
-                    }
-                });
+                self.step(key, &self.launch_slots, steps::attach(network, container, ports));
             }
             Effect::CreateContainer { key, container, spec, netns } => {
                 let request = container_request(&key, &container, &spec, netns, &self.host_address, &self.directories);
-                let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.launch_slots));
-                self.step(key, async move {
-                    let _slot = slots.acquire().await;
-                    match runtime.create(&request).await {
-                        Ok(created) => StepResult::Created { pid: created.pid },
-                        Err(error) => StepResult::CreateFailed(words::runtime_failure(&error)),
-                    }
-                });
+                self.step(key, &self.launch_slots, steps::create(runtime, request));
             }
             Effect::StartContainer { key, container } => {
-                let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.launch_slots));
-                self.step(key, async move {
-                    let _slot = slots.acquire().await;
-                    match runtime.start(&container).await {
-                        Ok(()) => StepResult::Started,
-                        Err(error) => StepResult::StartFailed(words::runtime_failure(&error)),
-                    }
-                });
+                self.step(key, &self.launch_slots, steps::start(runtime, container));
             }
             Effect::WaitContainer { key, container } => {
-                let runtime = Arc::clone(&self.runtime);
-                self.long_step(key, async move {
-                    match runtime.wait(&container).await {
-                        Ok(exit) => StepResult::Exited(words::exit(exit)),
-                        Err(error) => StepResult::WaitFailed(words::runtime_failure(&error)),
-                    }
-                });
+                self.long_step(key, steps::wait(runtime, container));
             }
             Effect::SignalContainer { key, container, signal } => self.signal(key, container, signal),
             Effect::DeleteContainer { key, container } => {
-                let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.removal_slots));
-                self.step(key, async move {
-                    let _slot = slots.acquire().await;
-                    match runtime.delete(&container).await {
-                        Ok(()) => StepResult::Deleted,
-                        Err(error) => {
-                            tracing::warn!(%container, %error, "container not removed, will be tried again");
-                            StepResult::DeleteFailed(words::runtime_failure(&error))
-                        }
-                    }
-                });
+                self.step(key, &self.removal_slots, steps::delete(runtime, container));
             }
             Effect::DetachNetwork { key, container } => {
-                let (network, slots) = (Arc::clone(&self.network), Arc::clone(&self.removal_slots));
-                self.step(key, async move {
+                self.step(key, &self.removal_slots, steps::detach(network, container));
+            }
+            Effect::RemoveOrphan { container } => {
+                tracing::warn!(%container, "removing a container that no task owns");
+                let slots = Arc::clone(&self.removal_slots);
+                self.spawn(async move {
                     let _slot = slots.acquire().await;
-                    match network.detach(&container).await {
-                        Ok(()) => StepResult::Detached,
-                        Err(error) => {
-                            tracing::warn!(%container, %error, "network not removed, will be tried again");
-                            StepResult::DetachFailed(words::network_failure(&error))
-                        }
-                    }
+                    // A failure was logged; the next start tries again.
+                    let _ = steps::delete(runtime, container).await;
                 });
             }
-            Effect::RemoveOrphan { container } => self.remove_orphan(container),
             Effect::RemoveLogs { container } => {
-                let directory = self.directories.of_container(&container);
-                self.spawn(remove_directory(directory));
+                self.spawn(remove_directory(self.directories.of_container(&container)));
             }
             Effect::ToMaster { .. } | Effect::CloseMaster { .. } | Effect::Refused { .. } => {
                 tracing::error!(?effect, "an effect for the master reached the executor");
@@ -174,16 +132,11 @@ impl Executor {
         }
     }
 
-    fn prepare_image(&mut self, key: TaskKey, wanted: &proffer_proto_model::task::ContainerSpec) {
-        let (reference, policy) = (wanted.image.clone(), words::pull_policy(wanted.pull));
+    fn prepare_image(&mut self, key: TaskKey, spec: Arc<TaskSpec>) {
         let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.image_slots));
-        let quiet: ProgressSink = Arc::new(|_| {});
         let image = self.long_step(key.clone(), async move {
             let _slot = slots.acquire().await;
-            match runtime.ensure_image(&reference, policy, quiet).await {
-                Ok(_) => StepResult::ImageReady,
-                Err(error) => StepResult::ImageFailed(words::runtime_failure(&error)),
-            }
+            steps::ensure_image(runtime, spec).await
         });
         self.images.retain(|_, image| !image.is_finished());
         self.images.insert(key, image);
@@ -202,20 +155,13 @@ impl Executor {
         });
     }
 
-    fn remove_orphan(&self, container: String) {
-        let (runtime, slots) = (Arc::clone(&self.runtime), Arc::clone(&self.removal_slots));
-        tracing::warn!(%container, "removing a container that no task owns");
-        self.spawn(async move {
-            let _slot = slots.acquire().await;
-            if let Err(error) = runtime.delete(&container).await {
-                tracing::warn!(%container, %error, "container not removed, will be tried at the next start");
-            }
-        });
-    }
-
     /// Runs a short step and brings its outcome to the owner.
-    fn step(&self, key: TaskKey, step: impl Future<Output = StepResult> + Send + 'static) {
-        self.spawn(bring(self.outcomes.clone(), key, step));
+    fn step(&self, key: TaskKey, slots: &Arc<Semaphore>, step: impl Future<Output = StepResult> + Send + 'static) {
+        let slots = Arc::clone(slots);
+        self.spawn(bring(self.outcomes.clone(), key, async move {
+            let _slot = slots.acquire().await;
+            step.await
+        }));
     }
 
     /// Runs a step that may take for ever and brings its outcome to the owner.

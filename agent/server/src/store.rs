@@ -213,3 +213,80 @@ fn name(key: &TaskKey) -> String {
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, redb::Error> {
     serde_json::to_vec(value).map_err(|error| redb::Error::Io(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proffer_agent_engine::Phase;
+    use proffer_proto_model::{FrameworkId, TaskId, TaskSource, TaskState, TaskStatus, UnixMillis};
+
+    use super::*;
+
+    fn key(task: &str) -> TaskKey {
+        TaskKey { framework: FrameworkId::numbered(1, 1), task: TaskId::new(task).unwrap() }
+    }
+
+    fn status(task: &str) -> TaskStatus {
+        let task = TaskId::new(task).unwrap();
+        TaskStatus::new(task, None, TaskState::Starting, TaskSource::Agent, UnixMillis(1))
+    }
+
+    fn progress(task: &str) -> Progress {
+        Progress {
+            key: key(task),
+            phase: Phase::Launching,
+            latest: status(task),
+            unconfirmed: [status(task)].into(),
+            kill: None,
+            address: String::new(),
+            running_since_unix_ms: None,
+        }
+    }
+
+    #[test]
+    fn what_is_read_back_is_what_was_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.redb");
+        let operations = [
+            Operation::Identity(Identity { incarnation: 3, ..Identity::default() }),
+            Operation::Progress(Box::new(progress("a"))),
+            Operation::Progress(Box::new(progress("b"))),
+            Operation::Forget(key("a")),
+            Operation::Remember(Box::new(EndedTask { serial: 1, key: key("a"), last: status("a") })),
+            Operation::Remember(Box::new(EndedTask { serial: 2, key: key("c"), last: status("c") })),
+            Operation::DropEnded { serial: 1 },
+        ];
+        let mut expected = Checkpoint::default();
+        operations.iter().for_each(|operation| expected.apply(operation));
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), Checkpoint::default());
+        store.commit(&operations).unwrap();
+        drop(store);
+        assert_eq!(Store::open(&path).unwrap().load().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.redb");
+        let store = Store::open(&path).unwrap();
+        let write = store.database.begin_write().unwrap();
+        write.open_table(META).unwrap().insert(META_FORMAT, 2u64.to_le_bytes().as_slice()).unwrap();
+        write.commit().unwrap();
+        drop(store);
+        let error = Store::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_record_is_named_and_nothing_is_reset() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.redb");
+        let store = Store::open(&path).unwrap();
+        let write = store.database.begin_write().unwrap();
+        write.open_table(PROGRESS).unwrap().insert("F1-1/a", b"{}".as_slice()).unwrap();
+        write.commit().unwrap();
+        let told = store.load().unwrap_err().to_string();
+        assert!(told.contains("progress F1-1/a") && told.contains("backup"), "{told}");
+        assert!(store.load().is_err(), "it is still there");
+    }
+}
