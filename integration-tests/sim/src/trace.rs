@@ -14,12 +14,14 @@ pub struct Trace {
     hash: u64,
     steps: u64,
     last: VecDeque<String>,
+    /// Steps that name this text are printed as they happen.
+    pub watch: Option<String>,
 }
 
 impl Default for Trace {
     fn default() -> Self {
         // FNV-1a's offset basis.
-        Self { hash: 0xcbf2_9ce4_8422_2325, steps: 0, last: VecDeque::new() }
+        Self { hash: 0xcbf2_9ce4_8422_2325, steps: 0, last: VecDeque::new(), watch: None }
     }
 }
 
@@ -33,6 +35,9 @@ impl Trace {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         self.steps += 1;
+        if self.watch.as_ref().is_some_and(|watched| line.contains(watched.as_str())) {
+            println!("{line}");
+        }
         if self.last.len() == KEPT {
             self.last.pop_front();
         }

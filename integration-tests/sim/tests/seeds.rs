@@ -59,11 +59,12 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(run(1), run(2));
 }
 
-/// The seed named by `PROFFER_SIM_SEED`, with its trace: for looking into a failure.
+/// The seed named by `PROFFER_SIM_SEED`: for looking into a failure. Prints the steps that name `PROFFER_SIM_WATCH`.
 #[test]
 fn one_seed() {
     let seed = number("PROFFER_SIM_SEED").unwrap_or(0);
     let mut world = World::new(Scenario::standard(seed));
+    world.trace.watch = std::env::var("PROFFER_SIM_WATCH").ok();
     let result = world.run();
     println!("seed {seed}: {} steps, hash {:016x}", world.trace.steps(), world.trace.hash());
     assert_eq!(result, Ok(()));
