@@ -71,3 +71,10 @@ pub struct NetworkError {
     /// What went wrong and, where known, what to do.
     pub cause: String,
 }
+
+impl NetworkError {
+    /// A failure of `what` because of `cause`.
+    pub fn new(what: impl Into<String>, cause: impl std::fmt::Display) -> Self {
+        Self { what: what.into(), cause: cause.to_string() }
+    }
+}

@@ -1,1 +1,18 @@
-//! Real servers and real parts for end-to-end tests: containerd, registry, wait-for helpers.
+//! Real servers and real parts for end-to-end tests: a dev cluster, a registry, a browser, a leak check.
+//!
+//! Everything here fails loudly: a missing part panics with the command that installs it, a condition that
+//! does not come true panics with what was seen last. Nothing is skipped and nothing sleeps blindly.
+
+mod browser;
+mod cluster;
+mod leaks;
+mod parts;
+mod registry;
+mod wait;
+
+pub use browser::Browser;
+pub use cluster::{Cluster, ClusterOptions, Output};
+pub use leaks::Leaks;
+pub use parts::{binary, free_port, http_get, require};
+pub use registry::Registry;
+pub use wait::{wait_for, wait_until};

@@ -1,0 +1,45 @@
+# Two verbs for newcomers: `make dev` runs a cluster on this machine, `make test` runs everything CI runs.
+
+CARGO ?= cargo
+AGENTS ?= 1
+DEV_DIR ?= .dev
+
+.PHONY: dev build test lint unit sim e2e help
+
+help:
+	@echo "make dev    install what is missing, build, run a whole cluster on this machine (Ctrl-C ends it)"
+	@echo "make test   everything CI runs: format, lints, unit, simulation and end-to-end tests"
+
+dev:
+	scripts/install-packages run
+	$(CARGO) build --quiet --locked -p proffer
+	exec $$(scripts/target-dir)/debug/proffer dev --agents $(AGENTS) --data-dir $(DEV_DIR)
+
+build:
+	scripts/install-packages build
+	$(CARGO) build --locked --workspace
+
+test:
+	scripts/install-packages test
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory sim
+	$(MAKE) --no-print-directory e2e
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Unit, property and conformance tests of every crate, and the doc tests.
+unit:
+	$(CARGO) build --locked -p proffer -p proffer-example-hello -p proffer-agent-runtime
+	$(CARGO) test --locked --workspace --exclude proffer-integration-tests --exclude proffer-integration-sim
+
+# A thousand seeds of the whole cluster in virtual time.
+sim:
+	$(CARGO) test --locked -p proffer-integration-sim
+
+# Real processes, real containerd, a real registry, a real browser.
+e2e:
+	$(CARGO) build --locked -p proffer -p proffer-example-hello
+	$(CARGO) test --locked -p proffer-integration-tests -- --test-threads=1

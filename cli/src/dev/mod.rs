@@ -1,0 +1,182 @@
+//! `proffer dev`: a whole cluster on this machine, with a containerd of its own; Ctrl-C leaves nothing behind.
+//!
+//! Every part is a process of its own, started and looked after by [`supervisor`]. State stays in the data
+//! directory, so that the next start finds it.
+
+mod clean;
+mod containers;
+mod plan;
+mod ready;
+mod supervisor;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use nix::fcntl::{Flock, FlockArg};
+
+use self::plan::Plan;
+use self::supervisor::{Part, Supervisor};
+
+/// The stack that a new cluster runs, unless told otherwise.
+pub const HELLO_STACK: &str = include_str!("../../../examples/hello-stack.yaml");
+
+/// How often the parts are looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Options of `proffer dev`.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Number of agents, each with its own containerd namespace, host ports and bridge
+    #[arg(long, default_value_t = 1)]
+    pub agents: u32,
+    /// Where all state is kept; a later start finds it
+    #[arg(long, default_value = ".dev")]
+    pub data_dir: PathBuf,
+    /// Port of the master; the other parts use the ports after it
+    #[arg(long, default_value_t = 5050)]
+    pub port: u16,
+    /// First host port that agents offer
+    #[arg(long, default_value_t = 31_000)]
+    pub host_ports: u16,
+    /// Network of the agents' bridges, a /16
+    #[arg(long, default_value = "10.88.0.0/16")]
+    pub subnet: String,
+    /// Start with nothing running, without the example stack
+    #[arg(long)]
+    pub no_stack: bool,
+}
+
+/// Runs the cluster until Ctrl-C. Must be called from the main thread.
+pub async fn run(args: DevArgs) -> Result<()> {
+    check_machine()?;
+    std::fs::create_dir_all(&args.data_dir)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot create the data directory {}", args.data_dir.display()))?;
+    let data_dir = args.data_dir.canonicalize().into_diagnostic()?;
+    let plan = Plan::new(&data_dir, args.agents, args.port, args.host_ports, &args.subnet).into_diagnostic()?;
+    let _lock = lock(&data_dir)?;
+    let program = std::env::current_exe().into_diagnostic()?;
+
+    let mut interrupt = Interrupt::new()?;
+    let mut containers = containers::start(&plan, &program).await?;
+    let mut supervisor = Supervisor::new(program, &data_dir).into_diagnostic()?;
+    let outcome = tokio::select! {
+        result = serve(&plan, &args, &containers, &mut supervisor) => result,
+        () = interrupt.wait() => Ok(()),
+    };
+    println!("\nstopping: ending all parts and containers; state stays in {}", data_dir.display());
+    supervisor.stop();
+    let cleaned = clean::all(&plan, &mut containers).await;
+    outcome?;
+    cleaned?;
+    println!("stopped; nothing is left running");
+    Ok(())
+}
+
+/// Starts everything, says what is there, and looks after it for ever.
+async fn serve(
+    plan: &Plan,
+    args: &DevArgs,
+    containers: &containers::Containers,
+    supervisor: &mut Supervisor,
+) -> Result<()> {
+    for part in parts(plan, containers) {
+        let name = part.name.clone();
+        supervisor.start(part).into_diagnostic().wrap_err_with(|| format!("cannot start {name}"))?;
+    }
+    ready::wait(plan, supervisor).await?;
+    if !args.no_stack {
+        ready::apply_stack(plan, supervisor).await?;
+    }
+    ready::tell(plan).await?;
+    loop {
+        for line in supervisor.look_after() {
+            eprintln!("proffer dev: {line}");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The command line of every part.
+fn parts(plan: &Plan, containers: &containers::Containers) -> Vec<Part> {
+    let text = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+    let dir = |name: &str| plan.data_dir.join(name).to_string_lossy().into_owned();
+    let mut all = vec![Part {
+        name: "master".to_owned(),
+        args: text(&["master", "--listen", &plan.master, "--data-dir", &dir("master")]),
+    }];
+    for agent in &plan.agents {
+        let mut args = text(&["agent", "--master", &plan.master, "--listen", &agent.listen]);
+        args.extend(text(&["--data-dir", &dir(&agent.name), "--hostname", &agent.name]));
+        args.extend(text(&["--containerd", &containers.socket().to_string_lossy(), "--namespace", &agent.namespace]));
+        args.extend(text(&["--bridge-name", &agent.bridge, "--bridge-subnet", &agent.subnet]));
+        args.extend(text(&["--host-ports", &agent.host_ports]));
+        all.push(Part { name: agent.name.clone(), args });
+    }
+    for (name, listen) in [("service", &plan.service), ("batch", &plan.batch)] {
+        let args = text(&[name, "--master", &plan.master, "--listen", listen, "--data-dir", &dir(name)]);
+        all.push(Part { name: name.to_owned(), args });
+    }
+    all
+}
+
+/// Root and the programs a cluster needs; everything missing is named at once.
+fn check_machine() -> Result<()> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err(miette!(
+            help = "run it with sudo, or as root",
+            "proffer dev must run as root: it makes containers and networks"
+        ));
+    }
+    let needed =
+        [("containerd", "containerd"), ("runc", "runc"), ("iptables", "iptables"), ("busybox", "busybox-static"), ("setpriv", "util-linux")];
+    let missing: Vec<&str> = needed.iter().filter(|(program, _)| !is_on_path(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(miette!(help = format!("apt-get install {}", missing.join(" ")), "programs are missing: {}", missing.join(", ")))
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').chain(["/usr/sbin", "/sbin"]).any(|dir| Path::new(dir).join(program).is_file())
+}
+
+/// Only one cluster for each data directory.
+fn lock(data_dir: &Path) -> Result<Flock<File>> {
+    let path = data_dir.join("dev.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).into_diagnostic()?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        miette!(
+            help = "end the other one with Ctrl-C, or give this one its own --data-dir, --port, --host-ports and --subnet",
+            "another proffer dev uses {}: {error}",
+            data_dir.display()
+        )
+    })
+}
+
+/// Ctrl-C or SIGTERM.
+struct Interrupt {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interrupt {
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).into_diagnostic()?,
+            terminate: signal(SignalKind::terminate()).into_diagnostic()?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

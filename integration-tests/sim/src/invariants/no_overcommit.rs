@@ -1,0 +1,22 @@
+//! What really runs on an agent fits into what the agent has.
+
+use proffer_proto_model::Resources;
+
+use crate::nodes::AgentNode;
+use crate::world::World;
+
+/// Sums up the running containers of every agent.
+pub fn check(world: &World) -> Result<(), String> {
+    let total = AgentNode::resources();
+    for agent in &world.agents {
+        let mut free = Some(total.clone());
+        for held in agent.runtime.held() {
+            free = free.and_then(|free| free.checked_sub(held));
+        }
+        if free.is_none() {
+            let held = agent.runtime.held().into_iter().fold(Resources::default(), |sum, r| sum.saturating_sum(r));
+            return Err(format!("agent {} runs {held} and has only {total}", agent.number));
+        }
+    }
+    Ok(())
+}

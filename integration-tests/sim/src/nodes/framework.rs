@@ -1,0 +1,264 @@
+//! A framework's process: a small scheduler inside the SDK's real session, and its store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_master_engine::{FrameworkErrorKind, ToFramework};
+use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskState, TaskStatus};
+use proffer_sdk::session::{Call as SdkCall, ErrorKind, MasterEvent, Session, SessionFrame, SessionInput, Stored};
+use proffer_sdk::store::StoreOp;
+use proffer_sdk::{Context, Demand, Event as SdkEvent, FrameworkConfig, Handled, Offer, Scheduler, Task};
+
+use crate::faults::CommitFault;
+use crate::net::{ConnId, End};
+use crate::world::{Event, Message, Node, World};
+
+/// What a framework says on the wire.
+pub type Call = SdkCall;
+
+/// A framework: what is durable, and the process while it lives.
+pub struct FrameworkNode {
+    /// Its number.
+    pub number: usize,
+    /// Tasks it keeps running.
+    pub wanted: u32,
+    /// What is durable.
+    disk: BTreeMap<String, Vec<u8>>,
+    session: Option<Session<KeepRunning>>,
+    /// Counts the lives of the process.
+    pub life: u64,
+    conn: Option<ConnId>,
+}
+
+impl FrameworkNode {
+    /// A framework with an empty disk, not started.
+    pub fn new(number: usize, wanted: u32) -> Self {
+        Self { number, wanted, disk: BTreeMap::new(), session: None, life: 0, conn: None }
+    }
+
+    /// The tasks it believes to be running; none while its process is dead.
+    pub fn running(&self) -> BTreeSet<TaskId> {
+        let Some(session) = &self.session else { return BTreeSet::new() };
+        let running = session.facts().tasks.iter().filter(|(_, known)| known.state == TaskState::Running);
+        running.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Tasks it knows in any state.
+    pub fn known(&self) -> usize {
+        self.session.as_ref().map_or(0, |s| s.facts().tasks.len())
+    }
+}
+
+impl World {
+    pub(crate) fn framework_start(&mut self, n: usize) {
+        let framework = &mut self.frameworks[n];
+        if framework.session.is_some() {
+            return;
+        }
+        framework.life += 1;
+        let life = framework.life;
+        let config = FrameworkConfig::new(format!("fw-{n}")).role(format!("team-{n}"));
+        let info = config.framework_info().expect("a valid configuration");
+        let scheduler = KeepRunning::new(n, framework.wanted);
+        let session = Session::new(info, scheduler, framework.disk.clone()).expect("what was stored can be read");
+        framework.session = Some(session);
+        self.framework_handle(n, SessionInput::Start);
+        self.queue.after(1, Event::Dial { node: Node::Framework(n), life });
+    }
+
+    /// The process dies; its connection breaks.
+    pub(crate) fn framework_crash(&mut self, n: usize) {
+        if self.frameworks[n].session.take().is_some() {
+            self.frameworks[n].life += 1;
+            if let Some(conn) = self.frameworks[n].conn.take() {
+                self.cut(conn, 200);
+            }
+            let ms = self.faults.downtime_ms();
+            self.queue.after(ms, Event::Start(Node::Framework(n)));
+        }
+    }
+
+    pub(crate) fn framework_dial(&mut self, n: usize, life: u64) {
+        let framework = &self.frameworks[n];
+        if framework.life != life || framework.session.is_none() || framework.conn.is_some() {
+            return;
+        }
+        if self.master.engine.is_none() {
+            let ms = self.net.delay_ms(100, 1_000);
+            self.queue.after(ms, Event::Dial { node: Node::Framework(n), life });
+            return;
+        }
+        let conn = self.net.open(self.queue.now());
+        self.dialled.insert(conn, Node::Framework(n));
+        self.frameworks[n].conn = Some(conn);
+        self.framework_handle(n, SessionInput::Opened);
+    }
+
+    pub(crate) fn framework_lost_master(&mut self, n: usize, conn: ConnId) {
+        if self.frameworks[n].conn != Some(conn) {
+            return;
+        }
+        self.frameworks[n].conn = None;
+        self.framework_handle(n, SessionInput::Closed);
+        let (life, ms) = (self.frameworks[n].life, self.net.delay_ms(0, 1_000));
+        self.queue.after(ms, Event::Dial { node: Node::Framework(n), life });
+    }
+
+    pub(crate) fn framework_tick(&mut self, n: usize, life: u64) {
+        if self.frameworks[n].life == life {
+            self.framework_handle(n, SessionInput::Tick);
+        }
+    }
+
+    pub(crate) fn framework_hears(&mut self, n: usize, conn: ConnId, message: ToFramework) {
+        if self.frameworks[n].conn == Some(conn) {
+            self.framework_handle(n, SessionInput::Master(heard(message)));
+        }
+    }
+
+    fn framework_handle(&mut self, n: usize, input: SessionInput) {
+        let now = self.now();
+        let Some(session) = &mut self.frameworks[n].session else { return };
+        let frame = session.handle(now, input);
+        let next = session.next_deadline();
+        // Looking into the scheduler is a turn of its own; one without effects.
+        let (told, nothing) = session.with(now, |scheduler, _| std::mem::take(&mut scheduler.told));
+        assert!(nothing.changes().is_empty(), "looking must not change anything");
+        let life = self.frameworks[n].life;
+        self.wake(Node::Framework(n), life, next);
+        self.framework_commit(n, frame, &told);
+    }
+
+    fn framework_commit(&mut self, n: usize, frame: SessionFrame, told: &[TaskStatus]) {
+        let fault = if frame.changes().is_empty() { None } else { self.faults.on_commit(self.queue.now()) };
+        if fault == Some(CommitFault::Before) {
+            // What the dying process had in mind was told to nobody.
+            return self.framework_crash(n);
+        }
+        for change in frame.changes() {
+            match change.clone() {
+                StoreOp::Put { key, value } => self.frameworks[n].disk.insert(key, value),
+                StoreOp::Remove { key } => self.frameworks[n].disk.remove(&key),
+            };
+        }
+        for status in told {
+            self.oracle.told(n, status);
+        }
+        if fault == Some(CommitFault::After) {
+            return self.framework_crash(n);
+        }
+        let after = frame.into_after(Stored::after_commit());
+        assert!(after.end.is_none(), "framework {n} ended: {:?}", after.end);
+        let conn = self.frameworks[n].conn;
+        if let Some(conn) = conn {
+            for call in after.send {
+                self.send(conn, End::Server, Message::FromFramework(call));
+            }
+            if after.reconnect.is_some() {
+                self.cut(conn, 0);
+            }
+        }
+    }
+}
+
+/// Keeps a number of equal tasks running: the smallest scheduler that replaces what is lost.
+struct KeepRunning {
+    number: usize,
+    wanted: u32,
+    launched: u64,
+    told: Vec<TaskStatus>,
+}
+
+impl KeepRunning {
+    fn new(number: usize, wanted: u32) -> Self {
+        Self { number, wanted, launched: 0, told: Vec::new() }
+    }
+
+    fn shape() -> Resources {
+        Resources::new(MilliCpus(500), Bytes::mib(256))
+    }
+
+    /// Wanted and not there. An unreachable task counts as lost: a replacement is made.
+    fn missing(&self, cx: &Context<'_>) -> u32 {
+        let alive = cx.tasks().filter(|(_, t)| t.kill.is_none() && t.state != TaskState::Unreachable).count();
+        self.wanted.saturating_sub(u32::try_from(alive).unwrap_or(u32::MAX))
+    }
+
+    fn adjust(&self, cx: &mut Context<'_>) {
+        let alive: Vec<TaskId> = cx
+            .tasks()
+            .filter(|(_, t)| t.kill.is_none() && t.state != TaskState::Unreachable)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for surplus in alive.into_iter().skip(self.wanted as usize) {
+            cx.kill(surplus, None);
+        }
+        let missing = self.missing(cx);
+        cx.set_demand(if missing == 0 { Demand::none() } else { Demand::of_resources(Self::shape(), missing) });
+    }
+
+    fn use_offers(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) -> Handled {
+        let mut missing = self.missing(cx);
+        for mut offer in offers {
+            while missing > 0 && offer.left().contains(&Self::shape()) {
+                let id = format!("fw{}-{}", self.number, self.launched + 1);
+                let task = Task::new(id).image("sim").resources(Self::shape()).build()?;
+                if offer.launch(task).is_err() {
+                    break;
+                }
+                self.launched += 1;
+                missing -= 1;
+            }
+        }
+        cx.store("launched", self.launched.to_le_bytes());
+        Ok(())
+    }
+}
+
+impl Scheduler for KeepRunning {
+    fn on_event(&mut self, event: SdkEvent, cx: &mut Context<'_>) -> Handled {
+        match event {
+            SdkEvent::Started { stored } => {
+                if let Some(bytes) = stored.get("launched") {
+                    self.launched = u64::from_le_bytes(bytes.as_slice().try_into()?);
+                }
+            }
+            SdkEvent::Offers(offers) => self.use_offers(offers, cx)?,
+            SdkEvent::Status(status) => {
+                self.told.push(status);
+                self.adjust(cx);
+            }
+            SdkEvent::Reconciled { .. } => self.adjust(cx),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What the wire carries, in the SDK's words.
+fn heard(message: ToFramework) -> MasterEvent {
+    match message {
+        ToFramework::Subscribed { framework, epoch, cluster, heartbeat_interval_ms } => {
+            MasterEvent::Subscribed { framework, epoch, heartbeat_interval_ms, cluster }
+        }
+        ToFramework::Offers(offers) => MasterEvent::Offers(offers),
+        ToFramework::Rescind { offers, reason } => MasterEvent::Rescind { offers, reason },
+        ToFramework::Status(statuses) => MasterEvent::Status(statuses),
+        ToFramework::OperationStatus { operation_id, outcome, message } => {
+            MasterEvent::OperationStatus { operation_id, outcome, message }
+        }
+        ToFramework::AgentLost { agent, hostname } => MasterEvent::AgentLost { agent, hostname },
+        ToFramework::Error { kind, message, is_fatal } => {
+            let kind = match kind {
+                FrameworkErrorKind::Invalid => ErrorKind::Invalid,
+                FrameworkErrorKind::UnknownFramework => ErrorKind::UnknownFramework,
+                FrameworkErrorKind::Superseded => ErrorKind::Superseded,
+                FrameworkErrorKind::Removed => ErrorKind::Removed,
+                FrameworkErrorKind::NotSubscribed => ErrorKind::NotSubscribed,
+                FrameworkErrorKind::NotImplemented => ErrorKind::NotImplemented,
+                FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
+            };
+            MasterEvent::Error { kind, message, is_fatal }
+        }
+        ToFramework::Heartbeat => MasterEvent::Heartbeat,
+    }
+}

@@ -1,0 +1,293 @@
+//! The world: virtual time, the network, one master, agents and frameworks, and what is durable of each.
+//!
+//! The nodes live in `nodes/`, each as an `impl World` of its own file. A node's process can die at any step;
+//! its disk, and the containers of an agent, stay.
+
+use std::collections::BTreeMap;
+
+use proffer_agent_engine::{StepResult, ToMaster};
+use proffer_master_engine::{ToAgent, ToFramework};
+use proffer_proto_model::{Epoch, Moment, Now, TaskKey, UnixMillis};
+
+use crate::faults::Faults;
+use crate::invariants;
+use crate::net::{ConnId, End, Net};
+use crate::nodes::{AgentNode, Call, FrameworkNode, MasterNode};
+use crate::oracle::Oracle;
+use crate::queue::Queue;
+use crate::rng::Rng;
+use crate::trace::Trace;
+
+/// Wall-clock time at virtual time 0.
+const UNIX_START_MS: u64 = 1_700_000_000_000;
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Number of agents.
+    pub agents: usize,
+    /// Number of frameworks.
+    pub frameworks: usize,
+    /// Tasks each framework keeps running.
+    pub tasks_per_framework: u32,
+    /// Faults happen from the start until this virtual time, in milliseconds.
+    pub faults_until_ms: u64,
+    /// After the faults, everything must be well within this time, in milliseconds.
+    pub heal_within_ms: u64,
+}
+
+impl Scenario {
+    /// 20 agents and 3 frameworks, one minute of faults.
+    pub fn standard(seed: u64) -> Self {
+        Self {
+            seed,
+            agents: 20,
+            frameworks: 3,
+            tasks_per_framework: 12,
+            faults_until_ms: 60_000,
+            heal_within_ms: 240_000,
+        }
+    }
+}
+
+/// A process that can die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Node {
+    /// The master.
+    Master,
+    /// The agent of this number.
+    Agent(usize),
+    /// The framework of this number.
+    Framework(usize),
+}
+
+/// What travels on a connection.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// An agent to the master.
+    FromAgent(ToMaster),
+    /// The master to an agent.
+    ToAgent(Epoch, ToAgent),
+    /// A framework to the master.
+    FromFramework(Call),
+    /// The master to a framework.
+    ToFramework(ToFramework),
+    /// The sender ended the stream after all it had sent.
+    Close,
+}
+
+/// Something that will happen. `life` is that of the process it is meant for: another one ignores it.
+#[derive(Debug)]
+pub enum Event {
+    /// A message arrives at an end of a connection.
+    Arrive {
+        /// On which connection.
+        conn: ConnId,
+        /// At which end.
+        to: End,
+        /// What.
+        message: Box<Message>,
+    },
+    /// An end learns that its connection is gone.
+    Notice {
+        /// Which connection.
+        conn: ConnId,
+        /// Which end.
+        to: End,
+    },
+    /// A timer of a process is due.
+    Tick {
+        /// Whose.
+        node: Node,
+        /// Its life.
+        life: u64,
+    },
+    /// A process that has no connection dials the master.
+    Dial {
+        /// Who.
+        node: Node,
+        /// Its life.
+        life: u64,
+    },
+    /// A step of a task has an outcome.
+    Step {
+        /// At which agent.
+        agent: usize,
+        /// Its life.
+        life: u64,
+        /// Which task.
+        key: TaskKey,
+        /// The outcome.
+        result: StepResult,
+    },
+    /// A container ends by itself.
+    ContainerEnds {
+        /// At which agent.
+        agent: usize,
+        /// Which container.
+        container: String,
+    },
+    /// A dead process is started again.
+    Start(Node),
+    /// The next fault is due.
+    Fault,
+}
+
+/// Everything.
+pub struct World {
+    /// What this run is made of.
+    pub scenario: Scenario,
+    /// Virtual time.
+    pub queue: Queue<Event>,
+    /// Connections.
+    pub net: Net,
+    /// Who dialled each connection.
+    pub dialled: BTreeMap<ConnId, Node>,
+    /// The record of the run.
+    pub trace: Trace,
+    /// The master.
+    pub master: MasterNode,
+    /// The agents.
+    pub agents: Vec<AgentNode>,
+    /// The frameworks.
+    pub frameworks: Vec<FrameworkNode>,
+    /// What may go wrong.
+    pub faults: Faults,
+    /// Randomness of what tasks do.
+    pub workload: Rng,
+    /// What the frameworks were told, task by task.
+    pub oracle: Oracle,
+}
+
+impl World {
+    /// A world in which every process is about to start.
+    pub fn new(scenario: Scenario) -> Self {
+        let seed = scenario.seed;
+        let mut world = Self {
+            queue: Queue::default(),
+            net: Net::new(seed),
+            dialled: BTreeMap::new(),
+            trace: Trace::default(),
+            master: MasterNode::new(),
+            agents: (0..scenario.agents).map(AgentNode::new).collect(),
+            frameworks: (0..scenario.frameworks).map(|n| FrameworkNode::new(n, scenario.tasks_per_framework)).collect(),
+            faults: Faults::new(seed, scenario.faults_until_ms),
+            workload: Rng::child(seed, "workload"),
+            oracle: Oracle::default(),
+            scenario,
+        };
+        world.queue.after(0, Event::Start(Node::Master));
+        for n in 0..world.agents.len() {
+            world.queue.after(n as u64, Event::Start(Node::Agent(n)));
+        }
+        for n in 0..world.frameworks.len() {
+            world.queue.after(n as u64, Event::Start(Node::Framework(n)));
+        }
+        world.queue.after(1_000, Event::Fault);
+        world
+    }
+
+    /// Runs faults and healing to the end; the first broken invariant stops it.
+    pub fn run(&mut self) -> Result<(), String> {
+        let end = Moment(self.scenario.faults_until_ms + self.scenario.heal_within_ms);
+        while self.queue.next_at().is_some_and(|at| at <= end) {
+            let Some(event) = self.queue.pop() else { break };
+            self.happen(event);
+            invariants::check_step(self).map_err(|broken| self.report(&broken))?;
+            let is_safe_time = self.queue.now().0 > self.scenario.faults_until_ms;
+            if is_safe_time && invariants::is_healed(self).is_ok() {
+                return Ok(());
+            }
+        }
+        invariants::is_healed(self).map_err(|missing| self.report(&format!("not healed in time: {missing}")))
+    }
+
+    /// Now, as engines get it.
+    pub fn now(&self) -> Now {
+        let mono = self.queue.now();
+        // Starts at a second's age, so that no engine can take 0 for "never".
+        Now { mono: Moment(mono.0 + 1_000), unix: UnixMillis(UNIX_START_MS + mono.0) }
+    }
+
+    /// A message leaves from the other end towards `to`.
+    pub fn send(&mut self, conn: ConnId, to: End, message: Message) {
+        let now = self.queue.now();
+        if let Some(at) = self.net.send(now, conn, to) {
+            self.queue.at(at, Event::Arrive { conn, to, message: Box::new(message) });
+        }
+    }
+
+    /// Cuts a connection; each end that lives learns of it some time later.
+    pub fn cut(&mut self, conn: ConnId, most_ms: u64) {
+        if self.net.cut(conn) {
+            for to in [End::Client, End::Server] {
+                let ms = self.net.delay_ms(0, most_ms);
+                self.queue.after(ms, Event::Notice { conn, to });
+            }
+        }
+    }
+
+    /// Schedules the timer of a process.
+    pub fn wake(&mut self, node: Node, life: u64, at: Option<Moment>) {
+        if let Some(at) = at {
+            // Engines see time one second ahead, see `now`.
+            self.queue.at(Moment(at.0.saturating_sub(1_000)), Event::Tick { node, life });
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let at = self.queue.now();
+        self.trace.step(at, &format!("{event:?}"));
+        match event {
+            Event::Arrive { conn, to, message } => self.arrive(conn, to, *message),
+            Event::Notice { conn, to: End::Server } => self.master_lost(conn),
+            Event::Notice { conn, to: End::Client } => match self.dialled.get(&conn) {
+                Some(Node::Agent(n)) => self.agent_lost_master(*n, conn),
+                Some(Node::Framework(n)) => self.framework_lost_master(*n, conn),
+                Some(Node::Master) | None => {}
+            },
+            Event::Tick { node: Node::Master, life } => self.master_tick(life),
+            Event::Tick { node: Node::Agent(n), life } => self.agent_tick(n, life),
+            Event::Tick { node: Node::Framework(n), life } => self.framework_tick(n, life),
+            Event::Dial { node: Node::Agent(n), life } => self.agent_dial(n, life),
+            Event::Dial { node: Node::Framework(n), life } => self.framework_dial(n, life),
+            Event::Dial { node: Node::Master, .. } => {}
+            Event::Step { agent, life, key, result } => self.agent_step(agent, life, key, result),
+            Event::ContainerEnds { agent, container } => self.container_ends(agent, &container),
+            Event::Start(Node::Master) => self.master_start(),
+            Event::Start(Node::Agent(n)) => self.agent_start(n),
+            Event::Start(Node::Framework(n)) => self.framework_start(n),
+            Event::Fault => self.fault(),
+        }
+    }
+
+    fn arrive(&mut self, conn: ConnId, to: End, message: Message) {
+        if !self.net.is_alive(conn) {
+            return;
+        }
+        match (to, message, self.dialled.get(&conn).copied()) {
+            (_, Message::Close, _) => self.cut(conn, 0),
+            (End::Server, message, _) => self.master_hears(conn, message),
+            (End::Client, Message::ToAgent(epoch, message), Some(Node::Agent(n))) => {
+                self.agent_hears(n, conn, epoch, message);
+            }
+            (End::Client, Message::ToFramework(message), Some(Node::Framework(n))) => {
+                self.framework_hears(n, conn, message);
+            }
+            (End::Client, message, node) => panic!("the world is wrong: {message:?} for {node:?}"),
+        }
+    }
+
+    fn report(&self, broken: &str) -> String {
+        format!(
+            "seed {seed}: {broken}\nat {at} ms, after {steps} steps; the last of them:\n{tail}\n\
+             reproduce: PROFFER_SIM_SEED={seed} cargo test -p proffer-integration-sim --test seeds one_seed -- --nocapture",
+            seed = self.scenario.seed,
+            at = self.queue.now().0,
+            steps = self.trace.steps(),
+            tail = self.trace.tail(),
+        )
+    }
+}

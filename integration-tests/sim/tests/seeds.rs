@@ -1,0 +1,71 @@
+//! A thousand seeds of the whole cluster: safety at every step, then healing. Each failure names its seed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proffer_integration_sim::{Scenario, World};
+
+/// Seeds of one test run; more with `PROFFER_SIM_SEEDS`.
+const SEEDS: u64 = 1_000;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}={text:?}: {e}")))
+}
+
+/// Runs a seed; the hash of its trace, and how many tasks were accepted.
+fn run(seed: u64) -> Result<(u64, usize), String> {
+    let mut world = World::new(Scenario::standard(seed));
+    world.run()?;
+    Ok((world.trace.hash(), world.oracle.accepts()))
+}
+
+#[test]
+fn every_seed_is_safe_at_each_step_and_heals() {
+    let seeds = number("PROFFER_SIM_SEEDS").unwrap_or(SEEDS);
+    let (next, accepted) = (AtomicU64::new(0), AtomicU64::new(0));
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let worker = || {
+            let mut failed = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= seeds {
+                    return failed;
+                }
+                match run(seed) {
+                    Ok((_, tasks)) => {
+                        accepted.fetch_add(tasks as u64, Ordering::Relaxed);
+                    }
+                    Err(broken) => failed.push(broken),
+                }
+            }
+        };
+        let workers: Vec<_> =
+            (0..std::thread::available_parallelism().map_or(2, |n| n.get())).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|w| w.join().expect("a worker that panics fails the test")).collect()
+    });
+    for broken in failures.iter().take(3) {
+        eprintln!("{broken}\n");
+    }
+    assert!(failures.is_empty(), "{} of {seeds} seeds failed", failures.len());
+    // A run in which nothing happened proves nothing.
+    let accepted = accepted.into_inner();
+    assert!(accepted > 20 * seeds, "only {accepted} tasks were accepted in {seeds} seeds");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..20 {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+    assert_ne!(run(1), run(2));
+}
+
+/// The seed named by `PROFFER_SIM_SEED`: for looking into a failure. Prints the steps that name `PROFFER_SIM_WATCH`.
+#[test]
+fn one_seed() {
+    let seed = number("PROFFER_SIM_SEED").unwrap_or(0);
+    let mut world = World::new(Scenario::standard(seed));
+    world.trace.watch = std::env::var("PROFFER_SIM_WATCH").ok();
+    let result = world.run();
+    println!("seed {seed}: {} steps, hash {:016x}", world.trace.steps(), world.trace.hash());
+    assert_eq!(result, Ok(()));
+}

@@ -1,0 +1,299 @@
+//! A world around the engine for tests: every frame is stored, audited, and its effects written down as text.
+#![allow(dead_code)] // each test binary uses its part
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use proffer_master_engine::registry::{Registry, TaskRecord};
+use proffer_master_engine::view::Change;
+use proffer_master_engine::*;
+use proffer_proto_model::task::{ContainerSpec, KillPolicy, ResourceLimits};
+use proffer_proto_model::*;
+
+/// An engine, the registry its operations made, and the trace of what it said.
+pub struct World {
+    pub engine: Engine,
+    pub registry: Registry,
+    pub tasks: BTreeMap<TaskKey, TaskRecord>,
+    pub now: Now,
+    pub trace: String,
+    pub offers: Vec<(SessionId, Offer)>,
+    pub is_traced: bool,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let engine =
+            Engine::recover(Config::default(), cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
+        Self {
+            engine,
+            registry: Registry::default(),
+            tasks: BTreeMap::new(),
+            now: Now::default(),
+            trace: String::new(),
+            offers: Vec::new(),
+            is_traced: true,
+        }
+    }
+
+    /// Handles one input; audits, stores, and collects what was sent.
+    pub fn handle(&mut self, what: &str, input: Input) -> Vec<Effect> {
+        let frame = self.engine.handle(self.now, input);
+        if self.is_traced {
+            writeln!(self.trace, "> {what}").unwrap();
+        }
+        for operation in frame.operations() {
+            self.check_terminal_is_final(operation);
+            self.registry.apply(operation);
+            if self.is_traced {
+                writeln!(self.trace, "  store {}", stored(operation)).unwrap();
+            }
+        }
+        let effects = frame.into_effects(Stored::after_commit());
+        for effect in &effects {
+            if let Effect::ToFramework { session, message: ToFramework::Offers(offers) } = effect {
+                self.offers.extend(offers.iter().map(|offer| (*session, offer.clone())));
+            }
+            if self.is_traced {
+                writeln!(self.trace, "  {}", told(effect)).unwrap();
+            }
+        }
+        for change in self.engine.take_changes() {
+            match change {
+                Change::Task(record) => drop(self.tasks.insert(record.key.clone(), *record)),
+                Change::TaskForgotten(key) => drop(self.tasks.remove(&key)),
+                _ => {}
+            }
+        }
+        assert_eq!(self.engine.audit(), Vec::<String>::new(), "after {what}\n{}", self.trace);
+        let seen: Vec<_> = self.tasks.values().cloned().collect();
+        assert_eq!(seen, self.registry.tasks, "readers see what is stored, after {what}");
+        effects
+    }
+
+    fn check_terminal_is_final(&self, operation: &registry::Operation) {
+        let registry::Operation::PutTask(new) = operation else { return };
+        let Some(old) = self.registry.tasks.iter().find(|old| old.key == new.key) else { return };
+        let same = old.status.state == new.status.state;
+        assert!(same || !old.status.state.is_terminal(), "I7: {} left {}", new.key, old.status.state);
+    }
+
+    /// Moves time and fires every timer that becomes due on the way.
+    pub fn wait(&mut self, ms: u64) {
+        let end = self.now.mono + ms;
+        while let Some(due) = self.engine.next_deadline().filter(|due| *due <= end) {
+            self.set_time(due.max(self.now.mono));
+            self.handle(&format!("tick at {}", self.now.mono.0), Input::Tick);
+            let next = self.engine.next_deadline();
+            assert!(next.is_none_or(|next| next > self.now.mono), "a tick must do all that is due");
+        }
+        self.set_time(end);
+    }
+
+    fn set_time(&mut self, at: Moment) {
+        self.now = Now { mono: at, unix: UnixMillis(at.0) };
+    }
+
+    /// A new master from what is stored.
+    pub fn fail_over(&mut self, epoch: u64) {
+        self.engine =
+            Engine::recover(Config::default(), cluster(), Epoch(epoch), self.registry.clone(), self.now).unwrap();
+        self.offers.clear();
+        self.tasks.clear();
+        let mut agents = Vec::new();
+        let mut frameworks = Vec::new();
+        for change in self.engine.take_changes() {
+            match change {
+                Change::Task(record) => drop(self.tasks.insert(record.key.clone(), *record)),
+                Change::Agent(agent) => agents.push((agent.id, agent.info)),
+                Change::Framework(framework) => frameworks.push((framework.id, framework.info)),
+                _ => {}
+            }
+        }
+        let tasks: Vec<_> = self.tasks.values().cloned().collect();
+        assert_eq!(tasks, self.registry.tasks);
+        let known: Vec<_> = self.registry.agents.iter().map(|r| (r.id.clone(), r.info.clone())).collect();
+        assert_eq!(agents, known);
+        let known: Vec<_> = self.registry.frameworks.iter().map(|r| (r.id.clone(), r.info.clone())).collect();
+        assert_eq!(frameworks, known);
+        assert_eq!(self.engine.audit(), Vec::<String>::new());
+        if self.is_traced {
+            writeln!(self.trace, "= a new master, epoch {epoch}").unwrap();
+        }
+    }
+
+    pub fn attach(&mut self, session: u64, id: Option<&str>, cpus: u64, tasks: Vec<AttachedTask>) -> Vec<Effect> {
+        let input = Input::AgentAttach {
+            session: SessionId(session),
+            agent: agent_info(id, cpus),
+            incarnation: 1,
+            tasks,
+            seen_epoch: Epoch(0),
+            cluster: id.map(|_| cluster()),
+        };
+        self.handle(&format!("attach {id:?} on {session}"), input)
+    }
+
+    pub fn subscribe(&mut self, session: u64, name: &str, demand: Demand) -> Vec<Effect> {
+        let input = Input::Subscribe { session: SessionId(session), framework: framework_info(name), demand };
+        self.handle(&format!("subscribe {name} on {session}"), input)
+    }
+
+    pub fn call(&mut self, session: u64, what: &str, call: FrameworkCall) -> Vec<Effect> {
+        self.handle(&format!("{session}: {what}"), Input::Framework { session: SessionId(session), call })
+    }
+
+    /// Launches tasks with the last offer the session got.
+    pub fn launch(&mut self, session: u64, tasks: Vec<TaskSpec>) -> Vec<Effect> {
+        let at = self.offers.iter().rposition(|(to, _)| to.0 == session).expect("an offer");
+        let (_, offer) = self.offers.remove(at);
+        let launches = tasks.into_iter().map(|task| TaskLaunch { agent: None, task }).collect();
+        self.call(session, "accept", accept(vec![offer.id], vec![Operation::Launch { tasks: launches }]))
+    }
+
+    pub fn update(&mut self, session: u64, framework: &str, task: &str, seq: u64, state: TaskState) -> Vec<Effect> {
+        let status = agent_status(task, seq, state);
+        let updates = vec![(FrameworkId::new(framework).unwrap(), status, state)];
+        let what = format!("agent on {session}: {task} #{seq} {state}");
+        self.handle(&what, Input::AgentUpdates { session: SessionId(session), updates })
+    }
+
+    pub fn acknowledge(&mut self, session: u64, task: &str, seq: u64) -> Vec<Effect> {
+        let acks = vec![(TaskId::new(task).unwrap(), seq, TaskSource::Agent)];
+        self.call(session, &format!("acknowledge {task} #{seq}"), FrameworkCall::Acknowledge(acks))
+    }
+}
+
+pub fn cluster() -> ClusterId {
+    ClusterId::new("test").unwrap()
+}
+
+pub fn agent_info(id: Option<&str>, cpus: u64) -> AgentInfo {
+    let ports = PortRange::new(31_000, 31_009).unwrap();
+    AgentInfo {
+        id: id.map(|id| AgentId::new(id).unwrap()),
+        hostname: "node".into(),
+        api_address: "127.0.0.1:5051".into(),
+        address: "127.0.0.1".into(),
+        resources: Resources { ports: vec![ports].into(), ..Resources::new(MilliCpus(cpus), Bytes::mib(cpus)) },
+        attributes: vec![],
+        region: String::new(),
+        zone: String::new(),
+        version: "0.1.0".into(),
+        boot_id: "boot".into(),
+    }
+}
+
+pub fn framework_info(name: &str) -> FrameworkInfo {
+    FrameworkInfo {
+        id: None,
+        name: name.into(),
+        principal: "somebody".into(),
+        roles: vec![Role::default_role()],
+        failover_timeout_ms: 60_000,
+        api_address: String::new(),
+        labels: BTreeMap::new(),
+        hostname: String::new(),
+    }
+}
+
+pub fn anything() -> Demand {
+    Demand::anything(Role::default_role())
+}
+
+pub fn want(cpus: u64, count: u32) -> Demand {
+    let item = DemandItem {
+        role: Role::default_role(),
+        shape: Some(Resources::new(MilliCpus(cpus), Bytes::mib(cpus))),
+        count: Some(count),
+        constraints: vec![],
+        priority: 0,
+        ports: 0,
+    };
+    Demand { items: vec![item] }
+}
+
+pub fn task(id: &str, cpus: u64) -> TaskSpec {
+    TaskSpec {
+        id: TaskId::new(id).unwrap(),
+        name: id.into(),
+        container: ContainerSpec { image: "busybox".into(), ..ContainerSpec::default() },
+        resources: Resources::new(MilliCpus(cpus), Bytes::mib(cpus)),
+        limits: ResourceLimits::default(),
+        kill_policy: KillPolicy::default(),
+        max_run_time_ms: None,
+        labels: BTreeMap::new(),
+        discovery_name: String::new(),
+        data: vec![],
+    }
+}
+
+pub fn accept(offers: Vec<OfferId>, operations: Vec<Operation>) -> FrameworkCall {
+    let leftover = DeclineReason::new(DeclineKind::Leftover);
+    FrameworkCall::Accept(Accept { offers, operations, filter: Filter::default(), leftover })
+}
+
+pub fn agent_status(task: &str, seq: u64, state: TaskState) -> TaskStatus {
+    let mut status = TaskStatus::new(TaskId::new(task).unwrap(), None, state, TaskSource::Agent, UnixMillis(0));
+    status.seq = seq;
+    status
+}
+
+pub fn attached(framework: &str, spec: TaskSpec, seq: u64, state: TaskState) -> AttachedTask {
+    let latest = agent_status(spec.id.as_str(), seq, state);
+    AttachedTask { framework: FrameworkId::new(framework).unwrap(), spec, latest, role: Role::default_role() }
+}
+
+fn stored(operation: &registry::Operation) -> String {
+    use registry::Operation::*;
+    match operation {
+        PutAgent(r) => format!("agent {}{}", r.id, if r.is_unreachable { " unreachable" } else { "" }),
+        DeleteAgent(id) => format!("no agent {id}"),
+        PutFramework(r) => format!("framework {}{}", r.id, if r.is_removing { " removing" } else { "" }),
+        DeleteFramework(id) => format!("no framework {id}"),
+        PutTask(r) => {
+            let kill = if r.is_kill_requested { " to be killed" } else { "" };
+            format!("task {} {} #{}{kill}", r.key, r.status.state, r.status.seq)
+        }
+        DeleteTask(key) => format!("no task {key}"),
+    }
+}
+
+fn told(effect: &Effect) -> String {
+    match effect {
+        Effect::ToFramework { session, message } => format!("framework {}: {}", session.0, to_framework(message)),
+        Effect::ToAgent { session, message } => format!("agent {}: {}", session.0, to_agent(message)),
+        Effect::Close { session } => format!("close {}", session.0),
+        Effect::OperatorReply { request, result } => format!("operator {request}: {result:?}"),
+    }
+}
+
+fn to_framework(message: &ToFramework) -> String {
+    match message {
+        ToFramework::Subscribed { framework, epoch, .. } => format!("subscribed as {framework}, epoch {}", epoch.0),
+        ToFramework::Offers(offers) => {
+            let each = offers.iter().map(|o| format!("{} of {}: {}", o.id, o.agent, o.resources));
+            format!("offers {}", each.collect::<Vec<_>>().join("; "))
+        }
+        ToFramework::Rescind { offers, reason } => format!("rescind {offers:?} {reason:?}"),
+        ToFramework::Status(statuses) => {
+            let each =
+                statuses.iter().map(|s| format!("{} #{} {} {} {:?}", s.task, s.seq, s.state, s.reason, s.message));
+            format!("status {}", each.collect::<Vec<_>>().join("; "))
+        }
+        ToFramework::Error { kind, message, is_fatal } => format!("error {kind:?} fatal={is_fatal} {message}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn to_agent(message: &ToAgent) -> String {
+    match message {
+        ToAgent::Launch { framework, task, role } => format!("launch {framework}/{} in {role}", task.id),
+        ToAgent::Kill { framework, task, reason, .. } => format!("kill {framework}/{task} {reason}"),
+        ToAgent::Acknowledge { framework, task, seq } => format!("acknowledge {framework}/{task} #{seq}"),
+        ToAgent::Expect(keys) => {
+            format!("expect {}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,186 @@
+//! Random inputs in any order: the invariants hold after each, and a new master is the same as the old one.
+
+mod common;
+
+use common::*;
+use proffer_master_engine::*;
+use proffer_proto_model::*;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Attach { agent: u64, listed: u8, cpus: u64 },
+    Detach { agent: u64 },
+    Subscribe { framework: u64 },
+    Leave { framework: u64 },
+    Teardown { framework: u64 },
+    Demand { framework: u64, cpus: u64, count: u32 },
+    Launch { framework: u64, tasks: Vec<(u8, u64)> },
+    Decline { framework: u64, refuse_ms: u64 },
+    Update { agent: u64, at: u8, seq: u64, state: usize },
+    Acknowledge { framework: u64, task: u8, seq: u64 },
+    Kill { framework: u64, task: u8 },
+    Reconcile { framework: u64 },
+    Wait { ms: u64 },
+    FailOver,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let (a, f, t) = (0u64..3, 0u64..3, 0u8..6);
+    prop_oneof![
+        4 => (a.clone(), any::<u8>(), 1u64..5).prop_map(|(agent, listed, cpus)| Step::Attach { agent, listed, cpus: cpus * 1_000 }),
+        1 => a.clone().prop_map(|agent| Step::Detach { agent }),
+        4 => f.clone().prop_map(|framework| Step::Subscribe { framework }),
+        1 => f.clone().prop_map(|framework| Step::Leave { framework }),
+        1 => f.clone().prop_map(|framework| Step::Teardown { framework }),
+        4 => (f.clone(), 0u64..3, 1u32..4).prop_map(|(framework, cpus, count)| Step::Demand { framework, cpus: cpus * 500, count }),
+        8 => (f.clone(), proptest::collection::vec((t.clone(), 1u64..4), 0..3))
+            .prop_map(|(framework, tasks)| Step::Launch { framework, tasks }),
+        2 => (f.clone(), 0u64..9_000).prop_map(|(framework, refuse_ms)| Step::Decline { framework, refuse_ms }),
+        8 => (a, any::<u8>(), 1u64..5, 0usize..12).prop_map(|(agent, at, seq, state)| Step::Update { agent, at, seq, state }),
+        4 => (f.clone(), t.clone(), 1u64..5).prop_map(|(framework, task, seq)| Step::Acknowledge { framework, task, seq }),
+        2 => (f.clone(), t).prop_map(|(framework, task)| Step::Kill { framework, task }),
+        1 => f.prop_map(|framework| Step::Reconcile { framework }),
+        3 => (0u64..40_000).prop_map(|ms| Step::Wait { ms }),
+        1 => Just(Step::FailOver),
+    ]
+}
+
+struct Run {
+    world: World,
+    next_session: u64,
+    epoch: u64,
+    agents: [Option<(String, u64)>; 3],
+    frameworks: [u64; 3],
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut world = World::new();
+        world.is_traced = false;
+        Self { world, next_session: 100, epoch: 1, agents: [const { None }; 3], frameworks: [0; 3] }
+    }
+
+    fn session(&mut self) -> u64 {
+        self.next_session += 1;
+        self.next_session
+    }
+
+    fn step(&mut self, step: Step) {
+        let name = format!("{step:?}");
+        match step {
+            Step::Attach { agent, listed, cpus } => self.attach(agent as usize, listed, cpus),
+            Step::Detach { agent } => {
+                let session = SessionId(self.agents[agent as usize].as_ref().map_or(0, |a| a.1));
+                self.world.handle(&name, Input::AgentDisconnected { session });
+            }
+            Step::Subscribe { framework } => {
+                let session = self.session();
+                self.frameworks[framework as usize] = session;
+                self.world.subscribe(session, &format!("f{framework}"), anything());
+            }
+            Step::Leave { framework } => {
+                let session = SessionId(self.frameworks[framework as usize]);
+                self.world.handle(&name, Input::FrameworkDisconnected { session });
+            }
+            Step::Launch { framework, tasks } => self.launch(framework, tasks),
+            Step::Update { agent, at, seq, state } => self.update(agent as usize, at, seq, TaskState::ALL[state]),
+            Step::Wait { ms } => self.world.wait(ms),
+            Step::FailOver => {
+                self.epoch += 1;
+                self.world.fail_over(self.epoch);
+            }
+            Step::Teardown { framework } => self.call(framework, &name, FrameworkCall::Teardown),
+            Step::Demand { framework, cpus, count } => {
+                let demand = if cpus == 0 { Demand::default() } else { want(cpus, count) };
+                self.call(framework, &name, FrameworkCall::Demand(demand));
+            }
+            Step::Decline { framework, refuse_ms } => {
+                let offers = self.take_offers(framework);
+                let reason = DeclineReason::new(DeclineKind::Other);
+                self.call(framework, &name, FrameworkCall::Decline { offers, reason, filter: Filter { refuse_ms } });
+            }
+            Step::Acknowledge { framework, task, seq } => {
+                let acks = vec![(task_id(task), seq, TaskSource::Agent)];
+                self.call(framework, &name, FrameworkCall::Acknowledge(acks));
+            }
+            Step::Kill { framework, task } => {
+                self.call(framework, &name, FrameworkCall::Kill { task: task_id(task), agent: None, policy: None });
+            }
+            Step::Reconcile { framework } => self.call(framework, &name, FrameworkCall::Reconcile(vec![])),
+        }
+    }
+
+    fn call(&mut self, framework: u64, name: &str, call: FrameworkCall) {
+        self.world.call(self.frameworks[framework as usize], name, call);
+    }
+
+    /// Attaches with some of the tasks the master believes to be there.
+    fn attach(&mut self, agent: usize, listed: u8, cpus: u64) {
+        let session = self.session();
+        let id = self.agents[agent].as_ref().map(|a| a.0.clone());
+        let cpus = self.agents[agent].as_ref().map_or(cpus, |_| 4_000);
+        let here = self.world.registry.tasks.iter().filter(|t| Some(t.agent.as_str()) == id.as_deref());
+        let tasks = here
+            .enumerate()
+            .filter(|(at, _)| listed & (1 << (at % 8)) != 0)
+            .map(|(at, t)| {
+                let state = if at % 3 == 2 { TaskState::Failed } else { TaskState::Running };
+                attached(t.key.framework.as_str(), t.spec.clone(), t.status.seq.max(1), state)
+            })
+            .collect();
+        let effects = self.world.attach(session, id.as_deref(), cpus, tasks);
+        for effect in effects {
+            if let Effect::ToAgent { message: ToAgent::Attached { agent: id, .. }, .. } = effect {
+                self.agents[agent] = Some((id.as_str().to_owned(), session));
+            }
+        }
+    }
+
+    fn update(&mut self, agent: usize, at: u8, seq: u64, state: TaskState) {
+        let Some((id, session)) = self.agents[agent].clone() else { return };
+        let here: Vec<_> = self.world.registry.tasks.iter().filter(|t| t.agent.as_str() == id).collect();
+        if let Some(task) = here.get(at as usize % here.len().max(1)) {
+            let (framework, task) = (task.key.framework.clone(), task.key.task.clone());
+            self.world.update(session, framework.as_str(), task.as_str(), seq, state);
+        }
+    }
+
+    fn take_offers(&mut self, framework: u64) -> Vec<OfferId> {
+        let session = self.frameworks[framework as usize];
+        let (mine, others) = self.world.offers.drain(..).partition(|(to, _)| to.0 == session);
+        self.world.offers = others;
+        let mine: Vec<(SessionId, Offer)> = mine;
+        mine.into_iter().map(|(_, offer)| offer.id).collect()
+    }
+
+    /// Stale offers may be among them: then nothing may be launched.
+    fn launch(&mut self, framework: u64, tasks: Vec<(u8, u64)>) {
+        let mut offers = self.take_offers(framework);
+        let last = offers.pop().into_iter().collect();
+        let launches = tasks.iter().map(|(id, cpus)| TaskLaunch { agent: None, task: spec(*id, *cpus) });
+        let operations = vec![Operation::Launch { tasks: launches.collect() }];
+        self.call(framework, "accept", accept(last, operations));
+    }
+}
+
+fn task_id(number: u8) -> TaskId {
+    TaskId::new(format!("t{number}")).unwrap()
+}
+
+fn spec(number: u8, cpus: u64) -> TaskSpec {
+    task(&format!("t{number}"), cpus * 400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #[test]
+    fn the_invariants_hold_after_every_step(steps in proptest::collection::vec(steps(), 1..80)) {
+        let mut run = Run::new();
+        for step in steps {
+            run.step(step);
+        }
+        let epoch = run.epoch + 1;
+        run.world.fail_over(epoch);
+    }
+}
