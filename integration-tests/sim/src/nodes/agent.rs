@@ -7,9 +7,7 @@ use proffer_agent_engine::{
     SessionId, Signal, StepResult, Stored,
 };
 use proffer_master_engine::ToAgent;
-use proffer_proto_model::{
-    AgentInfo, Bytes, Epoch, MilliCpus, PortRange, PortSet, Resources, TaskKey, TaskSpec,
-};
+use proffer_proto_model::{AgentInfo, Bytes, Epoch, MilliCpus, PortRange, PortSet, Resources, TaskKey, TaskSpec};
 
 use crate::faults::CommitFault;
 use crate::net::{ConnId, End};
@@ -301,4 +299,3 @@ impl World {
 fn failed(kind: FailureKind) -> Failure {
     Failure { kind, message: "simulated".to_owned() }
 }
-

@@ -58,7 +58,9 @@ impl State {
             return;
         }
         let is_back = was_unreachable || old.state == TaskState::Unreachable;
-        if is_back || (old.state.may_become(latest.state) && latest != old) {
+        // An end is recorded with the agent's own numbered update: told any earlier, older updates would follow it.
+        let is_alive = !latest.state.is_terminal();
+        if is_alive && (is_back || (old.state.may_become(latest.state) && latest != old)) {
             task.record.status = TaskStatus { agent: Some(agent), ..latest.clone() };
             if latest.container.is_none() {
                 task.record.status.container = old.container;
@@ -70,14 +72,11 @@ impl State {
         } else {
             self.release_task(key);
         }
-        if is_back {
+        if is_back && is_alive {
             let mut status = TaskStatus { seq: 0, source: TaskSource::Master, at: now.unix, ..latest };
             status.agent = self.tasks.get(key).map(|task| task.record.agent.clone());
-            // A terminal state is told by the agent's own numbered update.
-            if !status.state.is_terminal() {
-                let told = status.because(TaskReason::AgentReturned, "the agent is back and reports the task");
-                self.tell_status(&key.framework, told);
-            }
+            let told = status.because(TaskReason::AgentReturned, "the agent is back and reports the task");
+            self.tell_status(&key.framework, told);
         }
     }
 
