@@ -90,5 +90,10 @@ pub(super) async fn mounts(suite: &Suite<'_>) {
     let seen = suite.shell(request, text).await;
     assert!(seen.starts_with("from the host\nfrozen\n"), "{seen}");
     assert!(!data.join("x").exists());
+
+    let absent = Mount::Bind { source: data.join("absent"), target: "/absent".into(), read_only: true };
+    let request = ContainerRequest { mounts: vec![absent], ..self::blank(suite, "mounts") };
+    let error = must_fail("create", suite.runtime.create(&request).await, RuntimeErrorKind::Invalid);
+    assert!(error.to_string().contains("does not exist"), "{error}");
     assert_eq!(std::fs::read_to_string(data.join("out")).unwrap_or_default(), "back\n");
 }

@@ -15,7 +15,7 @@ use super::images::Runnable;
 use super::snapshots::Snapshots;
 use crate::id::check_id;
 use crate::spec::{self, EtcFiles, SpecInput};
-use crate::{ContainerInfo, ContainerRequest, ContainerStatus, Created, RuntimeError};
+use crate::{ContainerInfo, ContainerRequest, ContainerStatus, Created, Mount, RuntimeError};
 
 const RUNTIME: &str = "io.containerd.runc.v2";
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -52,6 +52,7 @@ impl Inner {
     /// See [`crate::ContainerRuntime::create`].
     pub(super) async fn create(&self, request: &ContainerRequest) -> Result<Created, RuntimeError> {
         check_id(&request.id)?;
+        check_sources(request)?;
         let _slot = self.slot().await?;
         let (reference, image) = self.images.runnable(&request.image).await?;
         let user = self.resolve_user(request, &image).await?;
@@ -214,6 +215,23 @@ pub(super) fn status_of(task: &Process) -> ContainerStatus {
         TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing => ContainerStatus::Running { pid: task.pid },
         TaskStatus::Stopped | TaskStatus::Unknown => ContainerStatus::Ended,
     }
+}
+
+/// Says so before anything is made; runc's own words for it help nobody.
+fn check_sources(request: &ContainerRequest) -> Result<(), RuntimeError> {
+    for mount in &request.mounts {
+        if let Mount::Bind { source, target, .. } = mount
+            && !source.exists()
+        {
+            let cause = format!(
+                "{} does not exist on this host, but is to be mounted at {}",
+                source.display(),
+                target.display()
+            );
+            return Err(RuntimeError::invalid(format!("create {}", request.id), cause));
+        }
+    }
+    Ok(())
 }
 
 fn hosts_text(hostname: &str) -> String {
