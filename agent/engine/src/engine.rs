@@ -86,6 +86,12 @@ impl Engine {
         wired.map(|task| (task.container.clone(), task.ports())).collect()
     }
 
+    /// Every container that a task has or had, as far as the agent remembers; all else that is kept for one can go.
+    pub fn known_containers(&self) -> BTreeSet<String> {
+        let held = self.tasks.values().map(|task| task.container.clone());
+        held.chain(self.ended_serials.keys().map(crate::container_id)).collect()
+    }
+
     fn summary(&self, key: &TaskKey) -> Option<TaskSummary> {
         if let Some(task) = self.tasks.get(key) {
             return Some(TaskSummary {

@@ -1,1 +1,26 @@
-//! The shell around the agent engine: master link, checkpoints, logs, runtime.
+//! The shell around the agent engine: it keeps the engine's checkpoint, talks to the master, carries out
+//! steps at the container runtime and the network, and serves logs and images.
+//!
+//! It never decides anything about a task: every decision is the engine's, and no effect of a decision
+//! leaves before what it rests on is stored.
+//!
+//! [`Agent::start`] is the way in. Ending it leaves containers running: the next start adopts them.
+
+mod agent;
+mod clock;
+mod config;
+mod detect;
+mod error;
+mod executor;
+mod host;
+mod link;
+mod owner;
+mod request;
+mod store;
+mod view;
+mod words;
+
+pub use agent::{Agent, Handle};
+pub use config::{Config, ConfigError, ConfigErrors, GivenResources, RawConfig};
+pub use error::AgentError;
+pub use store::StoreError;

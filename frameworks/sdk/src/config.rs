@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use proffer_proto_model::convert::WireError;
 use proffer_proto_model::{
     DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role, RoleError, TaskId,
 };
+use proffer_proto_transport::{Address, AddressError};
+
+use crate::outgoing::check_info;
 
 /// The master of a cluster on this machine.
 pub const DEFAULT_MASTER: &str = "127.0.0.1:5050";
@@ -45,6 +49,9 @@ pub enum ConfigError {
     /// A master's address makes no sense.
     #[error("master {0}")]
     Master(AddressError),
+    /// Another setting is one no master takes.
+    #[error("framework {0}")]
+    Refused(#[from] WireError),
     /// The failover time-out is too long.
     #[error("failover timeout of {given_ms} ms is too long; at most {MAX_FAILOVER_TIMEOUT_MS} ms are allowed")]
     FailoverTimeout {
@@ -121,7 +128,7 @@ impl FrameworkConfig {
         self
     }
 
-    /// Host it runs on, for people.
+    /// Host it runs on, for people; this machine's name when not set.
     #[must_use]
     pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
         self.hostname = hostname.into();
@@ -146,7 +153,7 @@ impl FrameworkConfig {
         if roles.is_empty() {
             roles.push(Role::default_role());
         }
-        Ok(FrameworkInfo {
+        let info = FrameworkInfo {
             id: None,
             name: self.name.clone(),
             principal: self.principal.clone(),
@@ -155,7 +162,9 @@ impl FrameworkConfig {
             api_address: self.api_address.clone(),
             labels: self.labels.clone(),
             hostname: self.hostname.clone(),
-        })
+        };
+        check_info(&info)?;
+        Ok(info)
     }
 
     /// The addresses of the masters, checked; [`DEFAULT_MASTER`] when none was named.

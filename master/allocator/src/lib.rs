@@ -1,1 +1,12 @@
-//! Decides who is offered what. Pure.
+//! Decides who is offered what. Pure: every change comes in as a call, [`Allocator::allocate`] gives the new grants.
+//!
+//! Never knows sessions, offers ids or tasks, never reads a clock, never walks agents × frameworks when nothing changed.
+
+mod allocator;
+mod client;
+mod fit;
+mod pass;
+mod share;
+mod slots;
+
+pub use allocator::{Allocator, Closed, Grant, GrantId};

@@ -1,10 +1,11 @@
-//! The engine itself: the only entry point to the master's decisions.
+//! The engine itself: the only entry point to the master's decisions. Only dispatches; the decisions are in the folders.
 
 use proffer_proto_model::{ClusterId, Epoch, Moment, Now};
 
 use crate::registry::Registry;
+use crate::state::State;
 use crate::view::Change;
-use crate::{Frame, Input};
+use crate::{Frame, FrameworkCall, Input, OperatorCall, SessionId};
 
 /// What can be set. All times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,37 +38,77 @@ pub struct RecoverError(pub String);
 
 /// All state of the master.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    state: State,
+}
 
 impl Engine {
     /// Starts from what is stored. `epoch` must be higher than that of any master before, and stored already.
     pub fn recover(
-        _config: Config,
-        _cluster: ClusterId,
-        _epoch: Epoch,
-        _registry: Registry,
-        _now: Now,
+        config: Config,
+        cluster: ClusterId,
+        epoch: Epoch,
+        registry: Registry,
+        now: Now,
     ) -> Result<Self, RecoverError> {
-        Ok(Self {})
+        Ok(Self { state: State::recover(config, cluster, epoch, registry, now)? })
     }
 
     /// Handles one input. Same state, time and input give the same frame, always.
-    pub fn handle(&mut self, _now: Now, _input: Input) -> Frame {
-        Frame::default()
+    pub fn handle(&mut self, now: Now, input: Input) -> Frame {
+        let state = &mut self.state;
+        match input {
+            Input::AgentAttach { session, agent, incarnation, tasks, seen_epoch, cluster } => {
+                state.agent_attach(now, session, agent, incarnation, tasks, seen_epoch, cluster);
+            }
+            Input::AgentUpdates { session, updates } => state.agent_updates(now, session, updates),
+            Input::AgentPong { session } => state.agent_pong(now, session),
+            Input::AgentDisconnected { session } => state.agent_disconnected(now, session),
+            Input::Subscribe { session, framework, demand } => state.subscribe(now, session, framework, demand),
+            Input::Framework { session, call } => self.framework_call(now, session, call),
+            Input::FrameworkDisconnected { session } => state.framework_disconnected(now, session),
+            Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
+                state.operator_teardown(now, request, &framework);
+            }
+            Input::Tick => state.fire_timers(now),
+        }
+        self.state.make_offers(now);
+        self.state.take_frame()
     }
 
     /// When [`Input::Tick`] is due next; `None` when no timer runs.
     pub fn next_deadline(&self) -> Option<Moment> {
-        None
+        self.state.next_deadline()
     }
 
     /// What changed for readers since the last call.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        Vec::new()
+        self.state.take_changes()
     }
 
     /// Recomputes the invariants from scratch; every broken one in words.
     pub fn audit(&self) -> Vec<String> {
-        Vec::new()
+        self.state.audit()
+    }
+
+    fn framework_call(&mut self, now: Now, session: SessionId, call: FrameworkCall) {
+        let state = &mut self.state;
+        let Some(framework) = state.framework_of(session) else {
+            state.refuse_unsubscribed(session);
+            return;
+        };
+        match call {
+            FrameworkCall::Update(info) => state.update_framework(now, &framework, info),
+            FrameworkCall::Demand(demand) => state.demand(&framework, demand),
+            FrameworkCall::Accept(accept) => state.accept(now, &framework, accept),
+            FrameworkCall::Decline { offers, reason, filter } => {
+                state.decline(now, &framework, &offers, &reason, filter);
+            }
+            FrameworkCall::Kill { task, agent, policy } => state.kill(now, &framework, task, agent, policy),
+            FrameworkCall::Acknowledge(acks) => state.acknowledge(&framework, acks),
+            FrameworkCall::Reconcile(tasks) => state.reconcile(now, &framework, tasks),
+            FrameworkCall::Teardown => state.teardown(now, &framework),
+            FrameworkCall::NotImplemented { call } => state.refuse_not_implemented(session, call),
+        }
     }
 }

@@ -2,11 +2,22 @@
 //!
 //! Never reaches tokio, tonic, prost, a clock, a random source or hash order.
 
+mod agents;
+mod audit;
+mod changes;
 mod effect;
 mod engine;
 mod frame;
+mod frameworks;
 mod input;
+mod offers;
+mod operations;
+mod recover;
 pub mod registry;
+mod state;
+mod tasks;
+mod timers;
+mod validate;
 pub mod view;
 
 pub use effect::{Effect, FatalError, FrameworkErrorKind, ToAgent, ToFramework};

@@ -35,6 +35,33 @@ pub enum Operation {
     DeleteTask(TaskKey),
 }
 
+impl Registry {
+    /// Applies one change. Keeps the order of records; applying the same twice is the same as once.
+    pub fn apply(&mut self, operation: &Operation) {
+        match operation {
+            Operation::PutAgent(record) => put(&mut self.agents, record, |r| &r.id),
+            Operation::DeleteAgent(id) => delete(&mut self.agents, id, |r| &r.id),
+            Operation::PutFramework(record) => put(&mut self.frameworks, record, |r| &r.id),
+            Operation::DeleteFramework(id) => delete(&mut self.frameworks, id, |r| &r.id),
+            Operation::PutTask(record) => put(&mut self.tasks, record.as_ref(), |r| &r.key),
+            Operation::DeleteTask(key) => delete(&mut self.tasks, key, |r| &r.key),
+        }
+    }
+}
+
+fn put<R: Clone, K: Ord>(records: &mut Vec<R>, record: &R, key: fn(&R) -> &K) {
+    match records.binary_search_by(|known| key(known).cmp(key(record))) {
+        Ok(at) => records[at] = record.clone(),
+        Err(at) => records.insert(at, record.clone()),
+    }
+}
+
+fn delete<R, K: Ord>(records: &mut Vec<R>, name: &K, key: fn(&R) -> &K) {
+    if let Ok(at) = records.binary_search_by(|known| key(known).cmp(name)) {
+        records.remove(at);
+    }
+}
+
 /// An agent the master admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentRecord {

@@ -16,7 +16,7 @@ impl Task {
     pub(super) fn status(&self, cx: &Context<'_>, state: TaskState, reason: TaskReason, message: String) -> TaskStatus {
         let mut status =
             TaskStatus::new(self.key().task.clone(), cx.agent.cloned(), state, TaskSource::Agent, cx.now.unix)
-                .because(reason, message);
+                .because(reason, presentable(message));
         if state != TaskState::Starting {
             status.container = self.container_status(cx);
         }
@@ -81,4 +81,20 @@ impl Task {
         cx.out.send_update(session, update);
         self.resend = Some(Resend { at: cx.now.mono + interval_ms, interval_ms });
     }
+}
+
+/// Longest message of a status, in characters.
+const MAX_MESSAGE_CHARS: usize = 2_000;
+
+/// What runtimes and kernels say goes to people and over the wire: bounded, and without control characters.
+fn presentable(message: String) -> String {
+    let is_fine = |c: char| c == '\n' || !c.is_control();
+    if message.len() <= MAX_MESSAGE_CHARS && message.chars().all(is_fine) {
+        return message;
+    }
+    let mut short: String = message.chars().filter(|c| is_fine(*c)).take(MAX_MESSAGE_CHARS).collect();
+    if message.chars().count() > MAX_MESSAGE_CHARS {
+        short.push('…');
+    }
+    short
 }

@@ -139,3 +139,16 @@ fn a_launch_beyond_what_the_agent_has_is_dropped_with_what_is_missing() {
     world.ack("a");
     assert!(world.store.progress.is_empty());
 }
+
+#[test]
+fn what_a_runtime_says_is_bounded_and_can_be_shown() {
+    let mut world = World::attached();
+    world.launch(spec("a"));
+    let message = format!("bad\u{0}\u{1b}[31m{}", "x".repeat(100_000));
+    let result = StepResult::ImageFailed(Failure { kind: FailureKind::Permanent, message });
+    world.input(Input::Step { key: key("a"), result });
+    world.ack("a");
+    let told = &world.last("a").message;
+    assert!(told.starts_with("bad[31mxxx") && told.ends_with("x…"), "{told}");
+    assert_eq!(told.chars().count(), 2_001);
+}

@@ -1,5 +1,6 @@
 //! A model of everything around the engine: a store, a runtime, a network and a master that checks what it is told.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::task::{ContainerSpec, KillPolicy, NetworkMode, PortMapping, ResourceLimits};
@@ -287,11 +288,11 @@ impl World {
             }
             (Effect::AttachNetwork { key, .. }, Some(kind)) => (key, StepResult::NetworkFailed(failure(kind))),
             (Effect::CreateContainer { key, container, .. }, None) => {
-                if self.boxes.contains_key(&container) {
-                    (key, StepResult::CreateFailed(failure(FailureKind::AlreadyExists)))
-                } else {
-                    self.boxes.insert(container, Container::Created);
+                if let Entry::Vacant(free) = self.boxes.entry(container) {
+                    free.insert(Container::Created);
                     (key, StepResult::Created { pid: 7 })
+                } else {
+                    (key, StepResult::CreateFailed(failure(FailureKind::AlreadyExists)))
                 }
             }
             (Effect::CreateContainer { key, container, .. }, Some(kind)) => {

@@ -66,7 +66,12 @@ impl<S: Scheduler> Driver<S> {
         // Only handles keep the inbox open from here on.
         drop(sender);
         let masters = config.master_addresses()?;
-        let info = config.framework_info()?;
+        let mut info = config.framework_info()?;
+        if info.hostname.is_empty() {
+            // Only for people: a host without a readable name stays unnamed.
+            let name = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await.unwrap_or_default();
+            info.hostname = name.trim().to_owned();
+        }
         let session = Session::new(info, scheduler, store.load()?)?.on_unknown_framework(unknown_framework);
         Owner::new(session, store, masters, inbox).run().await
     }

@@ -6,8 +6,9 @@ use super::{Driver, DriverError};
 use crate::{FrameworkConfig, Scheduler};
 
 /// Runs a framework until it is done, as the last thing `main` does. Keeps its state in memory; SIGINT and SIGTERM stop it and its
-/// tasks keep running. An error is printed and gives exit code 1.
+/// tasks keep running. Warnings go to stderr, or what `RUST_LOG` asks for. An error is printed there too and gives exit code 1.
 pub fn run<S: Scheduler>(config: FrameworkConfig, scheduler: S) -> ExitCode {
+    log_to_stderr();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -22,6 +23,18 @@ pub fn run<S: Scheduler>(config: FrameworkConfig, scheduler: S) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn log_to_stderr() {
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // The process has a log of its own already: that one is used.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
+        .try_init();
 }
 
 async fn run_until_signal<S: Scheduler>(config: FrameworkConfig, scheduler: S) -> Result<(), DriverError> {

@@ -1,7 +1,10 @@
 //! An offer as a value that is used up: what is launched is subtracted, what is left is given back by itself.
 
+mod gang;
 mod outbox;
 mod ports;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -12,6 +15,7 @@ use proffer_proto_model::{
     TaskLaunch, TaskSpec,
 };
 
+pub use gang::{Gang, NotAdded};
 pub(crate) use outbox::{Answer, Outbox};
 
 /// Resources of one agent, for this framework, until it answers or the offer expires (30 s).
@@ -26,6 +30,8 @@ pub struct Offer {
     operations: Vec<Operation>,
     reason: Option<DeclineReason>,
     filter: Filter,
+    /// A gang answers for it.
+    is_answered: bool,
     outbox: Outbox,
 }
 
@@ -56,7 +62,16 @@ impl Offer {
     pub(crate) fn new(facts: model::Offer, outbox: Outbox) -> Self {
         let left = facts.resources.clone();
         let (taken_ports, operations) = (model::PortSet::EMPTY, Vec::new());
-        Self { facts, left, taken_ports, operations, reason: None, filter: Filter::default(), outbox }
+        Self {
+            facts,
+            left,
+            taken_ports,
+            operations,
+            reason: None,
+            filter: Filter::default(),
+            is_answered: false,
+            outbox,
+        }
     }
 
     /// Its name, never used again.
@@ -206,8 +221,11 @@ impl Offer {
 
 impl Drop for Offer {
     fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
         self.outbox.push(Answer {
-            offer: self.facts.id.clone(),
+            offers: vec![self.facts.id.clone()],
             operations: std::mem::take(&mut self.operations),
             reason: self.reason.take(),
             filter: self.filter,

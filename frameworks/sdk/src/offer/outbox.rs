@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_proto_model::{DeclineReason, Filter, OfferId, Operation};
 
-/// The answer to one offer.
+/// The answer to one offer, or to those of a gang.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) offer: OfferId,
+    /// Several only for a gang: void together.
+    pub(crate) offers: Vec<OfferId>,
     /// Empty: it is declined.
     pub(crate) operations: Vec<Operation>,
     /// `None`: the session finds the reason.

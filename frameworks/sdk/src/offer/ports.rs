@@ -40,6 +40,9 @@ pub(super) fn assign(
     for (mapping, port) in mappings.zip(chosen.iter()) {
         mapping.host_port = port;
     }
+    for mapping in task.container.ports.iter_mut().filter(|p| p.container_port == 0) {
+        mapping.container_port = mapping.host_port;
+    }
     task.resources.ports = named.union(&chosen);
     needed.ports = PortSet::EMPTY;
     let mut rest = left.checked_sub(&needed).unwrap_or_default();

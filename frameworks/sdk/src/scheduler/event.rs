@@ -26,7 +26,8 @@ pub enum Event {
     Connected {
         /// Its id, the same for its whole life.
         framework: FrameworkId,
-        /// The identity is new: this framework has no tasks from earlier runs.
+        /// The store did not hold this identity: it is the first connection of the framework's life, or its store was lost. In the
+        /// second case tasks of earlier runs come as statuses before the first offers.
         is_new: bool,
     },
     /// The master is lost. The SDK connects again by itself; tasks keep running; offers held are void.

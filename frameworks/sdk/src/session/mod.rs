@@ -21,7 +21,7 @@ pub use frame::{After, End, SessionFrame, Stored};
 pub use proffer_proto_model::convert::{
     Acknowledgement, ErrorKind, SchedulerCall as Call, SchedulerEvent as MasterEvent,
 };
-use proffer_proto_model::{ClusterId, Epoch, FrameworkInfo, Moment, Now, OfferId, TaskId};
+use proffer_proto_model::{ClusterId, Epoch, FrameworkInfo, Moment, Now, OfferId, TaskId, UnixMillis};
 
 use crate::offer::Outbox;
 use crate::store::StoreError;
@@ -70,6 +70,7 @@ pub struct Session<S> {
     facts: Facts,
     phase: Phase,
     last_heard: Moment,
+    unix_now: UnixMillis,
     heartbeat_interval_ms: u64,
     next_reconcile: Option<Moment>,
     outbox: Outbox,
@@ -105,6 +106,7 @@ impl<S: Scheduler> Session<S> {
             facts: Facts { framework, is_connected: false, roles, tasks },
             phase: Phase::Down,
             last_heard: Moment(0),
+            unix_now: UnixMillis(0),
             heartbeat_interval_ms: connection::ASSUMED_HEARTBEAT_MS,
             next_reconcile: None,
             outbox: Outbox::default(),
@@ -132,6 +134,7 @@ impl<S: Scheduler> Session<S> {
     /// After a frame that ends the run nothing has an effect any more.
     pub fn handle(&mut self, now: Now, input: SessionInput) -> SessionFrame {
         let mut frame = SessionFrame::default();
+        self.unix_now = now.unix;
         if self.has_ended {
             return frame;
         }
@@ -149,6 +152,7 @@ impl<S: Scheduler> Session<S> {
     /// Runs a closure with the scheduler as a frame of its own.
     pub fn with<R>(&mut self, now: Now, work: impl FnOnce(&mut S, &mut Context<'_>) -> R) -> (R, SessionFrame) {
         let mut frame = SessionFrame::default();
+        self.unix_now = now.unix;
         let (result, outcome) = self.turn(now, &mut frame, work);
         self.finish(now, outcome, &mut frame);
         (result, frame)

@@ -32,9 +32,9 @@ impl Seen {
         self.ended.get(task) == Some(&Ending::Certain)
     }
 
-    /// The master did not know it.
-    pub(super) fn is_lost(&self, task: &TaskId) -> bool {
-        self.ended.get(task) == Some(&Ending::Lost)
+    /// It has ended in any way, as far as is remembered.
+    pub(super) fn is_remembered(&self, task: &TaskId) -> bool {
+        self.ended.contains_key(task)
     }
 
     pub(super) fn end(&mut self, task: TaskId) {

@@ -1,13 +1,19 @@
 //! Builds the description of a task from plain words. Collects every defect, so that all are shown at once.
 
-use std::collections::BTreeSet;
-use std::fmt;
+mod build;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use error::{TaskDefect, TaskError};
 
 use proffer_proto_model::task::{
     ContainerSpec, KillPolicy, MAX_GRACE_MS, Mount, MountSource, NetworkMode, PortMapping, Protocol, PullPolicy,
     ResourceLimits,
 };
-use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskSpec};
+use proffer_proto_model::{Bytes, MilliCpus, Resources};
 
 /// A task in the making. Set what it needs, then [`Task::build`] it.
 ///
@@ -24,39 +30,10 @@ pub struct Task {
     limits: ResourceLimits,
     kill_policy: KillPolicy,
     max_run_time_ms: Option<u64>,
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     discovery_name: String,
     data: Vec<u8>,
     defects: Vec<TaskDefect>,
-}
-
-/// Everything that is wrong with a task.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct TaskError {
-    /// The id as it was given.
-    pub task: String,
-    /// What is wrong, at least one entry.
-    pub defects: Vec<TaskDefect>,
-}
-
-/// One thing that is wrong with a task.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
-pub struct TaskDefect {
-    /// Which setting.
-    pub field: &'static str,
-    /// What is wrong with it and what to do.
-    pub problem: String,
-}
-
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {:?} is wrong", self.task)?;
-        self.defects.iter().enumerate().try_for_each(|(at, defect)| {
-            let separator = if at == 0 { ": " } else { "; " };
-            write!(f, "{separator}{defect}")
-        })
-    }
 }
 
 impl Task {
@@ -71,7 +48,7 @@ impl Task {
             limits: ResourceLimits::default(),
             kill_policy: KillPolicy::default(),
             max_run_time_ms: None,
-            labels: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
             discovery_name: String::new(),
             data: Vec::new(),
             defects: Vec::new(),
@@ -251,70 +228,7 @@ impl Task {
         self
     }
 
-    /// Checks everything and gives the finished task, or all that is wrong with it.
-    pub fn build(mut self) -> Result<TaskSpec, TaskError> {
-        self.check();
-        let network = self.network.unwrap_or_else(|| self.default_network());
-        self.container.network = network;
-        for port in &mut self.container.ports {
-            if network == NetworkMode::Host && port.host_port == 0 {
-                port.host_port = port.container_port;
-            }
-        }
-        let id = match TaskId::new(&self.id) {
-            Ok(id) if self.defects.is_empty() => id,
-            Ok(_) => return Err(TaskError { task: self.id, defects: self.defects }),
-            Err(error) => {
-                self.defects.insert(0, TaskDefect { field: "id", problem: error.to_string() });
-                return Err(TaskError { task: self.id, defects: self.defects });
-            }
-        };
-        Ok(TaskSpec {
-            id,
-            name: self.name.unwrap_or(self.id),
-            container: self.container,
-            resources: self.resources,
-            limits: self.limits,
-            kill_policy: self.kill_policy,
-            max_run_time_ms: self.max_run_time_ms,
-            labels: self.labels,
-            discovery_name: self.discovery_name,
-            data: self.data,
-        })
-    }
-
-    fn default_network(&self) -> NetworkMode {
-        let needs_bridge = self.container.ports.iter().any(|p| p.container_port != 0);
-        if needs_bridge { NetworkMode::Bridge } else { NetworkMode::Host }
-    }
-
-    fn check(&mut self) {
-        if self.container.image.is_empty() {
-            self.defect("image", "is missing; name one, e.g. .image(\"busybox:1.36\")".to_owned());
-        }
-        if self.resources.is_empty() {
-            self.defect("resources", "are all zero; a task needs some".to_owned());
-        }
-        if self.data.len() > 64 << 10 {
-            self.defect("data", format!("has {} bytes; at most 65536 are allowed", self.data.len()));
-        }
-        let mut names = BTreeSet::new();
-        let ports: Vec<String> = self.container.ports.iter().map(|p| p.name.clone()).collect();
-        for name in ports {
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-                self.defect("port", format!("name {name:?} must be made of a-z A-Z 0-9 - _"));
-            }
-            if !names.insert(name.clone()) {
-                self.defect("port", format!("name {name:?} is used twice; port names are unique in a task"));
-            }
-        }
-        let relative = self.container.mounts.iter().find(|m| !m.target.starts_with('/')).map(|m| m.target.clone());
-        if let Some(target) = relative {
-            self.defect("mount", format!("target {target:?} is not absolute"));
-        }
-    }
-
-    fn defect(&mut self, field: &'static str, problem: String) {
-        self.defects.push(TaskDefect { field, problem });
+    fn defect(&mut self, field: &str, problem: String) {
+        self.defects.push(TaskDefect { field: field.to_owned(), problem });
     }
 }

@@ -18,6 +18,10 @@ mod resources;
 mod scheduler;
 mod status;
 mod task;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use check::{MAX_DATA_BYTES, MAX_ENTRIES, MAX_ENV_VARS, MAX_MESSAGE_CHARS, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 pub use error::{Defect, WireError};

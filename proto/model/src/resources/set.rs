@@ -154,6 +154,31 @@ impl Resources {
         Some(rest)
     }
 
+    /// What is left after taking `other` as far as it is there: never fails, never below zero.
+    pub fn saturating_minus(&self, other: &Resources) -> Resources {
+        let mut rest = Resources {
+            cpus: MilliCpus(self.cpus.0.saturating_sub(other.cpus.0)),
+            memory: Bytes(self.memory.0.saturating_sub(other.memory.0)),
+            disk: Bytes(self.disk.0.saturating_sub(other.disk.0)),
+            gpus: self.gpus.saturating_sub(other.gpus),
+            ports: self.ports.minus(&other.ports),
+            scalars: self.scalars.clone(),
+            sets: self.sets.clone(),
+        };
+        for (name, less) in &other.scalars {
+            if let Some(have) = rest.scalars.get_mut(name) {
+                *have = have.saturating_sub(*less);
+            }
+        }
+        for (name, less) in &other.sets {
+            if let Some(have) = rest.sets.get_mut(name) {
+                have.retain(|item| !less.contains(item));
+            }
+        }
+        rest.normalize();
+        rest
+    }
+
     /// Drops zero entries, so that equal amounts are equal values.
     pub fn normalize(&mut self) {
         self.scalars.retain(|_, amount| *amount > 0);

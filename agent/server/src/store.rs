@@ -1,0 +1,215 @@
+//! The checkpoint on disk: one redb file, one transaction for each batch of operations.
+//!
+//! Never repairs or resets anything by itself: a file that cannot be read stops the agent with what to do.
+
+use std::path::{Path, PathBuf};
+
+use proffer_agent_engine::{Checkpoint, EndedTask, Identity, Launch, Operation, Progress, Stored};
+use proffer_proto_model::TaskKey;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Grows when a reader of today could not make sense of a file.
+const FORMAT: u64 = 1;
+/// The file is small and read once.
+const CACHE_BYTES: usize = 8 << 20;
+
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const LAUNCHES: TableDefinition<&str, &[u8]> = TableDefinition::new("launches");
+const PROGRESS: TableDefinition<&str, &[u8]> = TableDefinition::new("progress");
+const ENDED: TableDefinition<u64, &[u8]> = TableDefinition::new("ended");
+const META_FORMAT: &str = "format";
+const META_IDENTITY: &str = "identity";
+
+/// The checkpoint cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Reading or writing failed.
+    #[error(
+        "cannot {verb} the checkpoint {path}: {cause}; free disk space or repair the file system, then start again"
+    )]
+    Failed {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// The file was written by a newer version.
+    #[error("the checkpoint {path} has format {found}, this version knows up to {FORMAT}; use the newer version again")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+    },
+    /// The file is damaged.
+    #[error(
+        "the checkpoint {path} is damaged at {place}: {cause}; restore it from a backup, or move it away to start as \
+         a new agent (its running containers are then removed)"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Which record.
+        place: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// The open file.
+#[derive(Debug)]
+pub(crate) struct Store {
+    database: Database,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the file, or makes it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        let database = opened.map_err(|error| match error {
+            redb::DatabaseError::Storage(redb::StorageError::Corrupted(cause)) => {
+                StoreError::Damaged { path: path.to_owned(), place: "its header".to_owned(), cause }
+            }
+            redb::DatabaseError::DatabaseAlreadyOpen => {
+                StoreError::Failed { verb: "open", path: path.to_owned(), cause: "another agent uses it".to_owned() }
+            }
+            other => StoreError::Failed { verb: "open", path: path.to_owned(), cause: other.to_string() },
+        })?;
+        let store = Self { database, path: path.to_owned() };
+        store.check_format()?;
+        Ok(store)
+    }
+
+    /// Makes the operations durable, all or none.
+    pub fn commit(&self, operations: &[Operation]) -> Result<Stored, StoreError> {
+        self.try_commit(operations).map_err(|error| self.failed("write", error))?;
+        Ok(Stored::after_commit())
+    }
+
+    /// Everything that was stored.
+    pub fn load(&self) -> Result<Checkpoint, StoreError> {
+        let mut checkpoint = Checkpoint::default();
+        let read = self.database.begin_read().map_err(|error| self.failed("read", error))?;
+        let meta = read.open_table(META).map_err(|error| self.failed("read", error))?;
+        if let Some(bytes) = meta.get(META_IDENTITY).map_err(|error| self.failed("read", error))? {
+            checkpoint.identity = self.decode::<Identity>("meta identity", bytes.value())?;
+        }
+        let launches = read.open_table(LAUNCHES).map_err(|error| self.failed("read", error))?;
+        for entry in launches.iter().map_err(|error| self.failed("read", error))? {
+            let (key, value) = entry.map_err(|error| self.failed("read", error))?;
+            let launch: Launch = self.decode(&format!("launch {}", key.value()), value.value())?;
+            checkpoint.launches.insert(launch.key.clone(), launch);
+        }
+        let progress = read.open_table(PROGRESS).map_err(|error| self.failed("read", error))?;
+        for entry in progress.iter().map_err(|error| self.failed("read", error))? {
+            let (key, value) = entry.map_err(|error| self.failed("read", error))?;
+            let progress: Progress = self.decode(&format!("progress {}", key.value()), value.value())?;
+            checkpoint.progress.insert(progress.key.clone(), progress);
+        }
+        let ended = read.open_table(ENDED).map_err(|error| self.failed("read", error))?;
+        for entry in ended.iter().map_err(|error| self.failed("read", error))? {
+            let (key, value) = entry.map_err(|error| self.failed("read", error))?;
+            let ended: EndedTask = self.decode(&format!("ended {}", key.value()), value.value())?;
+            checkpoint.ended.insert(ended.serial, ended);
+        }
+        Ok(checkpoint)
+    }
+
+    /// Makes the tables and the header of a new file, and refuses a file of a newer version.
+    fn check_format(&self) -> Result<(), StoreError> {
+        let found = self.try_check_format().map_err(|error| self.failed("read", error))?;
+        match found {
+            None | Some(FORMAT) => Ok(()),
+            Some(found) => Err(StoreError::Newer { path: self.path.clone(), found }),
+        }
+    }
+
+    fn try_check_format(&self) -> Result<Option<u64>, redb::Error> {
+        let write = self.database.begin_write()?;
+        let found = {
+            let mut meta = write.open_table(META)?;
+            let found = meta.get(META_FORMAT)?.map(|bytes| {
+                // Whatever is not a number of ours is newer than ours.
+                <[u8; 8]>::try_from(bytes.value()).map_or(u64::MAX, u64::from_le_bytes)
+            });
+            if found.is_none() {
+                meta.insert(META_FORMAT, FORMAT.to_le_bytes().as_slice())?;
+            }
+            write.open_table(LAUNCHES)?;
+            write.open_table(PROGRESS)?;
+            write.open_table(ENDED)?;
+            found
+        };
+        if found.is_none() {
+            write.commit()?;
+        } else {
+            write.abort()?;
+        }
+        Ok(found)
+    }
+
+    fn try_commit(&self, operations: &[Operation]) -> Result<(), redb::Error> {
+        let write = self.database.begin_write()?;
+        for operation in operations {
+            apply(&write, operation)?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
+    fn decode<T: DeserializeOwned>(&self, place: &str, bytes: &[u8]) -> Result<T, StoreError> {
+        serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged {
+            path: self.path.clone(),
+            place: place.to_owned(),
+            cause: error.to_string(),
+        })
+    }
+
+    fn failed(&self, verb: &'static str, error: impl Into<redb::Error>) -> StoreError {
+        match error.into() {
+            redb::Error::Corrupted(cause) => {
+                StoreError::Damaged { path: self.path.clone(), place: "a page".to_owned(), cause }
+            }
+            other => StoreError::Failed { verb, path: self.path.clone(), cause: other.to_string() },
+        }
+    }
+}
+
+fn apply(write: &WriteTransaction, operation: &Operation) -> Result<(), redb::Error> {
+    match operation {
+        Operation::Identity(identity) => {
+            write.open_table(META)?.insert(META_IDENTITY, encode(identity)?.as_slice())?;
+        }
+        Operation::Launch(launch) => {
+            write.open_table(LAUNCHES)?.insert(name(&launch.key).as_str(), encode(launch)?.as_slice())?;
+        }
+        Operation::Progress(progress) => {
+            write.open_table(PROGRESS)?.insert(name(&progress.key).as_str(), encode(progress)?.as_slice())?;
+        }
+        Operation::Forget(key) => {
+            write.open_table(LAUNCHES)?.remove(name(key).as_str())?;
+            write.open_table(PROGRESS)?.remove(name(key).as_str())?;
+        }
+        Operation::Remember(ended) => {
+            write.open_table(ENDED)?.insert(ended.serial, encode(ended)?.as_slice())?;
+        }
+        Operation::DropEnded { serial } => {
+            write.open_table(ENDED)?.remove(serial)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ids hold no `/`, so this is unique.
+fn name(key: &TaskKey) -> String {
+    key.to_string()
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, redb::Error> {
+    serde_json::to_vec(value).map_err(|error| redb::Error::Io(error.into()))
+}

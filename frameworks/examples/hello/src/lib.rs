@@ -1,1 +1,0 @@
-//! The smallest framework: run one container.

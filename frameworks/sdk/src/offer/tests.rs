@@ -1,0 +1,139 @@
+//! Tests of offers: what is subtracted, which ports are chosen, what an unused offer says.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{PortRange, PortSet};
+use crate::{Bytes, MilliCpus, NetworkMode, Task};
+
+fn offer(cpus: u64, ports: &[(u16, u16)]) -> (Offer, Outbox) {
+    let mut resources = Resources::new(MilliCpus(cpus), Bytes::mib(1_024));
+    resources.ports = ports.iter().map(|&(begin, end)| PortRange { begin, end }).collect();
+    let facts = model::Offer {
+        id: OfferId::new("O1-1").unwrap(),
+        agent: AgentId::new("a1").unwrap(),
+        hostname: "host-1".into(),
+        role: Role::default_role(),
+        resources,
+        attributes: Vec::new(),
+        expires_in_ms: 30_000,
+        region: String::new(),
+        zone: "z1".into(),
+        agent_address: "10.0.0.1".into(),
+    };
+    let outbox = Outbox::default();
+    (Offer::new(facts, outbox.clone()), outbox)
+}
+
+fn task(id: &str) -> Task {
+    Task::new(id).image("hello").cpus(0.5).memory_mib(100)
+}
+
+#[test]
+fn a_task_that_does_not_fit_leaves_the_offer_as_it_was() {
+    let (mut offer, _) = offer(700, &[]);
+    offer.launch(task("a").build().unwrap()).unwrap();
+    let left = offer.left().clone();
+    let refused = offer.launch(task("b").build().unwrap()).unwrap_err();
+    assert_eq!(refused.to_string(), "task b does not fit on agent a1: 0.3 cpus missing");
+    assert_eq!(refused.task.id.as_str(), "b");
+    assert_eq!(offer.left(), &left);
+    assert_eq!(offer.shortage(&task("c").cpus(0.2).build().unwrap()), None);
+}
+
+#[test]
+fn open_ports_are_chosen_and_fixed_ports_are_kept_free() {
+    let (mut offer, _) = offer(4_000, &[(31_000, 31_002)]);
+    let mapping = |name: &str, container_port, host_port| PortMapping {
+        name: name.to_owned(),
+        container_port,
+        host_port,
+        protocol: Default::default(),
+    };
+    let fixed = task("a").port_mapping(mapping("admin", 9_000, 31_000)).port("http", 8_080).build().unwrap();
+    assert_eq!(fixed.container.network, NetworkMode::Bridge);
+    let launched = offer.launch(fixed).unwrap();
+    assert_eq!(launched.ports.iter().map(|p| p.host_port).collect::<Vec<_>>(), [31_000, 31_001]);
+    assert_eq!(offer.left().ports.to_string(), "31002");
+    let two = task("b").port("x", 1).port("y", 2).build().unwrap();
+    assert_eq!(offer.launch(two).unwrap_err().shortage.ports.count(), 1);
+    let same = task("c").port_mapping(mapping("admin", 1, 31_000)).build().unwrap();
+    assert_eq!(offer.launch(same).unwrap_err().shortage.ports, PortSet::single(31_000));
+}
+
+#[test]
+fn ports_taken_by_hand_serve_only_tasks_that_name_them() {
+    let (mut offer, outbox) = offer(4_000, &[(31_000, 31_002)]);
+    assert_eq!(offer.take_ports(4), None);
+    assert_eq!(offer.take_ports(2), Some(vec![31_000, 31_001]));
+    let open = offer.launch(task("a").port("http", 0).build().unwrap()).unwrap();
+    assert_eq!(open.ports[0].host_port, 31_002);
+    let named = PortMapping { name: "x".into(), container_port: 0, host_port: 31_001, protocol: Default::default() };
+    offer.launch(task("b").port_mapping(named).build().unwrap()).unwrap();
+    drop(offer);
+    let Operation::Launch { tasks } = &outbox.take()[0].operations[0] else { panic!() };
+    assert_eq!(tasks[1].task.resources.ports, PortSet::single(31_001));
+}
+
+#[test]
+fn a_group_is_launched_whole_or_not_at_all() {
+    let (mut offer, outbox) = offer(1_200, &[]);
+    let group = |ids: &[&str]| ids.iter().map(|id| task(id).build().unwrap()).collect::<Vec<_>>();
+    assert_eq!(offer.launch_group(group(&["a", "b", "c"])).unwrap_err().task.id.as_str(), "c");
+    assert_eq!(offer.left().cpus, MilliCpus(1_200));
+    assert_eq!(offer.launch_group(group(&["a", "b"])).unwrap().len(), 2);
+    drop(offer);
+    assert!(matches!(&outbox.take()[0].operations[..], [Operation::LaunchGroup { tasks, .. }] if tasks.len() == 2));
+}
+
+#[test]
+fn an_offer_says_why_it_was_not_used() {
+    let (silent, outbox) = offer(1, &[]);
+    drop(silent);
+    assert_eq!(outbox.take()[0].reason, None);
+    let (short, outbox) = offer(1, &[]);
+    let shortage = short.shortage(&task("a").build().unwrap()).unwrap();
+    short.decline_short(shortage);
+    let answers = outbox.take();
+    assert!(
+        matches!(&answers[0].reason.as_ref().unwrap().kind, DeclineKind::ResourcesShort { shortage } if shortage.cpus.0 == 499)
+    );
+    let (later, outbox) = offer(1, &[]);
+    later.decline_for(DeclineReason::new(DeclineKind::BackOff), u64::MAX);
+    assert_eq!(outbox.take()[0].filter.refuse_ms, model::MAX_REFUSE_MS);
+}
+
+proptest! {
+    /// Whatever is launched in whatever order: no port twice, and nothing beyond the offer.
+    #[test]
+    fn launches_never_exceed_the_offer(wants in proptest::collection::vec((0u64..900, 0usize..4, 0u16..3), 0..12)) {
+        let (mut offer, outbox) = offer(2_000, &[(100, 104), (200, 202)]);
+        let whole = offer.left().clone();
+        for (at, (cpus, open, fixed)) in wants.into_iter().enumerate() {
+            let mut task = Task::new(format!("t{at}")).image("x").cpus(cpus as f64 / 1000.0).memory_mib(1);
+            for port in 0..open {
+                task = task.port(format!("p{port}"), 0);
+            }
+            if fixed > 0 {
+                let host_port = 99 + fixed * 3;
+                let mapping = PortMapping { name: "f".into(), container_port: 0, host_port, protocol: Default::default() };
+                task = task.port_mapping(mapping);
+            }
+            let before = offer.left().clone();
+            match offer.launch(task.build().unwrap()) {
+                Ok(launched) => prop_assert!(launched.ports.iter().all(|p| before.ports.contains(&PortSet::single(p.host_port)))),
+                Err(_) => prop_assert_eq!(offer.left(), &before),
+            }
+        }
+        let left = offer.left().clone();
+        drop(offer);
+        let mut sum = left;
+        for operation in &outbox.take()[0].operations {
+            let Operation::Launch { tasks } = operation else { panic!() };
+            for launch in tasks {
+                sum = sum.checked_add(&launch.task.resources).expect("a port is there twice");
+            }
+        }
+        prop_assert_eq!(sum, whole);
+    }
+}

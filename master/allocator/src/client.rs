@@ -1,0 +1,150 @@
+//! One framework in one role: what it wants, what it holds, what it refused. Never decides who is next.
+
+use std::collections::BTreeMap;
+
+use proffer_proto_model::{DemandItem, Moment, Resources};
+
+use crate::share::Amounts;
+
+/// How many agents a framework gets to choose from: one whole offer never covers more than this part of the count.
+const CHOICE: u32 = 4;
+
+/// One framework in one role.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub framework: usize,
+    pub role: usize,
+    /// Tasks and outstanding offers.
+    pub held: Amounts,
+    /// Grants made so far; breaks ties.
+    pub grants_made: u64,
+    /// In order of priority, highest first.
+    pub items: Vec<Item>,
+    /// By agent slot.
+    pub filters: BTreeMap<usize, Vec<Refused>>,
+    next_serial: u64,
+}
+
+/// One shape wanted, and how much of the count is under way.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub serial: u64,
+    pub wanted: DemandItem,
+    /// Covered by outstanding offers.
+    pub outstanding: u32,
+    /// Launched after the framework stated its demand: not wanted twice until it speaks again or the hold ends.
+    pub launched: u32,
+}
+
+/// Resources refused until a moment.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub resources: Resources,
+    pub until: Moment,
+}
+
+impl Item {
+    /// How many are still to be covered.
+    pub fn remaining(&self) -> u32 {
+        match self.wanted.count {
+            None => u32::MAX,
+            Some(count) => count.saturating_sub(self.outstanding).saturating_sub(self.launched),
+        }
+    }
+
+    /// How many of the count one whole offer may stand for, when it could hold `fits`.
+    pub fn cover_of_whole(&self, fits: u32) -> u32 {
+        let remaining = self.remaining();
+        fits.min(if remaining == u32::MAX { 1 } else { remaining.div_ceil(CHOICE) })
+    }
+
+    fn is_same_shape(&self, other: &DemandItem) -> bool {
+        self.wanted.shape == other.shape
+            && self.wanted.ports == other.ports
+            && self.wanted.constraints == other.constraints
+    }
+}
+
+impl Client {
+    pub fn new(framework: usize, role: usize) -> Self {
+        Self {
+            framework,
+            role,
+            held: Amounts::default(),
+            grants_made: 0,
+            items: Vec::new(),
+            filters: BTreeMap::new(),
+            next_serial: 0,
+        }
+    }
+
+    /// Something of its demand is not covered yet.
+    pub fn is_wanting(&self) -> bool {
+        self.items.iter().any(|item| item.remaining() > 0)
+    }
+
+    /// Takes the new demand. What is outstanding for a shape stays with it. True when there is something new in it.
+    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>) -> bool {
+        let mut old = std::mem::take(&mut self.items);
+        let mut has_news = false;
+        for new in wanted {
+            let found = old.iter().position(|item| item.is_same_shape(&new));
+            let item = match found.map(|at| old.remove(at)) {
+                Some(item) => {
+                    has_news |= new.count.unwrap_or(u32::MAX) > item.wanted.count.unwrap_or(u32::MAX);
+                    Item { wanted: new, launched: 0, ..item }
+                }
+                None => {
+                    has_news = true;
+                    self.next_serial += 1;
+                    Item { serial: self.next_serial, wanted: new, outstanding: 0, launched: 0 }
+                }
+            };
+            self.items.push(item);
+        }
+        self.items.sort_by_key(|item| std::cmp::Reverse(item.wanted.priority));
+        if has_news {
+            self.filters.clear();
+        }
+        has_news
+    }
+
+    /// The whole count of a shape is under way.
+    pub fn is_covered(&self, serial: u64) -> bool {
+        self.items.iter().any(|item| item.serial == serial && item.remaining() == 0)
+    }
+
+    /// Counts offers in (or out, when they end) for a shape. A shape no longer wanted is ignored.
+    pub fn count_outstanding(&mut self, serial: u64, change: i64) {
+        if let Some(item) = self.items.iter_mut().find(|item| item.serial == serial) {
+            let now = i64::from(item.outstanding).saturating_add(change).max(0);
+            item.outstanding = u32::try_from(now).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Notes that a task was launched, so that its part of the demand is not offered for again at once.
+    pub fn note_launch(&mut self, task: &Resources) {
+        let fits = |item: &&mut Item| {
+            item.wanted.count.is_some()
+                && item.wanted.shape.as_ref().is_some_and(|shape| task.contains(shape))
+                && task.ports.count() >= item.wanted.ports
+                && item.remaining() > 0
+        };
+        if let Some(item) = self.items.iter_mut().find(fits) {
+            item.launched += 1;
+        }
+    }
+
+    /// Forgets launches noted: the framework has had time to say what it wants now.
+    pub fn end_hold(&mut self) {
+        for item in &mut self.items {
+            item.launched = 0;
+        }
+    }
+
+    /// A living filter covers all that is available on the agent.
+    pub fn is_refusing(&self, agent: usize, available: &Resources, now: Moment) -> bool {
+        let Some(refused) = self.filters.get(&agent) else { return false };
+        refused.iter().any(|filter| filter.until > now && filter.resources.contains(available))
+    }
+}

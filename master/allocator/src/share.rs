@@ -1,0 +1,120 @@
+//! Dominant shares, compared exactly. Nothing here is ever rounded.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use proffer_proto_model::Resources;
+
+const FIXED_KINDS: usize = 4;
+
+/// Numbers for the names of further scalars, given once and kept.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds(BTreeMap<String, usize>);
+
+/// Countable amounts by kind: cpus, memory, disk, gpus, then further scalars.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Amounts(Vec<u64>);
+
+impl Kinds {
+    /// The countable part of an amount.
+    pub fn amounts(&mut self, of: &Resources) -> Amounts {
+        let mut amounts = vec![of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
+        for (name, milli) in &of.scalars {
+            let next = FIXED_KINDS + self.0.len();
+            let at = match self.0.get(name) {
+                Some(at) => *at,
+                None => *self.0.entry(name.clone()).or_insert(next),
+            };
+            if amounts.len() <= at {
+                amounts.resize(at + 1, 0);
+            }
+            amounts[at] = *milli;
+        }
+        Amounts(amounts)
+    }
+}
+
+impl Amounts {
+    /// Adds, at most up to the largest number.
+    pub fn add(&mut self, more: &Amounts) {
+        if self.0.len() < more.0.len() {
+            self.0.resize(more.0.len(), 0);
+        }
+        for (have, more) in self.0.iter_mut().zip(&more.0) {
+            *have = have.saturating_add(*more);
+        }
+    }
+
+    /// Takes away, at most down to zero.
+    pub fn sub(&mut self, less: &Amounts) {
+        for (have, less) in self.0.iter_mut().zip(&less.0) {
+            *have = have.saturating_sub(*less);
+        }
+    }
+
+    /// The largest part of `total` held in any kind.
+    pub fn dominant_share(&self, total: &Amounts) -> Share {
+        let mut most = Share { held: 0, total: 1, weight: 1 };
+        for (held, total) in self.0.iter().zip(&total.0) {
+            let share = Share { held: *held, total: *total, weight: 1 };
+            if *total > 0 && share.cmp(&most) == Ordering::Greater {
+                most = share;
+            }
+        }
+        most
+    }
+}
+
+/// A part of a whole, divided by a weight. Exact while held, total and weight together stay below 2^128.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    held: u64,
+    total: u64,
+    weight: u32,
+}
+
+impl Share {
+    /// The same share counted with a weight; 0 counts as 1.
+    pub fn weighted(self, weight: u32) -> Self {
+        Self { weight: weight.max(1), ..self }
+    }
+
+    /// In millionths of the whole, for people.
+    pub fn millionths(self) -> u64 {
+        let millionths = u128::from(self.held) * 1_000_000 / u128::from(self.total.max(1));
+        u64::try_from(millionths).unwrap_or(u64::MAX)
+    }
+
+    /// Compares exactly by cross-multiplication.
+    pub fn cmp(&self, other: &Share) -> Ordering {
+        let cross =
+            |a: &Share, b: &Share| (u128::from(a.held) * u128::from(b.total)).saturating_mul(u128::from(b.weight));
+        cross(self, other).cmp(&cross(other, self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proffer_proto_model::{Bytes, MilliCpus};
+
+    use super::*;
+
+    #[test]
+    fn the_larger_part_counts_and_weights_divide_it() {
+        let mut kinds = Kinds::default();
+        let total = kinds.amounts(&Resources::new(MilliCpus(9_000), Bytes(18)));
+        let a = kinds.amounts(&Resources::new(MilliCpus(3_000), Bytes(0))).dominant_share(&total);
+        let b = kinds.amounts(&Resources::new(MilliCpus(0), Bytes(6))).dominant_share(&total);
+        assert_eq!(a.cmp(&b), Ordering::Equal, "a third is a third, without rounding");
+        assert_eq!(a.weighted(2).cmp(&b), Ordering::Less);
+        assert_eq!(a.millionths(), 333_333);
+    }
+
+    #[test]
+    fn a_kind_the_cluster_does_not_have_does_not_count() {
+        let mut kinds = Kinds::default();
+        let total = kinds.amounts(&Resources::new(MilliCpus(1_000), Bytes(0)));
+        let odd = Resources { scalars: [("x".to_owned(), 5)].into(), ..Resources::default() };
+        assert_eq!(kinds.amounts(&odd).dominant_share(&total).millionths(), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! An agent opens a stream. Its id is stored before it is told; the newest stream of an id wins.
+
+use std::collections::BTreeSet;
+
+use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, Resources};
+
+use crate::registry::{AgentRecord, Operation};
+use crate::state::{Agent, State};
+use crate::{AttachedTask, Effect, SessionId, ToAgent};
+
+/// Why an agent is not wanted, and whether coming back cannot help.
+struct Refusal {
+    message: String,
+    is_final: bool,
+}
+
+impl State {
+    /// An agent said who it is and all it has.
+    #[allow(clippy::too_many_arguments)] // the fields of one input
+    pub fn agent_attach(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        info: AgentInfo,
+        incarnation: u64,
+        tasks: Vec<AttachedTask>,
+        seen_epoch: Epoch,
+        cluster: Option<ClusterId>,
+    ) {
+        if let Err(Refusal { message, is_final }) = self.check_agent_home(&cluster, seen_epoch) {
+            self.send.push(Effect::ToAgent { session, message: ToAgent::Refused { message, is_final } });
+            self.send.push(Effect::Close { session });
+            return;
+        }
+        let id = self.agent_id(&info, cluster.is_some());
+        self.drop_older_stream(now, &id, session);
+        let was_unreachable = self.admit_agent(&id, info, incarnation, session);
+        let attached = ToAgent::Attached {
+            agent: id.clone(),
+            cluster: self.cluster.clone(),
+            ping_interval_ms: self.config.heartbeat_interval_ms,
+        };
+        self.tell_agent(&id, attached);
+        self.expect_agent(now, &id);
+        self.start_pings(now, &id);
+        self.sync_tasks(now, &id, tasks, was_unreachable);
+        self.touched.agent(&id);
+    }
+
+    fn check_agent_home(&self, cluster: &Option<ClusterId>, seen_epoch: Epoch) -> Result<(), Refusal> {
+        if let Some(other) = cluster.as_ref().filter(|cluster| **cluster != self.cluster) {
+            let message = format!(
+                "the agent belongs to cluster {other}, this master to {}; point the agent to its own master, \
+                 or give it an empty work directory",
+                self.cluster
+            );
+            return Err(Refusal { message, is_final: true });
+        }
+        if seen_epoch > self.epoch {
+            let message = format!(
+                "this master is older (epoch {}) than one the agent has seen (epoch {}); the agent should try \
+                 the other masters",
+                self.epoch.0, seen_epoch.0
+            );
+            return Err(Refusal { message, is_final: false });
+        }
+        Ok(())
+    }
+
+    /// The id the agent brings, when it is known or at least of this cluster; else a new one.
+    fn agent_id(&mut self, info: &AgentInfo, is_of_this_cluster: bool) -> AgentId {
+        match &info.id {
+            Some(id) if is_of_this_cluster || self.agents.contains_key(id) => id.clone(),
+            _ => loop {
+                self.next_agent += 1;
+                let id = AgentId::numbered(self.epoch.0, self.next_agent);
+                if !self.agents.contains_key(&id) {
+                    return id;
+                }
+            },
+        }
+    }
+
+    fn drop_older_stream(&mut self, now: Now, id: &AgentId, session: SessionId) {
+        let older = self.agents.get(id).and_then(|agent| agent.session);
+        if let Some(older) = older.filter(|older| *older != session) {
+            self.detach_agent(now, id);
+            self.send.push(Effect::Close { session: older });
+        }
+    }
+
+    /// Stores the agent as it describes itself now and connects it. True when it was unreachable.
+    fn admit_agent(&mut self, id: &AgentId, info: AgentInfo, incarnation: u64, session: SessionId) -> bool {
+        let info = AgentInfo { id: Some(id.clone()), ..info };
+        let record = AgentRecord { id: id.clone(), info, incarnation, is_unreachable: false };
+        let known = self.agents.get(id).map(|agent| agent.record.clone());
+        if known.as_ref() != Some(&record) {
+            self.store.push(Operation::PutAgent(record.clone()));
+        }
+        self.allocator.put_agent(id, &record.info, true);
+        let agent = self.agents.entry(id.clone()).or_insert_with(|| Agent::new(record.clone()));
+        agent.record = record;
+        agent.session = Some(session);
+        self.agent_sessions.insert(session, id.clone());
+        known.is_some_and(|record| record.is_unreachable)
+    }
+}
+
+impl Agent {
+    /// An agent without stream, tasks or offers.
+    pub fn new(record: AgentRecord) -> Self {
+        Self {
+            record,
+            session: None,
+            lost_at: None,
+            ping_at: None,
+            tasks: BTreeSet::new(),
+            offers: BTreeSet::new(),
+            allocated: Resources::default(),
+            tasks_active: 0,
+        }
+    }
+}

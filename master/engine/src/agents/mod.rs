@@ -1,0 +1,5 @@
+//! Agents: how they come, what they bring, how they are lost.
+
+mod attach;
+mod lost;
+mod sync;

@@ -1,0 +1,116 @@
+//! Recomputes the invariants from scratch. Slow on purpose: it trusts no running sum.
+
+use proffer_proto_model::{AgentId, Resources};
+
+use crate::state::{State, countable};
+
+impl State {
+    /// Every broken invariant in words; empty when all hold.
+    pub fn audit(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for id in self.agents.keys() {
+            self.audit_agent(id, &mut broken);
+        }
+        self.audit_frameworks(&mut broken);
+        self.audit_tasks(&mut broken);
+        self.audit_offers(&mut broken);
+        broken
+    }
+
+    /// I1 and I2: what is offered and held is within what is there, and nothing is there twice.
+    fn audit_agent(&self, id: &AgentId, broken: &mut Vec<String>) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let mut sum = Some(Resources::default());
+        let mut held = Resources::default();
+        for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
+            sum = sum.and_then(|sum| sum.checked_add(&task.record.resources));
+            held = held.saturating_sum(&task.record.resources);
+        }
+        if held != agent.allocated {
+            broken.push(format!("agent {id}: counts {} as held, its tasks hold {held}", agent.allocated));
+        }
+        for offer in agent.offers.iter().filter_map(|offer| self.offers.get(offer)) {
+            sum = sum.and_then(|sum| sum.checked_add(&offer.offer.resources));
+        }
+        let Some(sum) = sum else {
+            broken.push(format!("I2: agent {id}: something is held or offered twice"));
+            return;
+        };
+        let has_offers = !agent.offers.is_empty();
+        if has_offers && !agent.record.info.resources.contains(&sum) {
+            broken.push(format!("I1: agent {id}: {sum} is held and offered of {}", agent.record.info.resources));
+        }
+        if let Some(used) = self.allocator.agent_used(id)
+            && *used != sum
+        {
+            broken.push(format!("I1: agent {id}: the allocator counts {used}, tasks and offers are {sum}"));
+        }
+        if has_offers && agent.session.is_none() {
+            broken.push(format!("I3: agent {id} is away and has offers outstanding"));
+        }
+    }
+
+    /// I11: one live stream for each framework, and each stream for one.
+    fn audit_frameworks(&self, broken: &mut Vec<String>) {
+        for (id, framework) in &self.frameworks {
+            if let Some(session) = framework.session
+                && self.framework_sessions.get(&session) != Some(id)
+            {
+                broken.push(format!("I11: framework {id} has stream {} that is not its own", session.0));
+            }
+            if framework.session.is_none() && !framework.offers.is_empty() {
+                broken.push(format!("I3: framework {id} is away and holds offers"));
+            }
+            let own = framework.tasks.iter().filter_map(|task| {
+                self.tasks.get(&proffer_proto_model::TaskKey { framework: id.clone(), task: task.clone() })
+            });
+            let held = own
+                .filter(|task| task.is_charged)
+                .fold(Resources::default(), |sum, task| sum.saturating_sum(&countable(&task.record.resources)));
+            if held != framework.allocated {
+                broken.push(format!("framework {id}: counts {}, its tasks hold {held}", framework.allocated));
+            }
+        }
+        for (session, id) in &self.framework_sessions {
+            if self.frameworks.get(id).and_then(|f| f.session) != Some(*session) {
+                broken.push(format!("I11: stream {} is kept for framework {id}, which has another", session.0));
+            }
+        }
+        for (session, id) in &self.agent_sessions {
+            if self.agents.get(id).and_then(|a| a.session) != Some(*session) {
+                broken.push(format!("stream {} is kept for agent {id}, which has another", session.0));
+            }
+        }
+    }
+
+    /// I7 and I8: an ended task holds nothing, a living one holds what it was given.
+    fn audit_tasks(&self, broken: &mut Vec<String>) {
+        for (key, task) in &self.tasks {
+            let state = task.record.status.state;
+            if state.is_terminal() && task.is_charged {
+                broken.push(format!("I7: task {key} is {state} and still holds resources"));
+            }
+            if !self.agents.get(&task.record.agent).is_some_and(|agent| agent.tasks.contains(key)) {
+                broken.push(format!("task {key} is missing at agent {}", task.record.agent));
+            }
+            if !self.frameworks.get(&key.framework).is_some_and(|f| f.tasks.contains(&key.task)) {
+                broken.push(format!("task {key} is missing at its framework"));
+            }
+        }
+    }
+
+    /// I3: every open offer is known on both sides, and only open ones are.
+    fn audit_offers(&self, broken: &mut Vec<String>) {
+        for (id, open) in &self.offers {
+            let at_agent = self.agents.get(&open.offer.agent).is_some_and(|agent| agent.offers.contains(id));
+            let at_framework = self.frameworks.get(&open.framework).is_some_and(|f| f.offers.contains(id));
+            if !at_agent || !at_framework {
+                broken.push(format!("I3: offer {id} is open and not known on both sides"));
+            }
+        }
+        let known: usize = self.agents.values().map(|agent| agent.offers.len()).sum();
+        if known != self.offers.len() {
+            broken.push(format!("I3: agents know {known} offers, {} are open", self.offers.len()));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Collects what changed for readers, each thing once, and turns it into plain records when asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_proto_model::{AgentId, FrameworkId, OfferId, Resources, TaskKey};
+
+use crate::registry::TaskRecord;
+use crate::state::{Agent, Framework, State, countable};
+use crate::view::{AgentState, AgentView, Change, FrameworkView, OfferView};
+
+/// What changed since readers were told last.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    agents: BTreeSet<AgentId>,
+    frameworks: BTreeSet<FrameworkId>,
+    tasks: BTreeSet<TaskKey>,
+    offers: BTreeMap<OfferId, OfferView>,
+    /// Things that are gone, in order, each with its last form before it.
+    gone: Vec<Change>,
+}
+
+impl Touched {
+    /// An agent changed.
+    pub fn agent(&mut self, agent: &AgentId) {
+        self.agents.insert(agent.clone());
+    }
+
+    /// A framework changed.
+    pub fn framework(&mut self, framework: &FrameworkId) {
+        self.frameworks.insert(framework.clone());
+    }
+
+    /// A task changed.
+    pub fn task(&mut self, task: &TaskKey) {
+        self.tasks.insert(task.clone());
+    }
+
+    /// An offer was sent or has ended.
+    pub fn offer(&mut self, view: OfferView) {
+        self.offers.insert(view.offer.id.clone(), view);
+    }
+
+    /// A task is forgotten; its last form goes first when readers have not seen it.
+    pub fn task_forgotten(&mut self, last: TaskRecord) {
+        let key = last.key.clone();
+        if self.tasks.remove(&key) {
+            self.gone.push(Change::Task(Box::new(last)));
+        }
+        self.gone.push(Change::TaskForgotten(key));
+    }
+
+    /// A framework is forgotten.
+    pub fn framework_forgotten(&mut self, framework: &FrameworkId) {
+        self.frameworks.remove(framework);
+        self.gone.push(Change::FrameworkRemoved(framework.clone()));
+    }
+}
+
+impl State {
+    /// What changed for readers since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let touched = std::mem::take(&mut self.touched);
+        let mut changes = touched.gone;
+        for id in &touched.agents {
+            changes.extend(self.agents.get(id).map(|agent| Change::Agent(Box::new(self.agent_view(agent)))));
+        }
+        for id in &touched.frameworks {
+            let framework = self.frameworks.get(id);
+            changes.extend(framework.map(|f| Change::Framework(Box::new(self.framework_view(f)))));
+        }
+        for key in &touched.tasks {
+            changes.extend(self.tasks.get(key).map(|task| Change::Task(Box::new(task.record.clone()))));
+        }
+        changes.extend(touched.offers.into_values().map(|offer| Change::Offer(Box::new(offer))));
+        changes
+    }
+
+    fn agent_view(&self, agent: &Agent) -> AgentView {
+        let state = match (agent.session, agent.record.is_unreachable) {
+            (Some(_), _) => AgentState::Attached,
+            (None, false) => AgentState::Detached,
+            (None, true) => AgentState::Unreachable,
+        };
+        AgentView {
+            id: agent.record.id.clone(),
+            info: agent.record.info.clone(),
+            state,
+            allocated: agent.allocated.clone(),
+            offered: self.sum_of_offers(&agent.offers, Clone::clone),
+            tasks_active: agent.tasks_active,
+        }
+    }
+
+    fn framework_view(&self, framework: &Framework) -> FrameworkView {
+        FrameworkView {
+            id: framework.record.id.clone(),
+            info: framework.record.info.clone(),
+            is_connected: framework.session.is_some(),
+            allocated: framework.allocated.clone(),
+            offered: self.sum_of_offers(&framework.offers, countable),
+            tasks_active: framework.tasks_active,
+            demand: framework.demand.clone(),
+            share_millionths: self.allocator.share_millionths(&framework.record.id),
+        }
+    }
+
+    fn sum_of_offers(&self, offers: &BTreeSet<OfferId>, part: fn(&Resources) -> Resources) -> Resources {
+        let all = offers.iter().filter_map(|id| self.offers.get(id));
+        all.fold(Resources::default(), |sum, open| sum.saturating_sum(&part(&open.offer.resources)))
+    }
+}

@@ -1,0 +1,64 @@
+//! Turns the allocator's grants into offers, one message for each framework.
+
+use std::collections::BTreeMap;
+
+use proffer_master_allocator::Grant;
+use proffer_proto_model::{FrameworkId, Now, Offer, OfferId};
+
+use crate::ToFramework;
+use crate::state::{OpenOffer, State};
+use crate::timers::Timer;
+use crate::view::{OfferOutcome, OfferView};
+
+impl State {
+    /// Offers all that became possible.
+    pub fn make_offers(&mut self, now: Now) {
+        let mut by_framework: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
+        for grant in self.allocator.allocate(now.mono) {
+            let framework = grant.framework.clone();
+            if let Some(offer) = self.make_offer(now, grant) {
+                by_framework.entry(framework).or_default().push(offer);
+            }
+        }
+        for (framework, offers) in by_framework {
+            self.tell_framework(&framework, ToFramework::Offers(offers));
+        }
+    }
+
+    fn make_offer(&mut self, now: Now, grant: Grant) -> Option<Offer> {
+        let Grant { id: grant, framework, role, agent, resources } = grant;
+        let (Some(place), Some(receiver)) = (self.agents.get_mut(&agent), self.frameworks.get_mut(&framework)) else {
+            self.allocator.close(grant);
+            return None;
+        };
+        self.next_offer += 1;
+        let id = OfferId::numbered(self.epoch.0, self.next_offer);
+        let info = &place.record.info;
+        let offer = Offer {
+            id: id.clone(),
+            agent: agent.clone(),
+            hostname: info.hostname.clone(),
+            role,
+            resources,
+            attributes: info.attributes.clone(),
+            expires_in_ms: self.config.offer_timeout_ms,
+            region: info.region.clone(),
+            zone: info.zone.clone(),
+            agent_address: info.address.clone(),
+        };
+        place.offers.insert(id.clone());
+        receiver.offers.insert(id.clone());
+        self.touched.agent(&agent);
+        self.touched.framework(&framework);
+        self.touched.offer(OfferView {
+            offer: offer.clone(),
+            framework: framework.clone(),
+            sent: now.unix,
+            outcome: OfferOutcome::Outstanding,
+            held_ms: 0,
+        });
+        self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, sent: now });
+        self.start_timer(now.mono + self.config.offer_timeout_ms, Timer::OfferExpires(id));
+        Some(offer)
+    }
+}

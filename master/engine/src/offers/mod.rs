@@ -1,0 +1,4 @@
+//! Offers: made from grants, ended exactly once.
+
+mod end;
+mod make;

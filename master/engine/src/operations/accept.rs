@@ -1,0 +1,121 @@
+//! Accept: checks the offers, runs the operations in order, gives back the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_proto_model::{
+    Accept, DeclineKind, DeclineReason, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch, TaskReason,
+    TaskState,
+};
+
+use super::Pool;
+use crate::ToFramework;
+use crate::state::State;
+use crate::view::OfferOutcome;
+
+impl State {
+    /// A framework uses offers.
+    pub fn accept(&mut self, now: Now, framework: &FrameworkId, accept: Accept) {
+        let role = match self.check_offers(framework, &accept) {
+            Ok(role) => role,
+            Err(defect) => return self.void_accept(now, framework, accept, &defect),
+        };
+        let mut pool = Pool::new();
+        let mut beside = BTreeMap::new();
+        for id in &accept.offers {
+            let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()) };
+            let Some((open, closed)) = self.close_offer(now, id, outcome) else { continue };
+            let have = pool.entry(open.offer.agent.clone()).or_default();
+            *have = have.saturating_sum(&closed.resources);
+            beside.insert(open.offer.agent, closed.beside);
+        }
+        for operation in accept.operations {
+            self.run_operation(now, framework, &role, &mut pool, operation);
+        }
+        for (agent, rest) in pool {
+            if !rest.is_empty() {
+                let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
+                self.refuse(now, framework, &role, &agent, refused, accept.filter);
+            }
+        }
+    }
+
+    /// Every offer must be named once, be open, the caller's own, and of one role.
+    fn check_offers(&self, framework: &FrameworkId, accept: &Accept) -> Result<Role, String> {
+        let mut seen = BTreeSet::new();
+        let mut role: Option<&Role> = None;
+        for id in &accept.offers {
+            if !seen.insert(id) {
+                return Err(format!("offer {id} is named twice"));
+            }
+            let Some(open) = self.offers.get(id).filter(|open| open.framework == *framework) else {
+                return Err(format!("offer {id} is not open: it expired, was withdrawn, answered or never yours"));
+            };
+            match role {
+                Some(role) if *role != open.offer.role => {
+                    return Err(format!("offer {id} is of role {}, another one of role {role}", open.offer.role));
+                }
+                _ => role = Some(&open.offer.role),
+            }
+        }
+        role.cloned().ok_or_else(|| "no offer is named".to_owned())
+    }
+
+    /// Some offer is not valid: the valid ones come back without filter, nothing is launched.
+    fn void_accept(&mut self, now: Now, framework: &FrameworkId, accept: Accept, defect: &str) {
+        for id in &accept.offers {
+            if self.offers.get(id).is_some_and(|open| open.framework == *framework) {
+                let reason = DeclineReason { kind: DeclineKind::Other, message: format!("void accept: {defect}") };
+                self.close_offer(now, id, OfferOutcome::Declined(reason));
+            }
+        }
+        let message = format!("{defect}; try again with new offers");
+        for operation in accept.operations {
+            let (operation_id, tasks) = parts(operation);
+            for task in tasks {
+                self.refuse_task(now, framework, &task, TaskState::Dropped, TaskReason::InvalidOffers, message.clone());
+            }
+            self.operation_status(framework, operation_id, OperationOutcome::Dropped, message.clone());
+        }
+    }
+
+    fn run_operation(&mut self, now: Now, framework: &FrameworkId, role: &Role, pool: &mut Pool, operation: Operation) {
+        match operation {
+            Operation::Launch { tasks } => {
+                for task in tasks {
+                    self.launch(now, framework, role, pool, task);
+                }
+            }
+            Operation::LaunchGroup { operation_id, tasks } => {
+                self.launch_group(now, framework, role, pool, operation_id, tasks);
+            }
+            other => {
+                let message = "this operation is not implemented in this version of the master".to_owned();
+                self.operation_status(framework, parts(other).0, OperationOutcome::Refused, message);
+            }
+        }
+    }
+
+    /// Tells how an operation ended, when it has an id.
+    pub(super) fn operation_status(
+        &mut self,
+        framework: &FrameworkId,
+        operation_id: String,
+        outcome: OperationOutcome,
+        message: String,
+    ) {
+        if !operation_id.is_empty() {
+            self.tell_framework(framework, ToFramework::OperationStatus { operation_id, outcome, message });
+        }
+    }
+}
+
+fn parts(operation: Operation) -> (String, Vec<TaskLaunch>) {
+    match operation {
+        Operation::Launch { tasks } => (String::new(), tasks),
+        Operation::LaunchGroup { operation_id, tasks } => (operation_id, tasks),
+        Operation::Reserve { operation_id, .. }
+        | Operation::Unreserve { operation_id, .. }
+        | Operation::CreateVolume { operation_id, .. }
+        | Operation::DestroyVolume { operation_id, .. } => (operation_id, Vec::new()),
+    }
+}

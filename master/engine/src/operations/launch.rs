@@ -1,0 +1,136 @@
+//! Launch: each task is checked, its resources taken from the offers, its intent stored before it leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_proto_model::resources::Shortage;
+use proffer_proto_model::{
+    AgentId, FrameworkId, Now, OperationOutcome, Resources, Role, TaskId, TaskKey, TaskLaunch, TaskReason, TaskSource,
+    TaskState, TaskStatus,
+};
+
+use crate::ToAgent;
+use crate::registry::TaskRecord;
+use crate::state::State;
+use crate::validate::check_task;
+
+/// What is left of the accepted offers, by agent.
+pub(crate) type Pool = BTreeMap<AgentId, Resources>;
+
+type Refusal = (TaskReason, String);
+
+impl State {
+    /// Starts one task, or tells why not.
+    pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, pool: &mut Pool, task: TaskLaunch) {
+        match self.take_from_pool(framework, pool, &task) {
+            Ok(agent) => self.start_task(now, framework, role, agent, task),
+            Err((reason, message)) => {
+                self.refuse_task(now, framework, &task, TaskState::Error, reason, message);
+            }
+        }
+    }
+
+    /// Starts all tasks, on one agent or several, or none of them.
+    pub(super) fn launch_group(
+        &mut self,
+        now: Now,
+        framework: &FrameworkId,
+        role: &Role,
+        pool: &mut Pool,
+        operation_id: String,
+        tasks: Vec<TaskLaunch>,
+    ) {
+        let mut rest = pool.clone();
+        let mut agents = Vec::with_capacity(tasks.len());
+        let mut ids: BTreeSet<&TaskId> = BTreeSet::new();
+        let mut defect: Option<(usize, Refusal)> = None;
+        for (at, task) in tasks.iter().enumerate() {
+            let twice = (TaskReason::TaskInvalid, format!("task.id: {} is twice in the group", task.task.id));
+            let taken =
+                if ids.insert(&task.task.id) { self.take_from_pool(framework, &mut rest, task) } else { Err(twice) };
+            match taken {
+                Ok(agent) => agents.push(agent),
+                Err(refusal) => {
+                    defect = Some((at, refusal));
+                    break;
+                }
+            }
+        }
+        let Some((bad, (reason, message))) = defect else {
+            *pool = rest;
+            for (task, agent) in tasks.into_iter().zip(agents) {
+                self.start_task(now, framework, role, agent, task);
+            }
+            return self.operation_status(framework, operation_id, OperationOutcome::Done, String::new());
+        };
+        let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
+        for (at, task) in tasks.iter().enumerate() {
+            let state = if at == bad { TaskState::Error } else { TaskState::Dropped };
+            self.refuse_task(now, framework, task, state, reason, whole.clone());
+        }
+        self.operation_status(framework, operation_id, OperationOutcome::Refused, whole);
+    }
+
+    /// A task that was never taken: told once, never stored, nothing to confirm.
+    pub(super) fn refuse_task(
+        &mut self,
+        now: Now,
+        framework: &FrameworkId,
+        task: &TaskLaunch,
+        state: TaskState,
+        reason: TaskReason,
+        message: String,
+    ) {
+        let status = TaskStatus::new(task.task.id.clone(), task.agent.clone(), state, TaskSource::Master, now.unix);
+        self.tell_status(framework, status.because(reason, message));
+    }
+
+    /// Checks a task and takes its resources.
+    fn take_from_pool(
+        &self,
+        framework: &FrameworkId,
+        pool: &mut Pool,
+        launch: &TaskLaunch,
+    ) -> Result<AgentId, Refusal> {
+        let invalid = |message: String| (TaskReason::TaskInvalid, message);
+        check_task(&launch.task).map_err(invalid)?;
+        let key = TaskKey { framework: framework.clone(), task: launch.task.id.clone() };
+        if self.tasks.contains_key(&key) {
+            let id = &launch.task.id;
+            return Err(invalid(format!("task.id: {id} is in use by another task; choose a new id for each task")));
+        }
+        let agent = match &launch.agent {
+            Some(agent) => agent.clone(),
+            None => match pool.keys().next().filter(|_| pool.len() == 1) {
+                Some(only) => only.clone(),
+                None => return Err(invalid("agent: must be named, the offers are of several agents".to_owned())),
+            },
+        };
+        let Some(have) = pool.get_mut(&agent) else {
+            return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
+        };
+        if let Some(Shortage(missing)) = have.shortage(&launch.task.resources) {
+            let message = format!("task.resources: the offers on {agent} lack {missing}; {have} is left");
+            return Err((TaskReason::ResourcesExceeded, message));
+        }
+        *have = have.saturating_minus(&launch.task.resources);
+        Ok(agent)
+    }
+
+    fn start_task(&mut self, now: Now, framework: &FrameworkId, role: &Role, agent: AgentId, launch: TaskLaunch) {
+        let spec = launch.task;
+        let status =
+            TaskStatus::new(spec.id.clone(), Some(agent.clone()), TaskState::Staging, TaskSource::Master, now.unix);
+        self.allocator.note_launch(framework, role, &spec.resources, now.mono);
+        self.add_task(TaskRecord {
+            key: TaskKey { framework: framework.clone(), task: spec.id.clone() },
+            agent: agent.clone(),
+            role: role.clone(),
+            resources: spec.resources.clone(),
+            spec: spec.clone(),
+            status,
+            is_kill_requested: false,
+        });
+        let message = ToAgent::Launch { framework: framework.clone(), task: Box::new(spec), role: role.clone() };
+        self.tell_agent(&agent, message);
+    }
+}

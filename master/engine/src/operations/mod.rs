@@ -1,0 +1,6 @@
+//! What a framework does with offers: all named offers are valid or nothing happens; then step by step.
+
+mod accept;
+mod launch;
+
+pub(crate) use launch::Pool;

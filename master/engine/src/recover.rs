@@ -1,0 +1,90 @@
+//! The state of a new master from what the one before stored. Sends nothing: nobody is connected yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_master_allocator::Allocator;
+use proffer_proto_model::{ClusterId, Epoch, Now};
+
+use crate::registry::Registry;
+use crate::state::{Agent, Framework, State};
+use crate::timers::Timer;
+use crate::{Config, RecoverError};
+
+impl State {
+    /// Every known agent and framework is away, and the time to come back runs from now.
+    pub fn recover(
+        config: Config,
+        cluster: ClusterId,
+        epoch: Epoch,
+        registry: Registry,
+        now: Now,
+    ) -> Result<Self, RecoverError> {
+        let mut state = Self::empty(config, cluster, epoch);
+        for record in registry.agents {
+            let (id, is_unreachable) = (record.id.clone(), record.is_unreachable);
+            if !is_unreachable {
+                state.allocator.put_agent(&id, &record.info, false);
+            }
+            if state.agents.insert(id.clone(), Agent::new(record)).is_some() {
+                return Err(RecoverError(format!("agent {id} is there twice")));
+            }
+            if !is_unreachable {
+                state.expect_agent(now, &id);
+            }
+            state.touched.agent(&id);
+        }
+        for record in registry.frameworks {
+            let id = record.id.clone();
+            let wait_ms = if record.is_removing { 0 } else { record.info.failover_timeout_ms };
+            if let Some(other) = state.framework_names.insert(record.info.name.clone(), id.clone()) {
+                return Err(RecoverError(format!("frameworks {other} and {id} have the same name")));
+            }
+            let mut framework = Framework::new(record);
+            framework.removal_at = Some(now.mono + wait_ms);
+            state.frameworks.insert(id.clone(), framework);
+            state.allocator.put_framework(&id, false);
+            state.start_timer(now.mono + wait_ms, Timer::RemoveFramework(id.clone()));
+            state.touched.framework(&id);
+        }
+        for record in registry.tasks {
+            let key = record.key.clone();
+            if !state.frameworks.contains_key(&key.framework) {
+                return Err(RecoverError(format!("task {key} is of an unknown framework")));
+            }
+            if !state.agents.contains_key(&record.agent) {
+                return Err(RecoverError(format!("task {key} is on the unknown agent {}", record.agent)));
+            }
+            if state.tasks.contains_key(&key) {
+                return Err(RecoverError(format!("task {key} is there twice")));
+            }
+            state.index_task(record);
+            state.touched.task(&key);
+        }
+        Ok(state)
+    }
+
+    fn empty(config: Config, cluster: ClusterId, epoch: Epoch) -> Self {
+        Self {
+            allocator: Allocator::new(config.max_offers_per_framework),
+            config,
+            cluster,
+            epoch,
+            agents: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            framework_names: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            agent_sessions: BTreeMap::new(),
+            framework_sessions: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            next_agent: 0,
+            next_framework: 0,
+            next_offer: 0,
+            touched: Default::default(),
+            store: Vec::new(),
+            send: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! All state of the master in memory, and the few moves every module shares: store, send, count, touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_master_allocator::{Allocator, GrantId};
+use proffer_proto_model::task::KillPolicy;
+use proffer_proto_model::{
+    AgentId, ClusterId, Demand, Epoch, FrameworkId, Moment, Now, Offer, OfferId, Resources, TaskId, TaskKey, TaskStatus,
+};
+
+use crate::changes::Touched;
+use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord};
+use crate::timers::Timer;
+use crate::{Config, Effect, Frame, FrameworkErrorKind, SessionId, ToAgent, ToFramework};
+
+/// All state of the master.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub config: Config,
+    pub cluster: ClusterId,
+    pub epoch: Epoch,
+    pub agents: BTreeMap<AgentId, Agent>,
+    pub frameworks: BTreeMap<FrameworkId, Framework>,
+    pub framework_names: BTreeMap<String, FrameworkId>,
+    /// Frameworks removed by this master, to tell their schedulers so.
+    pub removed: BTreeSet<FrameworkId>,
+    pub tasks: BTreeMap<TaskKey, Task>,
+    /// Updates of tasks not known here, forwarded and waiting for the framework: the agent to confirm to.
+    pub strays: BTreeMap<TaskKey, AgentId>,
+    pub offers: BTreeMap<OfferId, OpenOffer>,
+    pub agent_sessions: BTreeMap<SessionId, AgentId>,
+    pub framework_sessions: BTreeMap<SessionId, FrameworkId>,
+    pub allocator: Allocator,
+    pub timers: BTreeSet<(Moment, Timer)>,
+    pub next_agent: u64,
+    pub next_framework: u64,
+    pub next_offer: u64,
+    pub touched: Touched,
+    pub store: Vec<Operation>,
+    pub send: Vec<Effect>,
+}
+
+/// An agent and what the master keeps about it.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub record: AgentRecord,
+    pub session: Option<SessionId>,
+    /// Unreachable when not heard of until then; `None` when it is already.
+    pub lost_at: Option<Moment>,
+    pub ping_at: Option<Moment>,
+    pub tasks: BTreeSet<TaskKey>,
+    pub offers: BTreeSet<OfferId>,
+    pub allocated: Resources,
+    pub tasks_active: u32,
+}
+
+/// A framework and what the master keeps about it.
+#[derive(Debug)]
+pub(crate) struct Framework {
+    pub record: FrameworkRecord,
+    pub session: Option<SessionId>,
+    pub demand: Demand,
+    pub tasks: BTreeSet<TaskId>,
+    pub offers: BTreeSet<OfferId>,
+    /// Removed when not back until then.
+    pub removal_at: Option<Moment>,
+    pub heartbeat_at: Option<Moment>,
+    /// Without ports and sets: they are names within one agent.
+    pub allocated: Resources,
+    pub tasks_active: u32,
+}
+
+/// A task and what the master keeps about it.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub record: TaskRecord,
+    /// Its resources are counted at the allocator.
+    pub is_charged: bool,
+    /// The agent's updates that the framework has not confirmed, by number.
+    pub unconfirmed: BTreeMap<u64, TaskStatus>,
+    pub kill_policy: Option<KillPolicy>,
+}
+
+/// An offer nobody has answered yet.
+#[derive(Debug)]
+pub(crate) struct OpenOffer {
+    pub offer: Offer,
+    pub framework: FrameworkId,
+    pub grant: GrantId,
+    pub sent: Now,
+}
+
+impl State {
+    /// Stores a task as it is now.
+    pub fn put_task(&mut self, key: &TaskKey) {
+        if let Some(task) = self.tasks.get(key) {
+            self.store.push(Operation::PutTask(Box::new(task.record.clone())));
+            self.touched.task(key);
+        }
+    }
+
+    /// Counts a task's resources at its agent, framework and in the allocator. Once.
+    pub fn charge_task(&mut self, key: &TaskKey) {
+        let Some(task) = self.tasks.get_mut(key).filter(|task| !task.is_charged) else { return };
+        task.is_charged = true;
+        let record = &task.record;
+        self.allocator.charge(&key.framework, &record.role, &record.agent, &record.resources);
+        if let Some(agent) = self.agents.get_mut(&record.agent) {
+            agent.allocated = agent.allocated.saturating_sum(&record.resources);
+            agent.tasks_active += 1;
+            self.touched.agent(&record.agent);
+        }
+        if let Some(framework) = self.frameworks.get_mut(&key.framework) {
+            framework.allocated = framework.allocated.saturating_sum(&countable(&record.resources));
+            framework.tasks_active += 1;
+            self.touched.framework(&key.framework);
+        }
+    }
+
+    /// Frees a task's resources everywhere. Once.
+    pub fn release_task(&mut self, key: &TaskKey) {
+        let Some(task) = self.tasks.get_mut(key).filter(|task| task.is_charged) else { return };
+        task.is_charged = false;
+        let record = &task.record;
+        self.allocator.recover(&key.framework, &record.role, &record.agent, &record.resources);
+        if let Some(agent) = self.agents.get_mut(&record.agent) {
+            agent.allocated = agent.allocated.saturating_minus(&record.resources);
+            agent.tasks_active = agent.tasks_active.saturating_sub(1);
+            self.touched.agent(&record.agent);
+        }
+        if let Some(framework) = self.frameworks.get_mut(&key.framework) {
+            framework.allocated = framework.allocated.saturating_minus(&countable(&record.resources));
+            framework.tasks_active = framework.tasks_active.saturating_sub(1);
+            self.touched.framework(&key.framework);
+        }
+    }
+
+    /// Takes a new task in: indexed, counted and stored.
+    pub fn add_task(&mut self, record: TaskRecord) {
+        let key = record.key.clone();
+        self.index_task(record);
+        self.put_task(&key);
+    }
+
+    /// Takes a task in without storing it.
+    pub fn index_task(&mut self, record: TaskRecord) {
+        let (key, holds) = (record.key.clone(), record.status.state.holds_resources());
+        if let Some(agent) = self.agents.get_mut(&record.agent) {
+            agent.tasks.insert(key.clone());
+        }
+        if let Some(framework) = self.frameworks.get_mut(&key.framework) {
+            framework.tasks.insert(key.task.clone());
+        }
+        let task = Task { record, is_charged: false, unconfirmed: BTreeMap::new(), kill_policy: None };
+        self.tasks.insert(key.clone(), task);
+        if holds {
+            self.charge_task(&key);
+        }
+    }
+
+    /// Forgets a task for good.
+    pub fn forget_task(&mut self, key: &TaskKey) {
+        self.release_task(key);
+        let Some(task) = self.tasks.remove(key) else { return };
+        if let Some(agent) = self.agents.get_mut(&task.record.agent) {
+            agent.tasks.remove(key);
+        }
+        if let Some(framework) = self.frameworks.get_mut(&key.framework) {
+            framework.tasks.remove(&key.task);
+        }
+        self.store.push(Operation::DeleteTask(key.clone()));
+        self.touched.task_forgotten(task.record);
+    }
+
+    /// The stream's framework, when it subscribed there and was not superseded.
+    pub fn framework_of(&self, session: SessionId) -> Option<FrameworkId> {
+        self.framework_sessions.get(&session).cloned()
+    }
+
+    /// Sends to a framework if it is connected.
+    pub fn tell_framework(&mut self, framework: &FrameworkId, message: ToFramework) {
+        if let Some(session) = self.frameworks.get(framework).and_then(|f| f.session) {
+            self.send.push(Effect::ToFramework { session, message });
+        }
+    }
+
+    /// Sends a status to a framework if it is connected; statuses in a row travel in one message.
+    pub fn tell_status(&mut self, framework: &FrameworkId, status: TaskStatus) {
+        let Some(session) = self.frameworks.get(framework).and_then(|f| f.session) else { return };
+        if let Some(Effect::ToFramework { session: last, message: ToFramework::Status(statuses) }) =
+            self.send.last_mut()
+            && *last == session
+        {
+            statuses.push(status);
+            return;
+        }
+        self.send.push(Effect::ToFramework { session, message: ToFramework::Status(vec![status]) });
+    }
+
+    /// Sends to an agent if it is attached.
+    pub fn tell_agent(&mut self, agent: &AgentId, message: ToAgent) {
+        if let Some(session) = self.agents.get(agent).and_then(|a| a.session) {
+            self.send.push(Effect::ToAgent { session, message });
+        }
+    }
+
+    /// Tells a stream what is wrong; ends it when that is fatal.
+    pub fn framework_error(
+        &mut self,
+        session: SessionId,
+        kind: FrameworkErrorKind,
+        message: impl Into<String>,
+        is_fatal: bool,
+    ) {
+        let message = ToFramework::Error { kind, message: message.into(), is_fatal };
+        self.send.push(Effect::ToFramework { session, message });
+        if is_fatal {
+            self.send.push(Effect::Close { session });
+        }
+    }
+
+    /// Hands out all that was decided since the last call.
+    pub fn take_frame(&mut self) -> Frame {
+        Frame { store: std::mem::take(&mut self.store), send: std::mem::take(&mut self.send) }
+    }
+}
+
+/// The countable part of an amount: sums over several agents make sense only for it.
+pub(crate) fn countable(of: &Resources) -> Resources {
+    Resources { ports: Default::default(), sets: BTreeMap::new(), ..of.clone() }
+}

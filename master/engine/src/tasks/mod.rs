@@ -1,0 +1,6 @@
+//! Tasks: what agents say of them, what frameworks confirm, kill and ask.
+
+mod acknowledge;
+mod kill;
+mod reconcile;
+mod updates;
