@@ -47,6 +47,7 @@ pub(super) async fn privileges(suite: &Suite<'_>) {
 
     let attempts = "mknod /tmp/disk b 8 0 2>/dev/null && echo made a device; \
                     (echo 1 > /proc/sys/kernel/panic) 2>/dev/null && echo wrote /proc/sys; \
+                    (echo '#' >> /etc/hosts) 2>/dev/null && echo wrote hosts; \
                     mount -t tmpfs none /tmp 2>/dev/null && echo mounted; \
                     cat /proc/kcore 2>/dev/null | head -c 1; echo done";
     assert_eq!(suite.shell(blank(suite, "attempts"), attempts).await, "done\n");
