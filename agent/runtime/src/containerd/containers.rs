@@ -202,6 +202,8 @@ impl Inner {
         }
         self.snapshots().remove(id).await?;
         self.cgroups.remove(&self.cgroup_of(id));
+        // A shim that was killed leaves its socket in a directory the whole machine shares.
+        let _ = std::fs::remove_file(shim_socket(&self.config.socket, &self.config.namespace, id));
         if check_id(id).is_ok() {
             let _ = std::fs::remove_dir_all(self.files_of(id));
         }
@@ -215,6 +217,14 @@ pub(super) fn status_of(task: &Process) -> ContainerStatus {
         TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing => ContainerStatus::Running { pid: task.pid },
         TaskStatus::Stopped | TaskStatus::Unknown => ContainerStatus::Ended,
     }
+}
+
+/// Where containerd puts the socket of a container's shim: named after the hash of daemon, namespace and id.
+fn shim_socket(daemon: &Path, namespace: &str, id: &str) -> PathBuf {
+    use sha2::{Digest, Sha256};
+    use std::os::unix::ffi::OsStrExt;
+    let name = daemon.join(namespace).join(id);
+    PathBuf::from(format!("/run/containerd/s/{:x}", Sha256::digest(name.as_os_str().as_bytes())))
 }
 
 /// Says so before anything is made; runc's own words for it help nobody.
