@@ -3,6 +3,20 @@
 //! [`ContainerRuntime`] is a short list of verbs. [`containerd`] is the real driver, [`fake`] a scripted
 //! double; both pass the same suite in [`conformance`]. This crate never decides what should run: it
 //! carries out single steps and reports what it saw.
+//!
+//! A program that runs containers through [`containerd::ContainerdRuntime`] is its own log writer. Its main asks
+//! before it parses arguments or starts a runtime:
+//!
+//! ```no_run
+//! # use std::process::ExitCode;
+//! fn main() -> ExitCode {
+//!     let args: Vec<_> = std::env::args_os().collect();
+//!     if proffer_agent_runtime::is_logger_invocation(&args) {
+//!         return proffer_agent_runtime::logger_main(&args);
+//!     }
+//!     ExitCode::SUCCESS // … the program itself
+//! }
+//! ```
 
 mod cgroup;
 pub mod conformance;

@@ -70,6 +70,8 @@ pub(super) async fn never_started(suite: &Suite<'_>) {
     let created = must("create", suite.runtime.create(&request).await);
     let listed = must("list", suite.runtime.list().await);
     assert_eq!(listed[0].status, ContainerStatus::Created { pid: created.pid });
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(100), suite.runtime.wait("idle")).await;
+    assert!(waited.is_err(), "what has not begun has not ended: {waited:?}");
     suite.delete("idle").await;
     assert!(must("list", suite.runtime.list().await).is_empty());
 }

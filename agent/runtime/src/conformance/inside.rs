@@ -47,6 +47,7 @@ pub(super) async fn privileges(suite: &Suite<'_>) {
 
     let attempts = "mknod /tmp/disk b 8 0 2>/dev/null && echo made a device; \
                     (echo 1 > /proc/sys/kernel/panic) 2>/dev/null && echo wrote /proc/sys; \
+                    (echo '#' >> /etc/hosts) 2>/dev/null && echo wrote hosts; \
                     mount -t tmpfs none /tmp 2>/dev/null && echo mounted; \
                     cat /proc/kcore 2>/dev/null | head -c 1; echo done";
     assert_eq!(suite.shell(blank(suite, "attempts"), attempts).await, "done\n");
@@ -90,5 +91,10 @@ pub(super) async fn mounts(suite: &Suite<'_>) {
     let seen = suite.shell(request, text).await;
     assert!(seen.starts_with("from the host\nfrozen\n"), "{seen}");
     assert!(!data.join("x").exists());
+
+    let absent = Mount::Bind { source: data.join("absent"), target: "/absent".into(), read_only: true };
+    let request = ContainerRequest { mounts: vec![absent], ..self::blank(suite, "mounts") };
+    let error = must_fail("create", suite.runtime.create(&request).await, RuntimeErrorKind::Invalid);
+    assert!(error.to_string().contains("does not exist"), "{error}");
     assert_eq!(std::fs::read_to_string(data.join("out")).unwrap_or_default(), "back\n");
 }

@@ -25,6 +25,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Content under a lease whose owner died is freed after this time.
 const LEASE_HOURS: i64 = 24;
 
+/// A containerd that takes longer for anything but waiting and image data is overloaded or stuck.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Time to connect to a socket on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -86,14 +89,23 @@ impl Client {
         LeasesClient::new(self.channel())
     }
 
+    /// A request that must be answered within [`ANSWER_TIMEOUT`].
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = self.patient_request(message);
+        request.set_timeout(ANSWER_TIMEOUT);
+        request
+    }
+
+    /// A request that may take as long as it needs.
+    pub(super) fn patient_request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("containerd-namespace", self.namespace.clone());
         request
     }
 
+    /// A request under a lease: work on images, which may take as long as it needs.
     pub(super) fn leased<T>(&self, lease: &Lease, message: T) -> Request<T> {
-        let mut request = self.request(message);
+        let mut request = self.patient_request(message);
         request.metadata_mut().insert("containerd-lease", lease.header.clone());
         request
     }

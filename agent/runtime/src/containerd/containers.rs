@@ -15,7 +15,7 @@ use super::images::Runnable;
 use super::snapshots::Snapshots;
 use crate::id::check_id;
 use crate::spec::{self, EtcFiles, SpecInput};
-use crate::{ContainerInfo, ContainerRequest, ContainerStatus, Created, RuntimeError};
+use crate::{ContainerInfo, ContainerRequest, ContainerStatus, Created, Mount, RuntimeError};
 
 const RUNTIME: &str = "io.containerd.runc.v2";
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -52,6 +52,7 @@ impl Inner {
     /// See [`crate::ContainerRuntime::create`].
     pub(super) async fn create(&self, request: &ContainerRequest) -> Result<Created, RuntimeError> {
         check_id(&request.id)?;
+        check_sources(request)?;
         let _slot = self.slot().await?;
         let (reference, image) = self.images.runnable(&request.image).await?;
         let user = self.resolve_user(request, &image).await?;
@@ -201,6 +202,8 @@ impl Inner {
         }
         self.snapshots().remove(id).await?;
         self.cgroups.remove(&self.cgroup_of(id));
+        // A shim that was killed leaves its socket in a directory the whole machine shares.
+        let _ = std::fs::remove_file(shim_socket(&self.config.socket, &self.config.namespace, id));
         if check_id(id).is_ok() {
             let _ = std::fs::remove_dir_all(self.files_of(id));
         }
@@ -214,6 +217,31 @@ pub(super) fn status_of(task: &Process) -> ContainerStatus {
         TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing => ContainerStatus::Running { pid: task.pid },
         TaskStatus::Stopped | TaskStatus::Unknown => ContainerStatus::Ended,
     }
+}
+
+/// Where containerd puts the socket of a container's shim: named after the hash of daemon, namespace and id.
+fn shim_socket(daemon: &Path, namespace: &str, id: &str) -> PathBuf {
+    use sha2::{Digest, Sha256};
+    use std::os::unix::ffi::OsStrExt;
+    let name = daemon.join(namespace).join(id);
+    PathBuf::from(format!("/run/containerd/s/{:x}", Sha256::digest(name.as_os_str().as_bytes())))
+}
+
+/// Says so before anything is made; runc's own words for it help nobody.
+fn check_sources(request: &ContainerRequest) -> Result<(), RuntimeError> {
+    for mount in &request.mounts {
+        if let Mount::Bind { source, target, .. } = mount
+            && !source.exists()
+        {
+            let cause = format!(
+                "{} does not exist on this host, but is to be mounted at {}",
+                source.display(),
+                target.display()
+            );
+            return Err(RuntimeError::invalid(format!("create {}", request.id), cause));
+        }
+    }
+    Ok(())
 }
 
 fn hosts_text(hostname: &str) -> String {

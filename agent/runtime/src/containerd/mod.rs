@@ -13,6 +13,8 @@ pub mod private;
 mod pull;
 mod snapshots;
 mod stats;
+mod store;
+mod tar_index;
 mod tasks;
 mod unpack;
 mod users;

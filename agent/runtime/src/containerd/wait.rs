@@ -27,7 +27,7 @@ impl Inner {
         let mut pause = RECONNECT_PAUSE.0;
         loop {
             let request = api::WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
-            match self.client.tasks().wait(self.client.request(request)).await {
+            match self.client.tasks().wait(self.client.patient_request(request)).await {
                 Ok(answer) => {
                     let answer = answer.into_inner();
                     return self.exit(id, answer.exit_status, answer.exited_at).await;

@@ -56,7 +56,8 @@ pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<SpecMount>, OciSpecErr
         let target = Path::new(target);
         let taken = input.request.mounts.iter().any(|wanted| target_of(wanted) == target);
         if let (Some(source), false) = (source, taken) {
-            all.push(bind(source, target, false)?);
+            // On the host's network these are the host's own files: nobody writes them from a container.
+            all.push(bind(source, target, input.request.netns.is_none())?);
         }
     }
     for wanted in &input.request.mounts {
@@ -73,8 +74,9 @@ pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<SpecMount>, OciSpecErr
 }
 
 fn bind(source: &Path, target: &Path, read_only: bool) -> Result<SpecMount, OciSpecError> {
-    let access = if read_only { "ro" } else { "rw" };
-    let options = ["rbind", "rprivate", access].map(String::from).to_vec();
+    // `rro` makes what is mounted below the source read-only too; `ro` alone would leave it writable.
+    let access: &[&str] = if read_only { &["ro", "rro"] } else { &["rw"] };
+    let options = ["rbind", "rprivate"].iter().chain(access).map(ToString::to_string).collect();
     mount(target, "bind", source, options)
 }
 

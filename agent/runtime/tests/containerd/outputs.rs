@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use proffer_agent_runtime::{ContainerRequest, ContainerRuntime, ExitCause};
+use proffer_agent_runtime::{ContainerRequest, ContainerRuntime, ExitCause, Mount};
 
 use crate::support::{Stage, eventually};
 
@@ -79,6 +79,28 @@ async fn a_container_in_a_network_of_its_own_has_its_own_names() {
     let interfaces: u32 = lines.next().unwrap().parse().unwrap();
     assert!(interfaces < 8, "only what the kernel puts into a new namespace: {seen}");
     assert_eq!(lines.collect::<Vec<_>>(), ["web-0", "0", "127.0.1.1\tweb-0", "0"]);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_bind_is_so_in_its_depth() {
+    let stage = Stage::start("depth").await;
+    let runtime = stage.runtime();
+    let nested = stage.directory.path().join("data/nested");
+    std::fs::create_dir_all(&nested).unwrap();
+    mount(Some("tmpfs"), &nested, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    std::fs::write(nested.join("there"), "").unwrap();
+    let mut request =
+        stage.shell("depth", "ls /data/nested; touch /data/x /data/nested/x 2>/dev/null; ls /data/nested; exit 0");
+    request.mounts =
+        vec![Mount::Bind { source: stage.directory.path().join("data"), target: "/data".into(), read_only: true }];
+    runtime.create(&request).await.unwrap();
+    runtime.start("depth").await.unwrap();
+    assert_eq!(runtime.wait("depth").await.unwrap().cause, ExitCause::Code(0));
+    runtime.delete("depth").await.unwrap();
+    umount2(&nested, MntFlags::MNT_DETACH).unwrap();
+    let seen = std::fs::read_to_string(request.log_dir.join("stdout.log")).unwrap();
+    assert_eq!(seen, "there\nthere\n");
     stage.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! What survives crashes: of the daemon, of a shim, of the agent.
 
+use std::path::PathBuf;
+
 use proffer_agent_runtime::containerd::private::PrivateContainerd;
 use proffer_agent_runtime::{ContainerRuntime, ContainerStatus, ExitCause, RuntimeErrorKind};
 
@@ -67,10 +69,15 @@ async fn a_container_whose_shim_died_has_ended_unknown() {
     let pid = pid_of(&runtime, "orphan").await;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let shim: i32 = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
+    let sockets = sockets_of(shim);
+    assert!(!sockets.is_empty(), "a shim listens somewhere");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL).unwrap();
     assert_eq!(runtime.wait("orphan").await.unwrap().cause, ExitCause::Unknown);
     eventually("the list says so", async || runtime.list().await.unwrap()[0].status == ContainerStatus::Ended).await;
     runtime.delete("orphan").await.unwrap();
+    for socket in sockets {
+        assert!(!socket.exists(), "{} is left", socket.display());
+    }
     assert!(runtime.list().await.unwrap().is_empty());
     stage.stop().await;
 }
@@ -109,4 +116,25 @@ async fn stopping_cleans_up_after_a_crash() {
     runtime.start("left").await.unwrap();
     stage.daemon.crash().unwrap();
     stage.stop().await;
+}
+
+/// The shim sockets a process listens on.
+fn sockets_of(pid: i32) -> Vec<PathBuf> {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let open: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .map(|target| target.display().to_string())
+        .collect();
+    table
+        .lines()
+        .filter(|line| line.contains("/run/containerd/s/"))
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            let inode = fields.nth(6)?;
+            let path = fields.next()?;
+            open.contains(&format!("socket:[{inode}]")).then(|| PathBuf::from(path))
+        })
+        .collect()
 }

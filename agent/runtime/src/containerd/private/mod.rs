@@ -1,22 +1,21 @@
 //! A containerd of one's own: for `proffer dev`, tests and the harness. Own root, state and socket in one directory.
 //! Touches no other containerd on the machine, and leaves nothing behind when stopped.
 
-use std::fs::{self, File};
+mod daemon;
+
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::ListNamespacesRequest;
 use containerd_client::services::v1::namespaces_client::NamespacesClient;
-use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::client::Client;
 use super::{ContainerdConfig, ContainerdRuntime};
 use crate::{ContainerRuntime, RuntimeError, RuntimeErrorKind};
+use daemon::{Daemon, unmount_below};
 
 /// Time a daemon may take to come up or to go.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,14 +38,6 @@ pub struct PrivateContainerd {
 enum OnDrop {
     Stop,
     Leave,
-}
-
-#[derive(Debug)]
-enum Daemon {
-    /// Started by this process.
-    Child(Child),
-    /// Found running: a detached one of an earlier process.
-    Adopted(Pid),
 }
 
 impl PrivateContainerd {
@@ -76,11 +67,7 @@ impl PrivateContainerd {
 
     /// Process id of the daemon, `None` while it is down.
     pub fn pid(&self) -> Option<u32> {
-        match &self.daemon {
-            Some(Daemon::Child(child)) => Some(child.id()),
-            Some(Daemon::Adopted(pid)) => u32::try_from(pid.as_raw()).ok(),
-            None => None,
-        }
+        self.daemon.as_ref().and_then(Daemon::pid)
     }
 
     /// A configuration for one agent on this daemon; its files are kept in the same directory.
@@ -147,56 +134,28 @@ impl PrivateContainerd {
     }
 
     async fn ensure_daemon(&mut self) -> Result<(), RuntimeError> {
-        if let Some(Daemon::Child(child)) = &mut self.daemon
-            && !matches!(child.try_wait(), Ok(None))
-        {
+        if self.daemon.as_mut().is_some_and(Daemon::has_ended) {
             self.daemon = None;
         }
         if self.daemon.is_none() {
-            self.daemon = match self.running_daemon() {
-                Some(pid) => Some(Daemon::Adopted(pid)),
-                None => Some(Daemon::Child(self.spawn().map_err(|error| self.error(error))?)),
+            let daemon = match Daemon::find(&self.config_file(), &self.pid_file()) {
+                Some(running) => running,
+                None => Daemon::spawn(&self.config_file(), &self.pid_file(), &self.log_file())
+                    .map_err(|error| self.error(error))?,
             };
+            self.daemon = Some(daemon);
         }
         self.wait_until_up().await
-    }
-
-    /// A daemon that runs with our configuration already.
-    fn running_daemon(&self) -> Option<Pid> {
-        let pid: i32 = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
-        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let config = self.config_file();
-        let ours = command.split(|byte| *byte == 0).any(|word| word == config.as_os_str().as_encoded_bytes());
-        ours.then(|| Pid::from_raw(pid))
-    }
-
-    fn spawn(&self) -> io::Result<Child> {
-        use std::os::unix::process::CommandExt;
-        let log = File::options().create(true).append(true).open(self.directory.join("containerd.log"))?;
-        let child = Command::new("containerd")
-            .arg("--config")
-            .arg(self.config_file())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()?;
-        fs::write(self.pid_file(), child.id().to_string())?;
-        Ok(child)
     }
 
     async fn wait_until_up(&mut self) -> Result<(), RuntimeError> {
         let deadline = Instant::now() + DAEMON_TIMEOUT;
         let runtime = ContainerdRuntime::new(self.config("default", "/nonexistent"))?;
         loop {
-            let Err(error) = runtime.info().await else {
-                return Ok(());
-            };
-            if let Some(Daemon::Child(child)) = &mut self.daemon
-                && let Ok(Some(status)) = child.try_wait()
-            {
+            let Err(error) = runtime.info().await else { return Ok(()) };
+            if self.daemon.as_mut().is_none_or(Daemon::has_ended) {
                 self.daemon = None;
-                return Err(self.error(format!("containerd ended at once ({status}): {}", self.log_tail())));
+                return Err(self.error(format!("containerd ended at once: {}", self.log_tail())));
             }
             if Instant::now() > deadline {
                 return Err(self.error(format!("containerd does not answer: {error}; {}", self.log_tail())));
@@ -206,25 +165,12 @@ impl PrivateContainerd {
     }
 
     fn end_daemon(&mut self, signal: Signal) -> Result<(), RuntimeError> {
-        let Some(daemon) = &mut self.daemon else {
-            return Ok(());
-        };
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        daemon.signal(signal);
         let deadline = Instant::now() + DAEMON_TIMEOUT;
-        let gone = |daemon: &mut Daemon| match daemon {
-            Daemon::Child(child) => !matches!(child.try_wait(), Ok(None)),
-            Daemon::Adopted(pid) => has_ended(*pid),
-        };
-        let pid = match daemon {
-            Daemon::Child(child) => Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)),
-            Daemon::Adopted(pid) => *pid,
-        };
-        // A child that has ended is still ours until it is waited for, so its id is nobody else's.
-        if !gone(daemon) {
-            let _ = kill(pid, signal);
-        }
-        while !gone(daemon) {
+        while !daemon.has_ended() {
             if Instant::now() > deadline {
-                return Err(self.error(format!("containerd (process {pid}) does not end on {signal}")));
+                return Err(self.error(format!("containerd does not end on {signal}")));
             }
             std::thread::sleep(POLL);
         }
@@ -267,12 +213,16 @@ impl PrivateContainerd {
         self.directory.join("containerd.pid")
     }
 
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("containerd.log")
+    }
+
     fn agent_state(&self, namespace: &str) -> PathBuf {
         self.directory.join("agents").join(namespace)
     }
 
     fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.directory.join("containerd.log")).unwrap_or_default();
+        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(5).collect();
         format!("last lines of its log: {}", lines.into_iter().rev().collect::<Vec<_>>().join(" | "))
     }
@@ -328,31 +278,4 @@ fn check(directory: &Path) -> Result<(), RuntimeError> {
 fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-/// True when a process that may be nobody's or our own child is gone, or only waits to be reaped.
-fn has_ended(pid: Pid) -> bool {
-    // Detached and taken over in the same process it is our child after all: reap it.
-    if waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status != WaitStatus::StillAlive) {
-        return true;
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the name, which is in brackets.
-    stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
-}
-
-/// Unmounts everything mounted below a directory, the deepest first.
-fn unmount_below(directory: &Path) -> io::Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let mut targets: Vec<PathBuf> = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|target| PathBuf::from(target.replace("\\040", " ")))
-        .filter(|target| target.starts_with(directory) && target != directory)
-        .collect();
-    targets.sort();
-    for target in targets.into_iter().rev() {
-        umount2(&target, MntFlags::MNT_DETACH)?;
-    }
-    Ok(())
 }
