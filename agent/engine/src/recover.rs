@@ -12,7 +12,7 @@ impl Engine {
     /// Makes the engine from what was stored and what the runtime lists, and the frame that takes it from there.
     ///
     /// Tasks are taken up where they are; containers of this agent that no task owns are removed.
-    pub fn recover(config: Config, stored: Checkpoint, seen: &[SeenContainer], now: Now) -> (Engine, Frame) {
+    pub fn recover(config: Config, stored: Checkpoint, seen: Vec<SeenContainer>, now: Now) -> (Engine, Frame) {
         let Checkpoint { identity, mut launches, progress, ended } = stored;
         let identity = Identity { incarnation: identity.incarnation + 1, ..identity };
         let mut engine = Engine {
@@ -29,17 +29,17 @@ impl Engine {
         };
         engine.out.store(Operation::Identity(engine.identity.clone()));
         engine.changed.extend(engine.ended_serials.keys().cloned());
-        let by_id: BTreeMap<&str, SeenStatus> = seen.iter().map(|c| (c.id.as_str(), c.status)).collect();
+        let by_id: BTreeMap<String, SeenStatus> = seen.iter().map(|c| (c.id.clone(), c.status)).collect();
         let mut owned = BTreeSet::new();
         for (key, progress) in progress {
             let container = container_id(&key);
-            let found = by_id.get(container.as_str()).copied();
+            let found = by_id.get(&container).copied();
             let launch = launches.remove(&key);
             engine.add_task(now, |cx| Task::recover(launch, progress, found, cx));
             owned.insert(container);
         }
-        for orphan in seen.iter().filter(|c| c.is_ours && !owned.contains(&c.id)) {
-            engine.out.send(Effect::RemoveOrphan { container: orphan.id.clone() });
+        for orphan in seen.into_iter().filter(|c| c.is_ours && !owned.contains(&c.id)) {
+            engine.out.send(Effect::RemoveOrphan { container: orphan.id });
         }
         let frame = std::mem::take(&mut engine.out);
         (engine, frame)

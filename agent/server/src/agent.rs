@@ -208,12 +208,13 @@ async fn recover(
     let stored = store.load()?;
     let seen: Vec<_> = runtime.list().await?.into_iter().map(words::seen).collect();
     let engine = proffer_agent_engine::Config { agent, timing: config.timing, ended_kept: config.ended_kept };
-    let (engine, first) = Engine::recover(engine, stored, &seen, clock.now());
+    let containers = seen.len();
+    let (engine, first) = Engine::recover(engine, stored, seen, clock.now());
     network.start().await?;
     let keep: Vec<_> =
         engine.wired_containers().into_iter().map(|(id, ports)| words::attach_request(id, &ports)).collect();
     network.recover(&keep).await?;
-    tracing::info!(containers = seen.len(), networks = keep.len(), "recovered");
+    tracing::info!(containers, networks = keep.len(), "recovered");
     Ok((engine, first))
 }
 

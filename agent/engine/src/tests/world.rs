@@ -97,7 +97,7 @@ impl World {
 
     pub fn with(config: Config) -> Self {
         let now = Now { mono: Moment(1), unix: UnixMillis(1_000_000) };
-        let (engine, frame) = Engine::recover(config, Checkpoint::default(), &[], now);
+        let (engine, frame) = Engine::recover(config, Checkpoint::default(), Vec::new(), now);
         let mut world = Self {
             engine,
             store: Checkpoint::default(),
@@ -215,7 +215,7 @@ impl World {
                 },
             })
             .collect();
-        let (engine, frame) = Engine::recover(self.engine.config.clone(), self.store.clone(), &seen, self.now);
+        let (engine, frame) = Engine::recover(self.engine.config.clone(), self.store.clone(), seen, self.now);
         self.engine = engine;
         self.engine.audit().unwrap();
         let keep: BTreeSet<String> = self.engine.wired_containers().into_iter().map(|(id, _)| id).collect();
