@@ -76,6 +76,8 @@ pub(crate) struct Task {
     pub record: TaskRecord,
     /// Its resources are counted at the allocator.
     pub is_charged: bool,
+    /// The agent said that it has ended, before the update that says how: it never holds resources again.
+    pub is_over: bool,
     /// The agent's updates that the framework has not confirmed, by number.
     pub unconfirmed: BTreeMap<u64, TaskStatus>,
     pub kill_policy: Option<KillPolicy>,
@@ -101,7 +103,7 @@ impl State {
 
     /// Counts a task's resources at its agent, framework and in the allocator. Once.
     pub fn charge_task(&mut self, key: &TaskKey) {
-        let Some(task) = self.tasks.get_mut(key).filter(|task| !task.is_charged) else { return };
+        let Some(task) = self.tasks.get_mut(key).filter(|task| !task.is_charged && !task.is_over) else { return };
         task.is_charged = true;
         let record = &task.record;
         self.allocator.charge(&key.framework, &record.role, &record.agent, &record.resources);
@@ -151,7 +153,7 @@ impl State {
         if let Some(framework) = self.frameworks.get_mut(&key.framework) {
             framework.tasks.insert(key.task.clone());
         }
-        let task = Task { record, is_charged: false, unconfirmed: BTreeMap::new(), kill_policy: None };
+        let task = Task { record, is_charged: false, is_over: false, unconfirmed: BTreeMap::new(), kill_policy: None };
         self.tasks.insert(key.clone(), task);
         if holds {
             self.charge_task(&key);

@@ -60,6 +60,7 @@ impl State {
         let is_back = was_unreachable || old.state == TaskState::Unreachable;
         // An end is recorded with the agent's own numbered update: told any earlier, older updates would follow it.
         let is_alive = !latest.state.is_terminal();
+        task.is_over |= !is_alive;
         if is_alive && (is_back || (old.state.may_become(latest.state) && latest != old)) {
             task.record.status = TaskStatus { agent: Some(agent), ..latest.clone() };
             if latest.container.is_none() {
