@@ -96,7 +96,7 @@ fn launch(config: Config, parts: Parts, runtime: Arc<dyn ContainerRuntime>, netw
     let (inputs, inbox) = mpsc::channel(INBOX);
     let executor =
         Executor::new(Arc::clone(&runtime), Arc::clone(&network), directories.clone(), host_address, inputs.clone());
-    let kept = Arc::downgrade(&store);
+    let store_closed = store.closed();
     let owner = Owner {
         engine,
         store,
@@ -120,7 +120,7 @@ fn launch(config: Config, parts: Parts, runtime: Arc<dyn ContainerRuntime>, netw
         view,
         runtime,
         network,
-        store: kept,
+        store_closed,
         owner: Some(tokio::spawn(owner.run(first))),
         link: Some(tokio::spawn(link.run())),
         server: Some(tokio::spawn(serve_api(listener, host, shutdown.clone()))),

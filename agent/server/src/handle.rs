@@ -1,8 +1,7 @@
 //! A running agent, as its starter holds it: waits for its end, ends it, cleans up after it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use proffer_agent_engine::LABEL_TASK;
 use proffer_agent_network::Network;
@@ -13,7 +12,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::AgentError;
-use crate::store::Store;
 use crate::view::View;
 
 /// A running agent. Dropping it ends the agent as a kill would: containers go on.
@@ -23,7 +21,7 @@ pub struct Handle {
     pub(crate) view: Arc<View>,
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) network: Arc<dyn Network>,
-    pub(crate) store: Weak<Store>,
+    pub(crate) store_closed: watch::Receiver<()>,
     /// `None` once its end was seen.
     pub(crate) owner: Option<JoinHandle<Result<(), AgentError>>>,
     pub(crate) link: Option<JoinHandle<()>>,
@@ -89,10 +87,12 @@ impl Handle {
         self.abort();
         let _ = end_of(&mut self.owner, "owner").await;
         let _ = end_of(&mut self.server, "API").await;
-        // A commit that is under way on another thread ends as it will; only then can the file be opened again.
-        while self.store.strong_count() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        self.store_is_closed().await;
+    }
+
+    /// A commit that is under way on another thread ends as it will; only then can the file be opened again.
+    async fn store_is_closed(&mut self) {
+        while self.store_closed.changed().await.is_ok() {}
     }
 
     async fn stop(&mut self) -> Result<(), AgentError> {
@@ -108,6 +108,7 @@ impl Handle {
         if self.server.is_some() {
             end_of(&mut self.server, "API").await?;
         }
+        self.store_is_closed().await;
         stopped
     }
 

@@ -9,6 +9,7 @@ use proffer_proto_model::TaskKey;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 /// Grows when a reader of today could not make sense of a file.
 const FORMAT: u64 = 1;
@@ -65,6 +66,8 @@ pub enum StoreError {
 pub(crate) struct Store {
     database: Database,
     path: PathBuf,
+    /// Dropped after the database, because fields are dropped in their order.
+    open: watch::Sender<()>,
 }
 
 impl Store {
@@ -80,9 +83,14 @@ impl Store {
             }
             other => StoreError::Failed { verb: "open", path: path.to_owned(), cause: other.to_string() },
         })?;
-        let store = Self { database, path: path.to_owned() };
+        let store = Self { database, path: path.to_owned(), open: watch::Sender::new(()) };
         store.check_format()?;
         Ok(store)
+    }
+
+    /// Fails its waiters once the file is closed.
+    pub fn closed(&self) -> watch::Receiver<()> {
+        self.open.subscribe()
     }
 
     /// Makes the operations durable, all or none.
