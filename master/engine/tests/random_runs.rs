@@ -1,4 +1,5 @@
 //! Random inputs in any order: the invariants hold after each, and a new master is the same as the old one.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 

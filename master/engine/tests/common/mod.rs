@@ -1,5 +1,5 @@
 //! A world around the engine for tests: every frame is stored, audited, and its effects written down as text.
-#![allow(dead_code)] // each test binary uses its part
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // test helpers; each test binary uses its part
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
