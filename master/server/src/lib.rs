@@ -1,1 +1,16 @@
 //! The shell around the master engine: gRPC, store, read models, dashboard.
+//!
+//! It never decides anything: it decodes, hands to the owner, stores, sends, and shows. Nothing leaves before
+//! what it rests on is stored.
+
+mod api;
+mod clock;
+mod config;
+mod master;
+mod owner;
+mod outbox;
+pub mod read_models;
+pub mod store;
+
+pub use config::{Config, ConfigError, DEFAULT_LISTEN, RawConfig};
+pub use master::{Handle, Master, MasterError};

@@ -1,0 +1,42 @@
+//! The edges: each turns wire messages into inputs for the owner, or read models into wire messages.
+
+pub(crate) mod agent;
+pub(crate) mod operator;
+pub(crate) mod scheduler;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proffer_master_engine::{Input, SessionId};
+use tokio::sync::mpsc;
+
+use crate::owner::ToOwner;
+
+/// The way to the owner, and numbers for sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnerLink {
+    pub(crate) inbox: mpsc::Sender<ToOwner>,
+    sessions: Arc<AtomicU64>,
+}
+
+/// The owner is gone: this master is stopping.
+#[derive(Debug)]
+pub(crate) struct OwnerGone;
+
+impl OwnerLink {
+    pub(crate) fn new(inbox: mpsc::Sender<ToOwner>) -> Self {
+        Self { inbox, sessions: Arc::default() }
+    }
+
+    pub(crate) fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(crate) async fn input(&self, input: Input) -> Result<(), OwnerGone> {
+        self.send(ToOwner::Input(Box::new(input))).await
+    }
+
+    pub(crate) async fn send(&self, message: ToOwner) -> Result<(), OwnerGone> {
+        self.inbox.send(message).await.map_err(|_| OwnerGone)
+    }
+}

@@ -1,0 +1,258 @@
+//! The operator API: the read models as wire messages, and the few things an operator can ask for.
+
+use std::sync::Arc;
+
+use proffer_master_engine::registry::TaskRecord;
+use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
+use proffer_proto_model::{FrameworkId, RescindReason, UnixMillis};
+use proffer_proto_transport::{ErrorKind, to_status};
+use proffer_proto_wire::operator as wire;
+use proffer_proto_wire::operator::cluster_event::Event;
+use proffer_proto_wire::operator::offer_record::Outcome;
+use proffer_proto_wire::operator::operator_server::Operator;
+use proffer_proto_wire::scheduler::rescind::Reason;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::OwnerLink;
+use crate::clock::unix_now;
+use crate::owner::ToOwner;
+use crate::read_models::ReadModels;
+
+/// Most answered offers in one answer.
+const MAX_HISTORY: u32 = 1_000;
+/// Events that may wait for a slow watcher.
+const WATCH_QUEUE: usize = 1_024;
+
+/// Serves operators.
+#[derive(Debug, Clone)]
+pub(crate) struct OperatorApi {
+    pub(crate) owner: OwnerLink,
+    pub(crate) readers: Arc<ReadModels>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Operator for OperatorApi {
+    type WatchStream = ReceiverStream<Result<wire::ClusterEvent, Status>>;
+
+    async fn get_cluster(&self, _: Request<wire::GetClusterRequest>) -> Answer<wire::Cluster> {
+        let c = self.readers.cluster();
+        Ok(Response::new(wire::Cluster {
+            cluster_id: c.cluster.to_string(),
+            epoch: c.epoch.0,
+            version: c.version.to_owned(),
+            started_unix_ms: c.started.0,
+            total: Some(c.total.into()),
+            allocated: Some(c.allocated.into()),
+            offered: Some(c.offered.into()),
+            agents_attached: c.agents_attached,
+            agents_detached: c.agents_detached,
+            frameworks_connected: c.frameworks_connected,
+            frameworks_disconnected: c.frameworks_disconnected,
+            offers: c.offers,
+            tasks_active: c.tasks_active,
+        }))
+    }
+
+    async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Answer<wire::ListAgentsResponse> {
+        let agents = self.readers.agents().iter().map(|a| agent(a)).collect();
+        Ok(Response::new(wire::ListAgentsResponse { agents }))
+    }
+
+    async fn list_frameworks(&self, _: Request<wire::ListFrameworksRequest>) -> Answer<wire::ListFrameworksResponse> {
+        let frameworks = self.readers.frameworks().iter().map(|f| framework(f)).collect();
+        Ok(Response::new(wire::ListFrameworksResponse { frameworks }))
+    }
+
+    async fn list_offers(&self, request: Request<wire::ListOffersRequest>) -> Answer<wire::ListOffersResponse> {
+        let most = request.into_inner().history.min(MAX_HISTORY) as usize;
+        let outstanding = self.readers.offers().iter().map(|o| self.offer(o)).collect();
+        let history = self.readers.offer_history(most).iter().map(|o| self.offer(o)).collect();
+        Ok(Response::new(wire::ListOffersResponse { outstanding, history }))
+    }
+
+    async fn list_tasks(&self, request: Request<wire::ListTasksRequest>) -> Answer<wire::ListTasksResponse> {
+        let wire::ListTasksRequest { framework_id, ended } = request.into_inner();
+        let mut tasks = self.readers.tasks();
+        tasks.retain(|task| {
+            let is_of_framework = framework_id.is_empty() || task.key.framework.as_str() == framework_id;
+            is_of_framework && (ended || !task.status.state.is_terminal())
+        });
+        Ok(Response::new(wire::ListTasksResponse { tasks: tasks.iter().map(|t| self.task(t)).collect() }))
+    }
+
+    async fn teardown_framework(
+        &self,
+        request: Request<wire::TeardownFrameworkRequest>,
+    ) -> Answer<wire::TeardownFrameworkResponse> {
+        let id = FrameworkId::new(request.into_inner().framework_id)
+            .map_err(|e| to_status(ErrorKind::Invalid, format!("framework_id {e}")))?;
+        let (reply, answer) = oneshot::channel();
+        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
+        self.owner.send(ToOwner::Teardown(id, reply)).await.map_err(|_| gone())?;
+        match answer.await.map_err(|_| gone())? {
+            Ok(()) => Ok(Response::new(wire::TeardownFrameworkResponse {})),
+            Err(error) => {
+                let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
+                Err(to_status(kind, error.message))
+            }
+        }
+    }
+
+    async fn watch(&self, _: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
+        let (to, events) = mpsc::channel(WATCH_QUEUE);
+        let api = self.clone();
+        tokio::spawn(async move { api.watch_into(to).await });
+        Ok(Response::new(ReceiverStream::new(events)))
+    }
+}
+
+impl OperatorApi {
+    /// A snapshot, then every change. Subscribes first, so that nothing falls between the two.
+    async fn watch_into(&self, to: mpsc::Sender<Result<wire::ClusterEvent, Status>>) {
+        let mut changes = self.readers.changes();
+        let mut index = 0;
+        let mut next = |event| {
+            index += 1;
+            wire::ClusterEvent { index, event: Some(event) }
+        };
+        let agents = self.readers.agents().into_iter().map(|a| Event::Agent(agent(&a)));
+        let frameworks = self.readers.frameworks().into_iter().map(|f| Event::Framework(framework(&f)));
+        let offers = self.readers.offers().into_iter().map(|o| Event::Offer(self.offer(&o)));
+        let tasks = self.readers.tasks().into_iter().map(|t| Event::Task(self.task(&t)));
+        let end = std::iter::once(Event::SnapshotEnd(wire::SnapshotEnd {}));
+        let snapshot: Vec<Event> = agents.chain(frameworks).chain(offers).chain(tasks).chain(end).collect();
+        for event in snapshot {
+            if to.send(Ok(next(event))).await.is_err() {
+                return;
+            }
+        }
+        loop {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                () = to.closed() => return,
+            };
+            let event = match change {
+                Ok(change) => self.event(&change),
+                Err(RecvError::Closed) => return,
+                Err(RecvError::Lagged(missed)) => {
+                    let message = format!("this watch reads too slowly and missed {missed} changes; watch again");
+                    let _ = to.send(Err(to_status(ErrorKind::Exhausted, message))).await;
+                    return;
+                }
+            };
+            if let Some(event) = event
+                && to.send(Ok(next(event))).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    fn event(&self, change: &Change) -> Option<Event> {
+        Some(match change {
+            Change::Agent(view) => Event::Agent(agent(view)),
+            Change::AgentRemoved(id) => Event::AgentRemoved(id.to_string()),
+            Change::Framework(view) => Event::Framework(framework(view)),
+            Change::FrameworkRemoved(id) => Event::FrameworkRemoved(id.to_string()),
+            Change::Offer(view) => Event::Offer(self.offer(view)),
+            Change::Task(record) => Event::Task(self.task(record)),
+            // Its last state was told when it ended.
+            Change::TaskForgotten(_) => return None,
+        })
+    }
+
+    fn offer(&self, view: &OfferView) -> wire::OfferRecord {
+        let UnixMillis(sent) = view.sent;
+        let (mut decline_reason, mut rescind_reason) = (None, Reason::Unspecified);
+        let outcome = match &view.outcome {
+            OfferOutcome::Outstanding => Outcome::Outstanding,
+            OfferOutcome::Accepted { leftover } => {
+                decline_reason = leftover.clone();
+                Outcome::Accepted
+            }
+            OfferOutcome::Declined(reason) => {
+                decline_reason = Some(reason.clone());
+                Outcome::Declined
+            }
+            OfferOutcome::Rescinded(reason) => {
+                rescind_reason = rescinded(*reason);
+                Outcome::Rescinded
+            }
+        };
+        let held_ms = if outcome == Outcome::Outstanding { unix_now().0.saturating_sub(sent) } else { view.held_ms };
+        wire::OfferRecord {
+            offer: Some(view.offer.clone().into()),
+            framework_id: view.framework.to_string(),
+            framework_name: self.readers.framework_name(&view.framework),
+            outcome: outcome.into(),
+            sent_unix_ms: sent,
+            held_ms,
+            decline_reason: decline_reason.map(Into::into),
+            rescind_reason: rescind_reason.into(),
+        }
+    }
+
+    fn task(&self, record: &TaskRecord) -> wire::Task {
+        wire::Task {
+            framework_id: record.key.framework.to_string(),
+            framework_name: self.readers.framework_name(&record.key.framework),
+            spec: Some(record.spec.clone().into()),
+            status: Some(record.status.clone().into()),
+            agent_id: record.agent.to_string(),
+            hostname: self.readers.hostname(&record.agent),
+            role: record.role.to_string(),
+        }
+    }
+}
+
+fn rescinded(reason: RescindReason) -> Reason {
+    match reason {
+        RescindReason::Expired => Reason::Expired,
+        RescindReason::AgentLost => Reason::AgentLost,
+        RescindReason::AgentChanged => Reason::AgentChanged,
+        RescindReason::DemandChanged => Reason::DemandChanged,
+        RescindReason::Operator => Reason::Operator,
+        RescindReason::LostRace => Reason::LostRace,
+    }
+}
+
+fn agent(view: &AgentView) -> wire::Agent {
+    let state = match view.state {
+        AgentState::Attached => wire::AgentState::Attached,
+        AgentState::Detached => wire::AgentState::Detached,
+        AgentState::Unreachable => wire::AgentState::Unreachable,
+    };
+    let info = &view.info;
+    wire::Agent {
+        agent_id: view.id.to_string(),
+        hostname: info.hostname.clone(),
+        api_address: info.api_address.clone(),
+        state: state.into(),
+        total: Some(info.resources.clone().into()),
+        allocated: Some(view.allocated.clone().into()),
+        offered: Some(view.offered.clone().into()),
+        attributes: info.attributes.iter().cloned().map(Into::into).collect(),
+        region: info.region.clone(),
+        zone: info.zone.clone(),
+        version: info.version.clone(),
+        tasks_active: view.tasks_active,
+        address: info.address.clone(),
+    }
+}
+
+fn framework(view: &FrameworkView) -> wire::Framework {
+    wire::Framework {
+        info: Some(view.info.clone().into()),
+        connected: view.is_connected,
+        allocated: Some(view.allocated.clone().into()),
+        offered: Some(view.offered.clone().into()),
+        tasks_active: view.tasks_active,
+        demand: Some(view.demand.clone().into()),
+        share_millionths: view.share_millionths,
+    }
+}

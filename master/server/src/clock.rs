@@ -1,0 +1,37 @@
+//! The only place of the master that reads a clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use proffer_proto_model::{Moment, Now, UnixMillis};
+
+/// Both clocks as values. Cheap to copy; all copies count from one start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    pub(crate) fn now(self) -> Now {
+        Now { mono: Moment(millis(self.start.elapsed().as_millis())), unix: unix_now() }
+    }
+
+    /// The instant at which the monotonic clock shows `moment`.
+    pub(crate) fn instant(self, moment: Moment) -> Instant {
+        // Far beyond any run of a process; keeps the sum below in the range of the clock.
+        const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+        self.start + std::time::Duration::from_millis(moment.0.min(100 * YEAR_MS))
+    }
+}
+
+/// Wall-clock time; zero when the clock stands before 1970.
+pub(crate) fn unix_now() -> UnixMillis {
+    UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).map(|d| millis(d.as_millis())).unwrap_or(0))
+}
+
+fn millis(value: u128) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}

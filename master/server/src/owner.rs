@@ -1,0 +1,143 @@
+//! The one thread that owns the engine: drains its inbox in batches, commits once for each batch, then sends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_proto_model::{Epoch, FrameworkId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::outbox::{CutOff, Outbox};
+use crate::read_models::ReadModels;
+use crate::store::{Store, StoreError};
+
+/// Inputs that may wait; who brings more waits.
+pub(crate) const INBOX: usize = 4_096;
+/// Inputs that share one commit.
+const BATCH: usize = 512;
+/// Longest sleep without a timer: only a bound, everything else wakes the owner.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// What reaches the owner.
+#[derive(Debug)]
+pub(crate) enum ToOwner {
+    /// A stream begins; what is said to its session goes there.
+    Open(SessionId, Outbox),
+    /// Something happened.
+    Input(Box<Input>),
+    /// An operator ends a framework.
+    Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+}
+
+/// The engine with everything only its owner touches.
+pub(crate) struct Owner {
+    pub(crate) engine: Engine,
+    pub(crate) epoch: Epoch,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: mpsc::Receiver<ToOwner>,
+    pub(crate) readers: Arc<ReadModels>,
+    pub(crate) streams: Streams,
+}
+
+/// The open streams and the requests that wait for an answer.
+#[derive(Default)]
+pub(crate) struct Streams {
+    outboxes: BTreeMap<SessionId, Outbox>,
+    requests: BTreeMap<u64, oneshot::Sender<Result<(), FatalError>>>,
+    asked: u64,
+}
+
+impl Owner {
+    /// Runs until every sender of the inbox is gone, or a commit fails: then nothing more is sent.
+    pub(crate) async fn run(mut self) -> Result<(), StoreError> {
+        self.publish();
+        loop {
+            let wait = self.engine.next_deadline().map(|at| self.clock.instant(at));
+            let deadline = wait.map_or_else(|| tokio::time::Instant::now() + IDLE, tokio::time::Instant::from_std);
+            let mut frame = Frame::default();
+            match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
+                Ok(None) => return Ok(()),
+                Err(_) => self.handle(Input::Tick, &mut frame),
+                Ok(Some(first)) => {
+                    self.take(first, &mut frame);
+                    for _ in 1..BATCH {
+                        let Ok(next) = self.inbox.try_recv() else { break };
+                        self.take(next, &mut frame);
+                    }
+                }
+            }
+            self.finish(frame)?;
+        }
+    }
+
+    fn take(&mut self, message: ToOwner, frame: &mut Frame) {
+        match message {
+            ToOwner::Open(session, outbox) => {
+                self.streams.outboxes.insert(session, outbox);
+            }
+            ToOwner::Input(input) => self.handle(*input, frame),
+            ToOwner::Teardown(framework, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input, frame: &mut Frame) {
+        if let Input::AgentDisconnected { session } | Input::FrameworkDisconnected { session } = &input {
+            self.streams.outboxes.remove(session);
+        }
+        let now = self.clock.now();
+        frame.append(self.engine.handle(now, input));
+    }
+
+    /// Store, then send, then show.
+    fn finish(&mut self, frame: Frame) -> Result<(), StoreError> {
+        let stored = self.store.commit(frame.operations())?;
+        for effect in frame.into_effects(stored) {
+            self.streams.send(self.epoch, effect);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        for change in self.engine.take_changes() {
+            self.readers.apply(change);
+        }
+    }
+}
+
+impl Streams {
+    fn send(&mut self, epoch: Epoch, effect: Effect) {
+        let (session, sent) = match effect {
+            Effect::ToFramework { session, message } => (session, self.outbox(session).map(|o| o.to_framework(message))),
+            Effect::ToAgent { session, message } => (session, self.outbox(session).map(|o| o.to_agent(epoch, message))),
+            Effect::Close { session } => {
+                self.outboxes.remove(&session);
+                return;
+            }
+            Effect::OperatorReply { request, result } => {
+                if let Some(reply) = self.requests.remove(&request) {
+                    // One that went away does not want the answer any more.
+                    let _ = reply.send(result);
+                }
+                return;
+            }
+        };
+        if let Some(Err(CutOff)) = sent {
+            tracing::warn!(session = session.0, "cut off a stream whose reader is too slow or gone");
+            // Its reader ends with it and reports the disconnect.
+            self.outboxes.remove(&session);
+        }
+    }
+
+    fn outbox(&self, session: SessionId) -> Option<&Outbox> {
+        self.outboxes.get(&session)
+    }
+}

@@ -1,0 +1,60 @@
+//! A store that forgets with the process, for tests. What it holds can be shared to play a restart.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proffer_master_engine::Stored;
+use proffer_master_engine::registry::{AgentRecord, FrameworkRecord, Operation, Registry, TaskRecord};
+use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, TaskKey};
+
+use super::{Loaded, Store, StoreError};
+
+/// A store in memory. Clones share one state.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cluster: Option<ClusterId>,
+    epoch: u64,
+    agents: BTreeMap<AgentId, AgentRecord>,
+    frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
+    tasks: BTreeMap<TaskKey, TaskRecord>,
+}
+
+impl Store for MemoryStore {
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.epoch += 1;
+        let cluster = state.cluster.get_or_insert_with(super::disk::new_cluster_id).clone();
+        let registry = Registry {
+            agents: state.agents.values().cloned().collect(),
+            frameworks: state.frameworks.values().cloned().collect(),
+            tasks: state.tasks.values().cloned().collect(),
+        };
+        Ok(Loaded { cluster, epoch: Epoch(state.epoch), registry })
+    }
+
+    fn commit(&mut self, operations: &[Operation]) -> Result<Stored, StoreError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for operation in operations.iter().cloned() {
+            state.apply(operation);
+        }
+        Ok(Stored::after_commit())
+    }
+}
+
+impl State {
+    fn apply(&mut self, operation: Operation) {
+        match operation {
+            Operation::PutAgent(record) => drop(self.agents.insert(record.id.clone(), record)),
+            Operation::DeleteAgent(id) => drop(self.agents.remove(&id)),
+            Operation::PutFramework(record) => drop(self.frameworks.insert(record.id.clone(), record)),
+            Operation::DeleteFramework(id) => drop(self.frameworks.remove(&id)),
+            Operation::PutTask(record) => drop(self.tasks.insert(record.key.clone(), *record)),
+            Operation::DeleteTask(key) => drop(self.tasks.remove(&key)),
+        }
+    }
+}
