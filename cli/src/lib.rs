@@ -6,6 +6,7 @@
 pub mod args;
 mod client;
 mod commands;
+pub mod dev;
 mod error;
 pub mod output;
 mod progress;
@@ -30,7 +31,13 @@ pub enum Outcome {
 }
 
 /// Runs the program with the process's arguments. Exit codes: 0 well, 1 an error or bad news, 2 wrong usage.
+///
+/// The same binary writes the output of containers: containerd starts it so, and then nothing else runs.
 pub fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if proffer_agent_runtime::is_logger_invocation(&args) {
+        return proffer_agent_runtime::logger_main(&args);
+    }
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -57,7 +64,7 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
     let Cli { master, output, command } = cli;
     let cluster = client::Cluster::new(master.0.clone());
     match command {
-        Command::Dev(args) => serve::dev::run(args).await,
+        Command::Dev(args) => dev::run(args).await.map(|()| Outcome::Good),
         Command::Master(args) => serve::master::run(args).await,
         Command::Agent(args) => serve::agent::run(*args, master).await,
         Command::Service(args) => serve::service::run(args, master).await,

@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use amounts::{AttributeArg, ResourcesArg};
-pub use serve::{AgentArgs, BatchArgs, DevArgs, MasterArgs, RuntimeKind, ServiceArgs};
+pub use crate::dev::DevArgs;
+pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
 

@@ -18,29 +18,6 @@ pub enum RuntimeKind {
     Fake,
 }
 
-/// `proffer dev`
-#[derive(Debug, Clone, Args)]
-pub struct DevArgs {
-    /// How many agents
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub agents: u32,
-    /// Where everything of this cluster is kept
-    #[arg(long, default_value = "/var/lib/proffer/dev", value_name = "DIR")]
-    pub data_dir: PathBuf,
-    /// Where the master listens; agents and frameworks take the ports after it
-    #[arg(long, default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
-    pub listen: Address,
-    /// What runs the containers
-    #[arg(long, value_enum, default_value_t)]
-    pub runtime: RuntimeKind,
-    /// Images to import once the agents are there, as tar archives; may be given several times
-    #[arg(long, value_name = "TAR")]
-    pub import: Vec<PathBuf>,
-    /// A file to apply once the cluster is there
-    #[arg(long, value_name = "FILE")]
-    pub apply: Option<PathBuf>,
-}
-
 /// `proffer master`
 #[derive(Debug, Clone, Args)]
 pub struct MasterArgs {
@@ -88,7 +65,16 @@ pub struct AgentArgs {
     /// Zone of this host
     #[arg(long, default_value = "")]
     pub zone: String,
-    /// Subnet of the bridge that containers with an address of their own are on
+    /// Directory for the files containers need while they run; /run/proffer/NAMESPACE when left out
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Registry to speak plain HTTP to, besides those on this machine; may be given several times
+    #[arg(long, value_name = "HOST:PORT")]
+    pub insecure_registry: Vec<String>,
+    /// Short name of this agent's bridge, unique on this machine: 1 to 8 of a-z 0-9
+    #[arg(long, default_value = "agent", value_name = "NAME")]
+    pub bridge: String,
+    /// Subnet of the bridge that containers with an address of their own are on: a private /24
     #[arg(long, default_value = "10.88.0.0/24", value_name = "CIDR")]
     pub bridge_subnet: String,
 }

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use nix::fcntl::{Flock, FlockArg};
 
 use self::plan::Plan;
 use self::supervisor::{Part, Supervisor};
+use crate::CliError;
 
 /// The stack that a new cluster runs, unless told otherwise.
 pub const HELLO_STACK: &str = include_str!("../../../examples/hello-stack.yaml");
@@ -27,7 +27,7 @@ pub const HELLO_STACK: &str = include_str!("../../../examples/hello-stack.yaml")
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Options of `proffer dev`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct DevArgs {
     /// Number of agents, each with its own containerd namespace, host ports and bridge
     #[arg(long, default_value_t = 1)]
@@ -50,19 +50,18 @@ pub struct DevArgs {
 }
 
 /// Runs the cluster until Ctrl-C. Must be called from the main thread.
-pub async fn run(args: DevArgs) -> Result<()> {
+pub async fn run(args: DevArgs) -> Result<(), CliError> {
     check_machine()?;
     std::fs::create_dir_all(&args.data_dir)
-        .into_diagnostic()
-        .wrap_err_with(|| format!("cannot create the data directory {}", args.data_dir.display()))?;
-    let data_dir = args.data_dir.canonicalize().into_diagnostic()?;
-    let plan = Plan::new(&data_dir, args.agents, args.port, args.host_ports, &args.subnet).into_diagnostic()?;
+        .map_err(|e| told(&format!("cannot create the data directory {}", args.data_dir.display()), &e))?;
+    let data_dir = args.data_dir.canonicalize().map_err(|e| told("", &e))?;
+    let plan = Plan::new(&data_dir, args.agents, args.port, args.host_ports, &args.subnet).map_err(|e| told("", &e))?;
     let _lock = lock(&data_dir)?;
-    let program = std::env::current_exe().into_diagnostic()?;
+    let program = std::env::current_exe().map_err(|e| told("", &e))?;
 
     let mut interrupt = Interrupt::new()?;
     let mut containers = containers::start(&plan, &program).await?;
-    let mut supervisor = Supervisor::new(program, &data_dir).into_diagnostic()?;
+    let mut supervisor = Supervisor::new(program, &data_dir).map_err(|e| told("", &e))?;
     let outcome = tokio::select! {
         result = serve(&plan, &args, &containers, &mut supervisor) => result,
         () = interrupt.wait() => Ok(()),
@@ -82,14 +81,14 @@ async fn serve(
     args: &DevArgs,
     containers: &containers::Containers,
     supervisor: &mut Supervisor,
-) -> Result<()> {
+) -> Result<(), CliError> {
     for part in parts(plan, containers) {
         let name = part.name.clone();
-        supervisor.start(part).into_diagnostic().wrap_err_with(|| format!("cannot start {name}"))?;
+        supervisor.start(part).map_err(|e| told(&format!("cannot start {name}"), &e))?;
     }
     ready::wait(plan, supervisor).await?;
     if !args.no_stack {
-        ready::apply_stack(plan, supervisor).await?;
+        ready::apply_stack(plan).await?;
     }
     ready::tell(plan).await?;
     loop {
@@ -112,8 +111,11 @@ fn parts(plan: &Plan, containers: &containers::Containers) -> Vec<Part> {
         let mut args = text(&["agent", "--master", &plan.master, "--listen", &agent.listen]);
         args.extend(text(&["--data-dir", &dir(&agent.name), "--hostname", &agent.name]));
         args.extend(text(&["--containerd", &containers.socket().to_string_lossy(), "--namespace", &agent.namespace]));
-        args.extend(text(&["--bridge-name", &agent.bridge, "--bridge-subnet", &agent.subnet]));
-        args.extend(text(&["--host-ports", &agent.host_ports]));
+        args.extend(text(&["--bridge", &agent.bridge, "--bridge-subnet", &agent.subnet]));
+        args.extend(text(&["--resources", &format!("ports={}", agent.host_ports)]));
+        if let Some(config) = containers.config(agent) {
+            args.extend(text(&["--state-dir", &config.state_dir.to_string_lossy()]));
+        }
         all.push(Part { name: agent.name.clone(), args });
     }
     for (name, listen) in [("service", &plan.service), ("batch", &plan.batch)] {
@@ -124,11 +126,11 @@ fn parts(plan: &Plan, containers: &containers::Containers) -> Vec<Part> {
 }
 
 /// Root and the programs a cluster needs; everything missing is named at once.
-fn check_machine() -> Result<()> {
+fn check_machine() -> Result<(), CliError> {
     if !nix::unistd::Uid::effective().is_root() {
-        return Err(miette!(
-            help = "run it with sudo, or as root",
-            "proffer dev must run as root: it makes containers and networks"
+        return Err(CliError::new(
+            "proffer dev must run as root: it makes containers and networks",
+            "run it with sudo, or as root",
         ));
     }
     let needed =
@@ -137,7 +139,8 @@ fn check_machine() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(miette!(help = format!("apt-get install {}", missing.join(" ")), "programs are missing: {}", missing.join(", ")))
+    let message = format!("programs are missing: {}", missing.join(", "));
+    Err(CliError::new(message, format!("apt-get install {}", missing.join(" "))))
 }
 
 fn is_on_path(program: &str) -> bool {
@@ -146,16 +149,21 @@ fn is_on_path(program: &str) -> bool {
 }
 
 /// Only one cluster for each data directory.
-fn lock(data_dir: &Path) -> Result<Flock<File>> {
+fn lock(data_dir: &Path) -> Result<Flock<File>, CliError> {
     let path = data_dir.join("dev.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).into_diagnostic()?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| told("", &e))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        miette!(
-            help = "end the other one with Ctrl-C, or give this one its own --data-dir, --port, --host-ports and --subnet",
-            "another proffer dev uses {}: {error}",
-            data_dir.display()
+        CliError::new(
+            format!("another proffer dev uses {}: {error}", data_dir.display()),
+            "end the other one with Ctrl-C, or give this one its own --data-dir, --port, --host-ports and --subnet",
         )
     })
+}
+
+/// What was tried, and why it failed.
+pub(crate) fn told(what: &str, error: &dyn std::error::Error) -> CliError {
+    let message = if what.is_empty() { error.to_string() } else { format!("{what}: {error}") };
+    CliError::Told { message, help: None }
 }
 
 /// Ctrl-C or SIGTERM.
@@ -165,11 +173,11 @@ struct Interrupt {
 }
 
 impl Interrupt {
-    fn new() -> Result<Self> {
+    fn new() -> Result<Self, CliError> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).into_diagnostic()?,
-            terminate: signal(SignalKind::terminate()).into_diagnostic()?,
+            interrupt: signal(SignalKind::interrupt()).map_err(|e| told("", &e))?,
+            terminate: signal(SignalKind::terminate()).map_err(|e| told("", &e))?,
         })
     }
 

@@ -1,12 +1,26 @@
 //! `proffer master`.
 
+use proffer_master_server::{Config, Master, RawConfig};
+
+use super::{log, stop_signal, told};
 use crate::args::MasterArgs;
 use crate::{CliError, Outcome};
 
 /// Runs until told to stop.
 ///
 /// # Errors
-/// Always, until its server is part of this program.
-pub async fn run(_args: MasterArgs) -> Result<Outcome, CliError> {
-    Err(CliError::not_implemented("proffer master"))
+/// Why it could not start or go on.
+pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
+    log();
+    let MasterArgs { data_dir, listen } = args;
+    let raw = RawConfig { data_dir, listen: Some(listen.to_string()), ..RawConfig::default() };
+    let config = Config::try_from(raw).map_err(told)?;
+    let stop = stop_signal()?;
+    let mut master = Master::start(config).await.map_err(told)?;
+    println!("master on {}; dashboard http://{}/", master.address(), master.address());
+    tokio::select! {
+        ended = master.ended() => ended.map_err(told)?,
+        () = stop.draining() => master.shutdown().await.map_err(told)?,
+    }
+    Ok(Outcome::Good)
 }

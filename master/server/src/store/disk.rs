@@ -62,7 +62,10 @@ impl DiskStore {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(|e| inaccessible(data_dir, &e))?;
         let database = Database::create(&path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.clone() },
-            DatabaseError::Storage(StorageError::Io(cause)) => inaccessible(&path, &cause),
+            // redb reports a file that is not its own as invalid data.
+            DatabaseError::Storage(StorageError::Io(cause)) if cause.kind() != std::io::ErrorKind::InvalidData => {
+                inaccessible(&path, &cause)
+            }
             other => StoreError::Corrupt { path: path.clone(), cause: other.to_string() },
         })?;
         Ok(Self { path, database })
