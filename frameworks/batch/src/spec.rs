@@ -7,6 +7,7 @@ use proffer_proto_model::convert::{Defect, MAX_ENTRIES, WireError};
 use proffer_proto_model::task::{ContainerSpec, ResourceLimits};
 use proffer_proto_model::{Constraint, Resources, Role, TaskSpec};
 use proffer_proto_wire::{batch as wire, common};
+use prost::Message;
 use serde::{Deserialize, Serialize};
 
 /// Most tasks of one job.
@@ -17,6 +18,9 @@ pub const MAX_NAME_BYTES: usize = 63;
 
 /// Most retries of one task.
 pub const MAX_RETRIES: u32 = 1_000;
+
+/// Largest spec, in bytes on the wire: each of its tasks carries it.
+pub const MAX_SPEC_BYTES: usize = 256 << 10;
 
 /// A job: a number of tasks that each must succeed once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +70,12 @@ pub enum SpecDefect {
         /// Largest allowed.
         max: u32,
     },
+    /// The whole spec is too large.
+    #[error("has {bytes} bytes; at most {MAX_SPEC_BYTES} are allowed, so put large data into the image or a mount")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// Nothing is asked for.
     #[error("resources are all zero; a task needs some, e.g. cpus 0.1 and memory 32MiB")]
     NoResources,
@@ -82,7 +92,8 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, defect) in self.0.iter().enumerate() {
             let separator = if at == 0 { "" } else { "; " };
-            write!(f, "{separator}job.{defect}")?;
+            let path = if matches!(defect, SpecDefect::TooLarge { .. }) { "job " } else { "job." };
+            write!(f, "{separator}{path}{defect}")?;
         }
         Ok(())
     }
@@ -113,6 +124,10 @@ impl TryFrom<wire::JobSpec> for JobSpec {
     type Error = SpecError;
 
     fn try_from(spec: wire::JobSpec) -> Result<Self, SpecError> {
+        let bytes = spec.encoded_len();
+        if bytes > MAX_SPEC_BYTES {
+            return Err(SpecError(vec![SpecDefect::TooLarge { bytes }]));
+        }
         let wire::JobSpec {
             name,
             container,

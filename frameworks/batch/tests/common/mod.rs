@@ -1,5 +1,5 @@
 //! What every test of the batch framework needs: a small job and a cluster to play with.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use proffer_batch::{Batch, Job, JobSpec};
 use proffer_proto_wire::{batch as wire, common};
