@@ -47,9 +47,9 @@ impl Api {
     /// Sends a job after each of its changes, until it has ended or nobody listens.
     async fn follow(self, job_id: String, seen: u64, to: mpsc::Sender<Result<wire::Job, Status>>) {
         let mut changes = self.changes.clone();
-        let mut seen = seen;
+        let (mut seen, mut pause) = (seen, WATCH_PAUSE);
         loop {
-            tokio::time::sleep(WATCH_PAUSE).await;
+            tokio::time::sleep(pause).await;
             let (revision, job) = match self.look(job_id.clone()).await {
                 Ok(found) => found,
                 Err(status) => {
@@ -59,6 +59,8 @@ impl Api {
                 }
             };
             let has_ended = job.ended_unix_ms != 0;
+            // Large jobs cost more to tell, so they are told less often.
+            pause = WATCH_PAUSE + Duration::from_millis(job.attempts.len() as u64 / 20);
             if revision != seen && to.send(Ok(job)).await.is_err() {
                 return;
             }
