@@ -1,0 +1,97 @@
+//! Offers and what wants them: the demand of each job, and launches on what comes, older jobs first.
+
+use proffer_sdk::{Context, DeclineKind, DeclineReason, Demand, Offer, Resources};
+
+use super::{Batch, now};
+use crate::job::Job;
+use crate::launch::task_of;
+
+impl Batch {
+    pub(super) fn on_offers(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) {
+        for offer in offers {
+            self.on_offer(offer, cx);
+        }
+    }
+
+    fn on_offer(&mut self, mut offer: Offer, cx: &mut Context<'_>) {
+        let mut reason = DeclineReason::new(DeclineKind::NoDemand);
+        let mut is_used = false;
+        for number in &self.living {
+            let Some(job) = self.jobs.get_mut(number) else { continue };
+            job.on_time(cx.now());
+            match fill(job, &mut offer, cx) {
+                Filled::Some => {
+                    is_used = true;
+                    self.dirty.insert(*number);
+                }
+                Filled::None(kind) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
+                    reason = DeclineReason { kind, message: format!("job {}", job.id()) };
+                }
+                Filled::None(_) | Filled::NothingWanted => {}
+            }
+        }
+        // What is left of a used offer goes back as such by itself.
+        if !is_used {
+            offer.decline(reason);
+        }
+    }
+}
+
+/// What an offer did for a job.
+enum Filled {
+    Some,
+    None(DeclineKind),
+    NothingWanted,
+}
+
+/// What a job wants now; `None` when nothing.
+pub(super) fn demand_of(job: &Job) -> Option<Demand> {
+    let wanted = job.wanted();
+    let next = job.next_try()?;
+    let task = task_of(job, next.index, next.number).ok()?;
+    let mut demand = Demand::of(&task, wanted);
+    for constraint in &job.spec().constraints {
+        demand = demand.constraint(constraint.clone());
+    }
+    Some(match &job.spec().role {
+        Some(role) => demand.role(role.clone()),
+        None => demand,
+    })
+}
+
+/// Launches as much of a job as the offer holds.
+fn fill(job: &mut Job, offer: &mut Offer, cx: &Context<'_>) -> Filled {
+    if job.wanted() == 0 {
+        return match job.next_wake() {
+            Some(_) => Filled::None(DeclineKind::BackOff),
+            None => Filled::NothingWanted,
+        };
+    }
+    let role = job.spec().role.as_ref().or_else(|| cx.roles().first());
+    if role.is_some_and(|role| role != offer.role()) {
+        return Filled::NothingWanted;
+    }
+    if let Some(constraint) = job.spec().constraints.iter().find(|rule| !offer.meets(rule)) {
+        return Filled::None(DeclineKind::Constraint { constraint: Some(constraint.clone()) });
+    }
+    let mut filled = Filled::NothingWanted;
+    while let Some(next) = job.next_try() {
+        // It was checked when the job was taken.
+        let Ok(task) = task_of(job, next.index, next.number) else { break };
+        let id = task.id.clone();
+        match offer.launch(task) {
+            Ok(launched) => {
+                job.started(&next, id, launched.agent, offer.hostname().to_owned(), now(cx));
+                filled = Filled::Some;
+            }
+            Err(refused) => {
+                if !matches!(filled, Filled::Some) {
+                    let shortage: Resources = *refused.shortage;
+                    filled = Filled::None(DeclineKind::ResourcesShort { shortage });
+                }
+                break;
+            }
+        }
+    }
+    filled
+}
