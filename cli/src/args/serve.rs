@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use proffer_proto_model::Role;
 use proffer_proto_transport::Address;
 
 use super::{AttributeArg, ResourcesArg};
@@ -88,9 +87,6 @@ pub struct ServiceArgs {
     /// Where the framework's API answers
     #[arg(long, default_value = "127.0.0.1:5052", value_name = "HOST:PORT")]
     pub listen: Address,
-    /// A role to take offers for; may be given several times
-    #[arg(long, default_value = "default", value_parser = role)]
-    pub role: Vec<Role>,
 }
 
 /// `proffer batch`
@@ -102,11 +98,4 @@ pub struct BatchArgs {
     /// Where the framework's API answers
     #[arg(long, default_value = "127.0.0.1:5053", value_name = "HOST:PORT")]
     pub listen: Address,
-    /// A role to take offers for; may be given several times
-    #[arg(long, default_value = "default", value_parser = role)]
-    pub role: Vec<Role>,
-}
-
-fn role(text: &str) -> Result<Role, proffer_proto_model::RoleError> {
-    Role::new(text)
 }

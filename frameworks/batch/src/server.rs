@@ -143,7 +143,7 @@ impl BatchHandle {
     ///
     /// # Errors
     /// It ended other than by wish.
-    pub async fn wait(self) -> Result<(), RunError> {
-        self.run.await?
+    pub async fn wait(&mut self) -> Result<(), RunError> {
+        (&mut self.run).await?
     }
 }
