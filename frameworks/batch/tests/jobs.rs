@@ -227,3 +227,16 @@ fn every_defect_of_a_spec_is_told_with_its_path() {
     let there_and_back: proffer_proto_wire::batch::JobSpec = JobSpec::try_from(right.clone()).unwrap().into();
     assert_eq!(JobSpec::try_from(there_and_back), JobSpec::try_from(right));
 }
+
+#[test]
+fn every_launch_makes_the_stated_demand_smaller() {
+    let (mut driver, _) = with_job(spec("a", 4, 4, 3));
+    let mut wanted = 4;
+    for _ in 0..4 {
+        let calls = driver.offers([agent("a1").milli_cpus(100)]);
+        assert_eq!(calls.launched().len(), 1);
+        let now = calls.demand().map(|demand| demand.items.first().map_or(0, |item| item.count.unwrap_or(0)));
+        assert_eq!(now, Some(wanted - 1), "{calls}");
+        wanted -= 1;
+    }
+}

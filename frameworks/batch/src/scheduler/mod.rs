@@ -21,8 +21,8 @@ pub const KEPT_JOBS: usize = 1_000;
 /// Attempts of ended jobs that are remembered, over all of them.
 pub const KEPT_ENDED_ATTEMPTS: usize = 200_000;
 
-/// Jobs that may live at once.
-pub const MAX_LIVING_JOBS: usize = 10_000;
+/// Jobs that may live at once: each states a demand of its own.
+pub const MAX_LIVING_JOBS: usize = 1_000;
 
 /// The scheduler of all jobs.
 #[derive(Debug)]
@@ -105,6 +105,16 @@ impl Batch {
         }
     }
 
+    /// What waited for its time may start. Never in a turn that launches: there every launch must make the demand smaller, or
+    /// the same demand would stand, which the SDK does not state again and the master takes as served.
+    fn on_time(&mut self, cx: &Context<'_>) {
+        for number in &self.living {
+            if let Some(job) = self.jobs.get_mut(number) {
+                job.on_time(cx.now());
+            }
+        }
+    }
+
     /// Ends every turn: stores what changed, states the demand, asks for the next wake.
     fn finish(&mut self, cx: &mut Context<'_>) {
         let dirty = std::mem::take(&mut self.dirty);
@@ -123,8 +133,7 @@ impl Batch {
         let mut demand = Vec::new();
         let mut wake: Option<Moment> = None;
         for number in &self.living {
-            let Some(job) = self.jobs.get_mut(number) else { continue };
-            job.on_time(cx.now());
+            let Some(job) = self.jobs.get(number) else { continue };
             demand.extend(offers::demand_of(job));
             wake = wake.into_iter().chain(job.next_wake()).min();
         }
@@ -158,6 +167,9 @@ impl Batch {
 
 impl Scheduler for Batch {
     fn on_event(&mut self, event: Event, cx: &mut Context<'_>) -> Handled {
+        if !matches!(event, Event::Offers(_)) {
+            self.on_time(cx);
+        }
         match event {
             Event::Started { stored } => {
                 (self.next_number, self.jobs) = records::load(stored)?;

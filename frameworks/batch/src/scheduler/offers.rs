@@ -18,7 +18,6 @@ impl Batch {
         let mut is_used = false;
         for number in &self.living {
             let Some(job) = self.jobs.get_mut(number) else { continue };
-            job.on_time(cx.now());
             match fill(job, &mut offer, cx) {
                 Filled::Some => {
                     is_used = true;
