@@ -1,0 +1,272 @@
+//! The scheduler through the SDK's session engine, in virtual time: what people ask for, what breaks, what is told.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proffer_proto_wire::{common, service as wire};
+use proffer_sdk::model::task::PortMapping;
+use proffer_sdk::{DeclineKind, TaskReason, TaskState};
+use proffer_service::{ApiError, ChangeKind, ServiceScheduler, ServiceSpec};
+use proffer_testkit::{Calls, TestDriver, agent};
+
+type Driver = TestDriver<ServiceScheduler>;
+
+fn wire_spec(name: &str, instances: u32) -> wire::ServiceSpec {
+    wire::ServiceSpec {
+        name: name.to_owned(),
+        container: Some(common::ContainerSpec {
+            image: "busybox".to_owned(),
+            ports: vec![common::PortMapping { name: "http".to_owned(), ..Default::default() }],
+            ..Default::default()
+        }),
+        instances,
+        ..Default::default()
+    }
+}
+
+fn spec(name: &str, instances: u32) -> ServiceSpec {
+    wire_spec(name, instances).try_into().unwrap()
+}
+
+fn start() -> Driver {
+    let mut driver = TestDriver::new(ServiceScheduler::new());
+    driver.connect();
+    driver
+}
+
+fn apply(driver: &mut Driver, spec: ServiceSpec) -> (ChangeKind, Calls) {
+    let (changes, calls) = driver.with(|s, cx| s.apply(vec![spec], false, cx));
+    (changes.unwrap()[0].kind, calls)
+}
+
+/// A service of so many instances that all run, two agents.
+fn running(instances: u32) -> Driver {
+    let mut driver = start();
+    apply(&mut driver, spec("web", instances));
+    let launched = driver.offers([agent("a1"), agent("a2")]);
+    assert_eq!(launched.launched().len(), instances as usize);
+    for slot in 0..instances {
+        driver.status(&format!("web.{slot}.{}", slot + 1), TaskState::Running);
+    }
+    driver
+}
+
+fn view(driver: &mut Driver) -> wire::Service {
+    driver.with(|s, cx| s.view(s.find("web").unwrap(), cx)).0
+}
+
+fn tasks(driver: &mut Driver) -> Vec<String> {
+    view(driver).instances.into_iter().map(|instance| instance.task_id).collect()
+}
+
+#[test]
+fn missing_instances_are_asked_for_and_spread_over_agents_with_a_port_each() {
+    let mut driver = start();
+    let (kind, calls) = apply(&mut driver, spec("web", 3));
+    assert_eq!(kind, ChangeKind::Created);
+    calls.assert(&["demand 3 x 0.1 cpus, 32MiB memory and 1 ports"]);
+    assert_eq!(view(&mut driver).message, "0 of 3 instances run; waiting for an offer: none came yet");
+    let calls = driver.offers([agent("a1"), agent("a2")]);
+    assert_eq!(calls.launched_ids(), ["web.0.1", "web.2.3", "web.1.2"]);
+    let ports: Vec<u16> =
+        calls.launched().iter().flat_map(|task| &task.container.ports).map(|p: &PortMapping| p.host_port).collect();
+    assert_eq!(ports, [31_000, 31_001, 31_000]);
+    assert!(calls.demand().unwrap().items.is_empty());
+    let hosts: Vec<String> = view(&mut driver).instances.into_iter().map(|i| i.hostname).collect();
+    assert_eq!(hosts, ["a1", "a2", "a1"]);
+    driver.status("web.0.1", TaskState::Running);
+    assert_eq!(view(&mut driver).message, "1 of 3 instances run");
+}
+
+#[test]
+fn what_ends_is_replaced_at_once_and_then_after_longer_and_longer_waits() {
+    let mut driver = running(1);
+    let mut wait_ms = 0;
+    for number in 2..6 {
+        let calls = driver.status_because(&format!("web.0.{}", number - 1), TaskState::Failed, TaskReason::Exited);
+        if wait_ms > 0 {
+            assert!(calls.demand().is_none(), "{calls}");
+            assert!(driver.advance(wait_ms - 1).demand().is_none());
+            assert!(view(&mut driver).message.contains("backing off"));
+            assert!(view(&mut driver).instances[0].back_off_until_unix_ms > 0);
+            assert_eq!(driver.advance(1).demand().unwrap().items.len(), 1);
+        } else {
+            assert_eq!(calls.demand().unwrap().items.len(), 1);
+        }
+        assert_eq!(driver.offers([agent("a1")]).launched_ids(), [format!("web.0.{number}")]);
+        driver.status(&format!("web.0.{number}"), TaskState::Running);
+        wait_ms = if wait_ms == 0 { 1_000 } else { wait_ms * 2 };
+    }
+    assert_eq!(view(&mut driver).instances[0].restarts, 4);
+    assert!(view(&mut driver).instances[0].last_failure.contains("web.0.4 FAILED (EXITED)"));
+    // After a minute of running all is forgiven.
+    driver.advance(60_000);
+    assert!(driver.status("web.0.5", TaskState::Failed).demand().is_some());
+}
+
+#[test]
+fn a_refused_description_waits_before_it_is_tried_again() {
+    let mut driver = start();
+    apply(&mut driver, spec("web", 1));
+    driver.offers([agent("a1")]);
+    assert!(driver.status_because("web.0.1", TaskState::Error, TaskReason::TaskInvalid).demand().is_none());
+    assert!(view(&mut driver).message.contains("TASK_INVALID"));
+    assert!(driver.advance(1_000).demand().is_some());
+}
+
+#[test]
+fn scaling_adds_slots_and_ends_the_highest_first() {
+    let mut driver = running(2);
+    let (change, calls) = driver.with(|s, cx| s.scale("web", 4, cx));
+    assert_eq!(change.unwrap().kind, ChangeKind::Scaled);
+    assert_eq!(calls.demand().unwrap().items[0].count, Some(2));
+    driver.offers([agent("a1")]);
+    let (_, calls) = driver.with(|s, cx| s.scale("web", 1, cx));
+    calls.assert(&["kill web.3.4", "kill web.2.3", "kill web.1.2"]);
+    for task in ["web.3.4", "web.2.3", "web.1.2"] {
+        assert!(driver.status(task, TaskState::Killed).demand().is_none());
+    }
+    assert_eq!(tasks(&mut driver), ["web.0.1"]);
+    let (refused, _) = driver.with(|s, cx| s.scale("web", 10_001, cx));
+    assert!(matches!(refused, Err(ApiError::TooMany { .. })));
+}
+
+#[test]
+fn an_update_replaces_one_instance_after_the_other() {
+    let mut driver = running(2);
+    let mut changed = spec("web", 2);
+    changed.container.image = "busybox:2".to_owned();
+    let (kind, calls) = apply(&mut driver, changed.clone());
+    assert_eq!(kind, ChangeKind::Updated);
+    calls.assert(&["kill web.0.1"]);
+    driver.status("web.0.1", TaskState::Killed);
+    let calls = driver.offers([agent("a1")]);
+    assert_eq!(calls.launched()[0].container.image, "busybox:2");
+    assert!(driver.status("web.0.3", TaskState::Starting).killed().is_empty());
+    let calls = driver.status("web.0.3", TaskState::Running);
+    assert_eq!(calls.killed().len(), 1, "{calls}");
+    driver.status("web.1.2", TaskState::Killed);
+    driver.offers([agent("a1")]);
+    assert!(driver.status("web.1.4", TaskState::Running).killed().is_empty());
+    let service = view(&mut driver);
+    assert_eq!((service.version, service.message.as_str()), (2, ""));
+    assert!(service.instances.iter().all(|i| i.version == 2 && i.restarts == 0));
+    assert_eq!(apply(&mut driver, changed).0, ChangeKind::Unchanged);
+}
+
+#[test]
+fn a_removed_service_is_gone_when_its_instances_are_and_its_task_ids_are_never_used_again() {
+    let mut driver = running(2);
+    let (ending, calls) = driver.with(|s, cx| s.remove("web", cx));
+    assert_eq!(ending.unwrap(), 2);
+    calls.assert(&["kill web.1.2", "kill web.0.1"]);
+    let (refused, _) = driver.with(|s, cx| s.apply(vec![spec("web", 1)], false, cx));
+    assert!(matches!(refused, Err(ApiError::Removing { .. })));
+    driver.status("web.1.2", TaskState::Killed);
+    assert_eq!(view(&mut driver).message, "removing: 1 instances still end");
+    driver.status("web.0.1", TaskState::Killed);
+    assert!(driver.scheduler().state().is_empty());
+    apply(&mut driver, spec("web", 1));
+    assert_eq!(driver.offers([agent("a1")]).launched_ids(), ["web.0.3"]);
+    let (missing, _) = driver.with(|s, _| s.find("wbe").map(|_| ()));
+    assert_eq!(missing.unwrap_err().to_string(), "there is no service \"wbe\"; known are web");
+}
+
+#[test]
+fn a_new_run_adopts_what_runs_and_goes_on_with_what_it_began() {
+    let mut driver = running(3);
+    driver.with(|s, cx| s.scale("web", 2, cx).map(|_| ())).0.unwrap();
+    let mut driver = driver.restart(ServiceScheduler::new());
+    let calls = driver.connect();
+    assert!(calls.launched().is_empty() && calls.demand().is_none_or(|d| d.items.is_empty()), "{calls}");
+    driver.status("web.2.3", TaskState::Killed);
+    assert_eq!(tasks(&mut driver), ["web.0.1", "web.1.2"]);
+    assert_eq!(view(&mut driver).message, "");
+    assert!(driver.status("web.1.2", TaskState::Failed).demand().is_some());
+    assert_eq!(driver.offers([agent("a1")]).launched_ids(), ["web.1.4"]);
+}
+
+#[test]
+fn a_back_off_outlives_the_process() {
+    let mut driver = running(1);
+    driver.status("web.0.1", TaskState::Failed);
+    driver.offers([agent("a1")]);
+    driver.status("web.0.2", TaskState::Failed);
+    let mut driver = driver.restart(ServiceScheduler::new());
+    assert!(driver.connect().demand().is_none_or(|d| d.items.is_empty()));
+    assert!(driver.advance(1_000).demand().is_some_and(|d| d.items.len() == 1));
+}
+
+#[test]
+fn an_unreachable_instance_is_replaced_and_ended_when_it_returns() {
+    let mut driver = running(1);
+    let calls = driver.status_because("web.0.1", TaskState::Unreachable, TaskReason::AgentLost);
+    assert!(calls.demand().is_some() && calls.killed().is_empty(), "{calls}");
+    driver.offers([agent("a2")]);
+    driver.status("web.0.2", TaskState::Running);
+    let calls = driver.status("web.0.1", TaskState::Running);
+    assert_eq!(calls.killed().iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["web.0.1"]);
+    driver.status("web.0.1", TaskState::Killed);
+    assert_eq!(tasks(&mut driver), ["web.0.2"]);
+}
+
+#[test]
+fn an_unreachable_instance_that_returns_before_its_replacement_is_kept() {
+    let mut driver = running(1);
+    driver.status("web.0.1", TaskState::Unreachable);
+    let calls = driver.status("web.0.1", TaskState::Running);
+    assert!(calls.killed().is_empty(), "{calls}");
+    assert!(calls.demand().unwrap().items.is_empty());
+    assert_eq!(view(&mut driver).message, "");
+}
+
+#[test]
+fn offers_that_cannot_be_used_go_back_with_the_reason() {
+    let mut driver = start();
+    let mut big = spec("web", 1);
+    big.resources.cpus = proffer_sdk::MilliCpus(8_000);
+    apply(&mut driver, big);
+    let calls = driver.offers([agent("a1")]);
+    assert!(matches!(calls.declined()[0].1.kind, DeclineKind::ResourcesShort { .. }));
+    assert_eq!(view(&mut driver).message, "0 of 1 instances run; waiting for an offer: a1 is short of 4 cpus");
+    let mut picky = spec("web", 1);
+    picky.constraints = zone_rule();
+    apply(&mut driver, picky);
+    let calls = driver.offers([agent("a1")]);
+    assert!(matches!(calls.declined()[0].1.kind, DeclineKind::Constraint { .. }));
+    assert_eq!(driver.offers([agent("a1").zone("z1")]).launched_ids(), ["web.0.1"]);
+    assert!(matches!(driver.offers([agent("a1")]).declined()[0].1.kind, DeclineKind::NoDemand));
+}
+
+fn zone_rule() -> Vec<proffer_sdk::Constraint> {
+    let operator = proffer_sdk::ConstraintOperator::Equals;
+    vec![proffer_sdk::Constraint { subject: "@zone".into(), operator, value: "z1".into() }]
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let mut driver = start();
+    let (changes, calls) = driver.with(|s, cx| s.apply(vec![spec("web", 3)], true, cx));
+    assert_eq!(changes.unwrap()[0].kind, ChangeKind::Created);
+    calls.assert(&[]);
+    assert!(driver.scheduler().state().is_empty());
+}
+
+#[test]
+fn every_defect_of_a_spec_is_told_with_its_field() {
+    let mut bad = wire_spec("-Web", 10_001);
+    let container = bad.container.as_mut().unwrap();
+    container.ports[0].host_port = 80;
+    bad.role = "a//b".to_owned();
+    bad.resources = Some(common::Resources { cpus_milli: -1, ..Default::default() });
+    let defects = ServiceSpec::try_from(bad).unwrap_err().to_string();
+    let lines: Vec<&str> = defects.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(lines, ["name", "instances", "resources.cpus_milli", "role", "container.ports[0].host_port"]);
+    let mut none = wire_spec("web", 1);
+    none.container = None;
+    assert_eq!(ServiceSpec::try_from(none).unwrap_err().to_string(), "container is missing; set it");
+}
+
+#[test]
+fn specs_survive_the_wire() {
+    let spec = spec("web", 2);
+    assert_eq!(ServiceSpec::try_from(wire::ServiceSpec::from(spec.clone())), Ok(spec));
+}
