@@ -9,8 +9,8 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
-pub use amounts::{AttributeArg, ResourcesArg};
 pub use crate::dev::DevArgs;
+pub use amounts::{AttributeArg, ResourcesArg};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;

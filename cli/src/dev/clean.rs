@@ -4,9 +4,9 @@ use proffer_agent_network::{BridgeConfig, BridgeNetwork, Network, Subnet};
 use proffer_agent_runtime::containerd::ContainerdRuntime;
 
 use super::containers::Containers;
+use super::plan::{AgentPlan, Plan};
 use super::told;
 use crate::CliError;
-use super::plan::{AgentPlan, Plan};
 
 /// Removes everything that runs; goes on after an error and returns the first.
 pub async fn all(plan: &Plan, containers: &mut Containers) -> Result<(), CliError> {

@@ -8,9 +8,9 @@ use proffer_agent_runtime::containerd::private::PrivateContainerd;
 use proffer_agent_runtime::containerd::{ContainerdConfig, ContainerdRuntime};
 use proffer_agent_runtime::image_builder::ImageBuilder;
 
+use super::plan::{AgentPlan, Plan};
 use super::told;
 use crate::CliError;
-use super::plan::{AgentPlan, Plan};
 
 /// Name of the image that every new cluster has.
 const HELLO_IMAGE: &str = "docker.io/library/hello:latest";
@@ -28,8 +28,7 @@ pub async fn start(plan: &Plan, program: &Path) -> Result<Containers, CliError> 
     let daemon = PrivateContainerd::start(plan.data_dir.join("containerd"))
         .await
         .map_err(|e| told("cannot start containerd", &e))?;
-    let containers =
-        Containers { socket: daemon.socket(), daemon: Some(daemon), program: program.to_owned() };
+    let containers = Containers { socket: daemon.socket(), daemon: Some(daemon), program: program.to_owned() };
     let tar = plan.data_dir.join("hello.tar");
     for agent in &plan.agents {
         containers.import_hello(agent, &tar).await?;
@@ -78,8 +77,8 @@ impl Containers {
 /// busybox with a directory for a web server.
 fn write_hello(tar: &Path) -> std::io::Result<()> {
     ImageBuilder::busybox(HELLO_IMAGE)?
-        .directory("/www", 0o777)
-        .file("/www/index.html", 0o644, "hello from Proffer\n")
+        .directory("www", 0o777)
+        .file("www/index.html", 0o644, "hello from Proffer\n")
         .cmd(["/bin/httpd", "-f", "-p", "8080", "-h", "/www"])
         .write(tar)
 }

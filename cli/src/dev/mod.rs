@@ -133,9 +133,15 @@ fn check_machine() -> Result<(), CliError> {
             "run it with sudo, or as root",
         ));
     }
-    let needed =
-        [("containerd", "containerd"), ("runc", "runc"), ("iptables", "iptables"), ("busybox", "busybox-static"), ("setpriv", "util-linux")];
-    let missing: Vec<&str> = needed.iter().filter(|(program, _)| !is_on_path(program)).map(|(_, package)| *package).collect();
+    let needed = [
+        ("containerd", "containerd"),
+        ("runc", "runc"),
+        ("iptables", "iptables"),
+        ("busybox", "busybox-static"),
+        ("setpriv", "util-linux"),
+    ];
+    let missing: Vec<&str> =
+        needed.iter().filter(|(program, _)| !is_on_path(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

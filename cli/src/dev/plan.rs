@@ -137,7 +137,9 @@ mod tests {
 
     #[test]
     fn bad_command_lines_are_refused_with_the_fix() {
-        let plan = |agents, port, host, subnet| Plan::new(Path::new("/x"), agents, port, host, subnet).unwrap_err().to_string();
+        let plan = |agents, port, host, subnet| {
+            Plan::new(Path::new("/x"), agents, port, host, subnet).unwrap_err().to_string()
+        };
         assert!(plan(0, 5050, 31000, "10.88.0.0/16").contains("1 to 32"));
         assert!(plan(33, 5050, 31000, "10.88.0.0/16").contains("1 to 32"));
         assert!(plan(1, 65530, 31000, "10.88.0.0/16").contains("too high"));

@@ -52,9 +52,8 @@ async fn still_missing(plan: &Plan, cluster: &Cluster) -> Option<String> {
         return Some(format!("{} agent(s)", plan.agents.len() - attached));
     }
     let frameworks = cluster.frameworks().await.unwrap_or_default();
-    let is_there = |name: &str| {
-        frameworks.iter().any(|f| f.connected && f.info.as_ref().is_some_and(|info| info.name == name))
-    };
+    let is_there =
+        |name: &str| frameworks.iter().any(|f| f.connected && f.info.as_ref().is_some_and(|info| info.name == name));
     FRAMEWORKS.into_iter().find(|name| !is_there(name)).map(|name| format!("the framework {name}"))
 }
 

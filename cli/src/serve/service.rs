@@ -1,12 +1,29 @@
 //! `proffer service`.
 
+use proffer_service::{Config, ServiceServer};
+
+use super::{log, stop_signal, told};
 use crate::args::{Masters, ServiceArgs};
 use crate::{CliError, Outcome};
 
-/// Runs until told to stop.
+/// Runs until told to stop; its tasks go on.
 ///
 /// # Errors
-/// Always, until its server is part of this program.
-pub async fn run(_args: ServiceArgs, _masters: Masters) -> Result<Outcome, CliError> {
-    Err(CliError::not_implemented("proffer service"))
+/// Why it could not start or go on.
+pub async fn run(args: ServiceArgs, masters: Masters) -> Result<Outcome, CliError> {
+    log();
+    let ServiceArgs { data_dir, listen } = args;
+    let masters = masters.0.iter().map(ToString::to_string).collect();
+    let config = Config { masters, listen: listen.to_string(), data_dir };
+    let stop = stop_signal()?;
+    let mut server = ServiceServer::start(config).await.map_err(told)?;
+    println!("service framework on {}", server.api_address);
+    tokio::select! {
+        ended = server.wait() => ended.map_err(told)?,
+        () = stop.draining() => {
+            server.shutdown().await;
+            server.wait().await.map_err(told)?;
+        }
+    }
+    Ok(Outcome::Good)
 }

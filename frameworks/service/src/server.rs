@@ -103,16 +103,15 @@ impl ServiceHandle {
     ///
     /// # Errors
     /// [`StartError`] with what ended it.
-    pub async fn wait(self) -> Result<(), StartError> {
-        let Self { handle, shutdown, mut run, mut api, .. } = self;
+    pub async fn wait(&mut self) -> Result<(), StartError> {
         let (ran, served) = tokio::select! {
-            ran = &mut run => {
-                shutdown.begin();
-                (ran, api.await)
+            ran = &mut self.run => {
+                self.shutdown.begin();
+                (ran, (&mut self.api).await)
             }
-            served = &mut api => {
-                handle.stop().await;
-                (run.await, served)
+            served = &mut self.api => {
+                self.handle.stop().await;
+                ((&mut self.run).await, served)
             }
         };
         ran??;

@@ -82,11 +82,7 @@ impl TryFrom<RawConfig> for Config {
         };
         let engine = EngineConfig {
             offer_timeout_ms: time("offer_timeout_ms", offer_timeout_ms, default.offer_timeout_ms)?,
-            heartbeat_interval_ms: time(
-                "heartbeat_interval_ms",
-                heartbeat_interval_ms,
-                default.heartbeat_interval_ms,
-            )?,
+            heartbeat_interval_ms: time("heartbeat_interval_ms", heartbeat_interval_ms, default.heartbeat_interval_ms)?,
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
         };

@@ -7,8 +7,8 @@ mod api;
 mod clock;
 mod config;
 mod master;
-mod owner;
 mod outbox;
+mod owner;
 pub mod read_models;
 pub mod store;
 

@@ -165,7 +165,9 @@ impl Handle {
     /// # Errors
     /// Why it could not go on.
     pub async fn ended(&mut self) -> Result<(), MasterError> {
-        (&mut self.ended).await.unwrap_or_else(|_| Err(MasterError::Internal("the master's end was not told".to_owned())))
+        (&mut self.ended)
+            .await
+            .unwrap_or_else(|_| Err(MasterError::Internal("the master's end was not told".to_owned())))
     }
 
     /// Stops it: open calls get a moment, agents and frameworks look for another master.

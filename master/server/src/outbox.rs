@@ -2,8 +2,8 @@
 
 use proffer_master_engine::{FrameworkErrorKind, ToAgent, ToFramework};
 use proffer_proto_model::Epoch;
-use proffer_proto_model::convert::{ErrorKind, LaunchTask, MasterEnvelope, MasterMessage, SchedulerEvent};
 use proffer_proto_model::TaskKey;
+use proffer_proto_model::convert::{ErrorKind, LaunchTask, MasterEnvelope, MasterMessage, SchedulerEvent};
 use proffer_proto_wire::{agent, scheduler};
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
@@ -107,9 +107,7 @@ fn master_message(message: ToAgent) -> MasterMessage {
         ToAgent::Launch { framework, task, role } => {
             MasterMessage::Launch(vec![LaunchTask { framework, spec: *task, role }])
         }
-        ToAgent::Kill { framework, task, policy, reason } => {
-            MasterMessage::Kill { framework, task, policy, reason }
-        }
+        ToAgent::Kill { framework, task, policy, reason } => MasterMessage::Kill { framework, task, policy, reason },
         ToAgent::Acknowledge { framework, task, seq } => {
             MasterMessage::Acknowledge(vec![(TaskKey { framework, task }, seq)])
         }

@@ -116,7 +116,9 @@ impl Owner {
 impl Streams {
     fn send(&mut self, epoch: Epoch, effect: Effect) {
         let (session, sent) = match effect {
-            Effect::ToFramework { session, message } => (session, self.outbox(session).map(|o| o.to_framework(message))),
+            Effect::ToFramework { session, message } => {
+                (session, self.outbox(session).map(|o| o.to_framework(message)))
+            }
             Effect::ToAgent { session, message } => (session, self.outbox(session).map(|o| o.to_agent(epoch, message))),
             Effect::Close { session } => {
                 self.outboxes.remove(&session);

@@ -30,10 +30,7 @@ type Events = mpsc::Sender<Result<wire::Event, Status>>;
 impl Scheduler for SchedulerApi {
     type SessionStream = ReceiverStream<Result<wire::Event, Status>>;
 
-    async fn session(
-        &self,
-        request: Request<Streaming<wire::Call>>,
-    ) -> Result<Response<Self::SessionStream>, Status> {
+    async fn session(&self, request: Request<Streaming<wire::Call>>) -> Result<Response<Self::SessionStream>, Status> {
         let (to, events) = mpsc::channel(OUTBOX);
         let (owner, calls) = (self.owner.clone(), request.into_inner());
         tokio::spawn(async move {

@@ -133,9 +133,7 @@ impl DiskStore {
         let mut agents = transaction.open_table(AGENTS).map_err(|e| self.failed(e))?;
         let mut frameworks = transaction.open_table(FRAMEWORKS).map_err(|e| self.failed(e))?;
         let mut tasks = transaction.open_table(TASKS).map_err(|e| self.failed(e))?;
-        let delete = |table: &mut Records<'_>, key: &str| {
-            table.remove(key).map(drop).map_err(|e| self.failed(e))
-        };
+        let delete = |table: &mut Records<'_>, key: &str| table.remove(key).map(drop).map_err(|e| self.failed(e));
         for operation in operations {
             match operation {
                 Operation::PutAgent(record) => self.put(&mut agents, record.id.as_str(), record)?,
