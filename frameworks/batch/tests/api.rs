@@ -74,7 +74,7 @@ async fn run(client: &mut BatchClient<Channel>, spec: wire::JobSpec) -> Result<S
 #[tokio::test]
 async fn a_job_is_run_and_watched_to_its_end() {
     let (mut master, dir) = (FakeMaster::start().await, tempfile::tempdir().unwrap());
-    let (handle, mut client) = start(&master, &dir).await;
+    let (mut handle, mut client) = start(&master, &dir).await;
     let mut session = subscribe(&mut master).await;
     assert_eq!(run(&mut client, wire_spec("sum", 2, 2, 1)).await.unwrap(), "sum-1");
     let watched = client.watch(wire::WatchRequest { job_id: "sum".into() }).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_job_is_run_and_watched_to_its_end() {
 #[tokio::test]
 async fn state_survives_a_restart_without_any_master() {
     let (mut master, dir) = (FakeMaster::start().await, tempfile::tempdir().unwrap());
-    let (handle, mut client) = start(&master, &dir).await;
+    let (mut handle, mut client) = start(&master, &dir).await;
     let mut session = subscribe(&mut master).await;
     run(&mut client, wire_spec("a", 3, 1, 1)).await.unwrap();
     offer(&session, 1).await;

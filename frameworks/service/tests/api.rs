@@ -95,7 +95,7 @@ async fn until(stream: &mut tonic::Streaming<wire::Service>, is_so: impl Fn(&wir
 async fn a_service_is_applied_watched_kept_over_a_restart_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut master = FakeMaster::start().await;
-    let (server, mut client) = start(&master, dir.path()).await;
+    let (mut server, mut client) = start(&master, dir.path()).await;
     let mut session = master.session().await;
     subscribe(&mut session).await;
 
@@ -121,7 +121,7 @@ async fn a_service_is_applied_watched_kept_over_a_restart_and_removed() {
 
     server.shutdown().await;
     server.wait().await.unwrap();
-    let (server, mut client) = start(&master, dir.path()).await;
+    let (mut server, mut client) = start(&master, dir.path()).await;
     let listed = client.list(wire::ListRequest {}).await.unwrap().into_inner().services;
     assert_eq!(listed[0].instances[0].task_id, "web.0.1");
 
@@ -153,7 +153,7 @@ async fn a_service_is_applied_watched_kept_over_a_restart_and_removed() {
 async fn what_cannot_be_done_is_refused_with_the_place_and_the_fix() {
     let dir = tempfile::tempdir().unwrap();
     let master = FakeMaster::start().await;
-    let (server, mut client) = start(&master, dir.path()).await;
+    let (mut server, mut client) = start(&master, dir.path()).await;
     client.apply(apply(vec![spec("web", 0)])).await.unwrap();
 
     let mut bad = spec("api", 1);

@@ -80,7 +80,7 @@ impl World {
         agent.life += 1;
         agent.waits.clear();
         let config = Config::new(agent.info());
-        let (engine, frame) = Engine::recover(config, agent.disk.clone(), &agent.runtime.seen(), now);
+        let (engine, frame) = Engine::recover(config, agent.disk.clone(), agent.runtime.seen(), now);
         agent.engine = Some(engine);
         let life = agent.life;
         self.agent_commit(n, frame);
