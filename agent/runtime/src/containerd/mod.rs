@@ -14,6 +14,7 @@ mod pull;
 mod snapshots;
 mod stats;
 mod store;
+mod sweep;
 mod tar_index;
 mod tasks;
 mod unpack;
@@ -110,7 +111,7 @@ impl ContainerdRuntime {
     /// # Errors
     /// The first container that could not be removed; the others were tried all the same.
     pub async fn purge(&self) -> Result<(), RuntimeError> {
-        let mut first_error = None;
+        let mut first_error = self.inner.sweep().await.err();
         for container in self.inner.list().await? {
             if let Err(error) = self.inner.delete(&container.id).await {
                 first_error.get_or_insert(error);
@@ -196,6 +197,10 @@ impl ContainerRuntime for ContainerdRuntime {
 
     async fn stats(&self, id: &str) -> Result<Stats, RuntimeError> {
         self.inner.stats(id).await
+    }
+
+    async fn sweep(&self) -> Result<usize, RuntimeError> {
+        self.inner.sweep().await
     }
 }
 

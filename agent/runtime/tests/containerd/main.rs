@@ -10,6 +10,7 @@ mod outputs;
 mod recovery;
 mod registry;
 mod support;
+mod sweep;
 
 use proffer_agent_runtime::conformance;
 use support::Stage;
