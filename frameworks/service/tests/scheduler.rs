@@ -148,9 +148,9 @@ fn an_update_starts_each_replacement_beside_the_instance_it_replaces() {
     let row = |slot, task: &str, version| (slot, task.to_owned(), version);
     assert_eq!(beside, [row(0, "web.0.1", 1), row(0, "web.0.3", 2), row(1, "web.1.2", 1)]);
     assert!(driver.status("web.0.3", TaskState::Starting).killed().is_empty());
-    driver
-        .status("web.0.3", TaskState::Running)
-        .assert(&["kill web.0.1", "demand 1 x 0.1 cpus, 32MiB memory and 1 ports"]);
+    let calls = driver.status("web.0.3", TaskState::Running);
+    assert_eq!(calls.killed().iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["web.0.1"]);
+    assert_eq!(calls.demand().unwrap().items[0].count, Some(1));
     driver.status("web.0.1", TaskState::Killed);
     assert_eq!(driver.offers([agent("a2")]).launched_ids(), ["web.1.4"]);
     assert_eq!(driver.status("web.1.4", TaskState::Running).killed().len(), 1);
