@@ -11,6 +11,7 @@ mod images;
 mod manifest;
 pub mod private;
 mod pull;
+mod registries;
 mod snapshots;
 mod stats;
 mod store;
@@ -53,6 +54,11 @@ pub struct ContainerdConfig {
     pub state_dir: PathBuf,
     /// Registries (`host[:port]`) to speak plain HTTP to, besides those on loopback addresses.
     pub insecure_registries: BTreeSet<String>,
+    /// Credentials of registries, as `docker login` writes them (`auths` of its `config.json`); read at each pull.
+    pub registry_auth_file: Option<PathBuf>,
+    /// Directory with `HOST:PORT/*.crt`: authorities to trust for one registry, which is then spoken to with TLS
+    /// wherever it is; read at each pull.
+    pub registry_certs_dir: Option<PathBuf>,
     /// containerd snapshotter.
     pub snapshotter: String,
 }
@@ -67,6 +73,8 @@ impl ContainerdConfig {
             namespace,
             logger: logger.into(),
             insecure_registries: BTreeSet::new(),
+            registry_auth_file: None,
+            registry_certs_dir: None,
             snapshotter: "overlayfs".into(),
         }
     }
