@@ -20,9 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::Dashboard;
 use super::pages::problem;
 use super::query::{BadQuery, Params, RawParams};
-use super::Dashboard;
 use crate::read_models::ReadModels;
 
 /// Pages that may be live at a time.

@@ -9,7 +9,10 @@ use super::words;
 
 /// A moment, said relative to now; the script counts on.
 #[derive(Debug, Template)]
-#[template(source = r#"<time datetime="{{ iso }}" title="{{ iso }}" data-{{ way }}="{{ ms }}">{{ text }}</time>"#, ext = "html")]
+#[template(
+    source = r#"<time datetime="{{ iso }}" title="{{ iso }}" data-{{ way }}="{{ ms }}">{{ text }}</time>"#,
+    ext = "html"
+)]
 pub(super) struct Time {
     iso: String,
     ms: u64,
@@ -81,11 +84,9 @@ impl From<TaskState> for Badge {
             TaskState::Staging | TaskState::Starting | TaskState::Killing => "busy",
             TaskState::Unreachable | TaskState::Unknown => "warn",
             TaskState::Killed => "calm",
-            TaskState::Failed
-            | TaskState::Error
-            | TaskState::Dropped
-            | TaskState::Gone
-            | TaskState::GoneByOperator => "bad",
+            TaskState::Failed | TaskState::Error | TaskState::Dropped | TaskState::Gone | TaskState::GoneByOperator => {
+                "bad"
+            }
         };
         Self { tone, text: state.to_string().to_lowercase().replace('_', " ") }
     }

@@ -45,7 +45,11 @@ pub(super) fn bytes(bytes: u128) -> String {
             let tenths = (bytes * 10) >> shift;
             let (whole, tenth) = (tenths / 10, tenths % 10);
             // Above a hundred a decimal is noise.
-            return if tenth == 0 || whole >= 100 { format!("{whole} {name}") } else { format!("{whole}.{tenth} {name}") };
+            return if tenth == 0 || whole >= 100 {
+                format!("{whole} {name}")
+            } else {
+                format!("{whole}.{tenth} {name}")
+            };
         }
     }
     format!("{bytes} B")
