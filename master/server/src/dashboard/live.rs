@@ -228,3 +228,67 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proffer_proto_model::FrameworkId;
+
+    use super::*;
+
+    fn seen(text: &str) -> Seen {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_changed_is_told_by_kind_and_all_of_it_after_another_master() {
+        let mut now = seen("2.1.1.1.1");
+        assert_eq!(now.changed_since(&now), "");
+        now.count(&Change::FrameworkRemoved(FrameworkId::numbered(1, 1)));
+        assert_eq!(now.changed_since(&seen("2.1.1.1.1")), "frameworks");
+        assert_eq!(now.changed_since(&seen("1.1.2.1.1")), "agents frameworks offers tasks");
+        assert_eq!(seen(&now.to_string()), now);
+        for bad in ["", "1", "1.2.3.4", "1.2.3.4.x", "1.2.3.4.5.6", "1.2.3.4.-5"] {
+            assert!(bad.parse::<Seen>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_read_is_cut_off_and_costs_a_bounded_queue() {
+        let places = Arc::new(Semaphore::new(1));
+        let (changes, latest) = watch::channel(Seen::default());
+        let (to, mut events) = mpsc::channel(QUEUE);
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let reader = tokio::spawn(Reader { latest, to, _place: place }.run(None));
+        // Far more changes than the queue holds; nobody reads.
+        for step in 1..10_000 {
+            if reader.is_finished() {
+                break;
+            }
+            changes.send_replace(Seen { offers: step, ..Seen::default() });
+            tokio::task::yield_now().await;
+        }
+        reader.await.unwrap();
+        assert_eq!(places.available_permits(), 1, "its place is free again");
+        let mut waiting = 0;
+        while events.recv().await.is_some() {
+            waiting += 1;
+        }
+        assert!(waiting <= QUEUE, "{waiting} events waited");
+    }
+
+    #[tokio::test]
+    async fn many_changes_become_few_events() {
+        let (changes, from_owner) = broadcast::channel(8);
+        let (to, mut latest) = watch::channel(Seen::default());
+        let follower = tokio::spawn(follow(from_owner, to));
+        for number in 0..100 {
+            changes.send(Arc::new(Change::FrameworkRemoved(FrameworkId::numbered(1, number)))).unwrap();
+        }
+        latest.changed().await.unwrap();
+        let told = *latest.borrow_and_update();
+        // The backlog held eight of the hundred: then everything counts as changed.
+        assert_eq!(told.changed_since(&Seen::default()), "agents frameworks offers tasks");
+        drop(changes);
+        follower.await.unwrap();
+    }
+}
