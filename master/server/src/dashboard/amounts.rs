@@ -136,6 +136,14 @@ impl Shape {
     }
 }
 
+/// CPU and memory in one short text; a dash when there is neither.
+pub(super) fn brief(resources: &Resources) -> String {
+    match Shape::of(resources) {
+        _ if resources.cpus.0 == 0 && resources.memory.0 == 0 => "–".to_owned(),
+        shape => format!("{} CPU, {}", shape.cpus, shape.memory),
+    }
+}
+
 /// The kinds beside CPU and memory, short: many port ranges become their number.
 fn further(rest: &Resources) -> String {
     const MOST_RANGES: usize = 3;

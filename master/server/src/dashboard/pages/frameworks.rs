@@ -8,7 +8,7 @@ use proffer_proto_model::DemandItem;
 
 use super::offers::rule_text;
 use super::{Pager, answer};
-use crate::dashboard::amounts::Shape;
+use crate::dashboard::amounts::{self, Shape};
 use crate::dashboard::query::{BadQuery, Params, RawParams};
 use crate::dashboard::widgets::{Badge, Bar};
 use crate::dashboard::{Dashboard, Layout, Section};
@@ -35,7 +35,7 @@ struct Row {
     more_wishes: usize,
     tasks: u32,
     used: Shape,
-    offered: Shape,
+    offered: String,
     share: String,
     bar: Bar,
 }
@@ -70,7 +70,7 @@ impl Row {
             more_wishes: demand.items.len().saturating_sub(MOST_WISHES),
             tasks: *tasks_active,
             used: Shape::of(allocated),
-            offered: Shape::of(offered),
+            offered: amounts::brief(offered),
             share: percent(*share_millionths),
             bar: Bar::new(&format!("{} share of the cluster", info.name), 1_000_000, (*share_millionths).into(), 0),
         }

@@ -118,10 +118,11 @@ impl AnsweredRow {
 fn why(outcome: &OfferOutcome) -> String {
     match outcome {
         OfferOutcome::Outstanding | OfferOutcome::Accepted { leftover: None } => String::new(),
-        OfferOutcome::Accepted { leftover: Some(reason) } => match declined(reason) {
-            rest if rest.is_empty() || reason.kind == DeclineKind::Leftover => rest,
-            rest => format!("rest left: {rest}"),
-        },
+        // That something is left over is what usually happens.
+        OfferOutcome::Accepted { leftover: Some(reason) } if *reason == DeclineReason::new(DeclineKind::Leftover) => {
+            String::new()
+        }
+        OfferOutcome::Accepted { leftover: Some(reason) } => format!("rest left: {}", declined(reason)),
         OfferOutcome::Declined(reason) => declined(reason),
         OfferOutcome::Rescinded(reason) => match reason {
             RescindReason::Expired => "not answered in time",

@@ -67,20 +67,25 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Overview, BadQuery> {
     let open = readers.offers();
     let offered_to = open.iter().map(|view| &view.framework).collect::<std::collections::BTreeSet<_>>().len();
     let tiles = vec![
-        Tile { path: "/agents", name: "Agents", number: attached, note: rest(agents.len() - attached, "away") },
+        Tile {
+            path: "/agents",
+            name: "Agents",
+            number: attached,
+            note: rest(attached, agents.len(), "attached", "away"),
+        },
         Tile {
             path: "/frameworks",
             name: "Frameworks",
             number: connected,
-            note: rest(frameworks.len() - connected, "disconnected"),
+            note: rest(connected, frameworks.len(), "connected", "disconnected"),
         },
-        Tile { path: "/tasks?state=active", name: "Tasks", number: active, note: rest(ended, "ended") },
+        Tile { path: "/tasks?state=active", name: "Tasks", number: active, note: format!("{ended} ended") },
         Tile {
             path: "/offers",
             name: "Open offers",
             number: open.len(),
             note: if open.is_empty() {
-                "nobody waits".to_owned()
+                "all answered".to_owned()
             } else {
                 format!("to {}", words::count(offered_to, "framework"))
             },
@@ -104,6 +109,10 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Overview, BadQuery> {
     })
 }
 
-fn rest(number: usize, what: &str) -> String {
-    if number == 0 { format!("none {what}") } else { format!("{number} {what}") }
+fn rest(here: usize, all: usize, good: &str, bad: &str) -> String {
+    match all - here {
+        _ if all == 0 => "none yet".to_owned(),
+        0 => format!("all {good}"),
+        missing => format!("{missing} {bad}"),
+    }
 }

@@ -39,8 +39,7 @@ pub(super) struct TaskRow {
     pub id: String,
     pub image: String,
     pub state: Badge,
-    pub reason: String,
-    pub message: String,
+    pub why: String,
     pub framework: String,
     pub framework_id: String,
     pub agent: String,
@@ -183,13 +182,17 @@ impl TaskRow {
             TaskReason::OutOfMemory => "out of memory".to_owned(),
             reason => reason.to_string().to_lowercase().replace('_', " "),
         };
+        let why = match (reason.is_empty(), status.message.is_empty()) {
+            (true, _) => status.message.clone(),
+            (false, true) => reason,
+            (false, false) => format!("{reason}: {}", status.message),
+        };
         Self {
             key: task.key.to_string(),
             id: task.key.task.to_string(),
             image: task.spec.container.image.clone(),
             state: Badge::from(status.state),
-            reason,
-            message: status.message.clone(),
+            why,
             framework: readers.framework_name(&task.key.framework),
             framework_id: task.key.framework.to_string(),
             agent: task.agent.to_string(),
