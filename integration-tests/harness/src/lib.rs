@@ -10,7 +10,7 @@ mod parts;
 mod registry;
 mod wait;
 
-pub use browser::Browser;
+pub use browser::{Browser, Scheme};
 pub use cluster::{Cluster, ClusterOptions, Output};
 pub use leaks::Leaks;
 pub use parts::{binary, free_port, http_get, require};
