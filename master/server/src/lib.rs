@@ -9,6 +9,7 @@ mod config;
 mod master;
 mod outbox;
 mod owner;
+mod queue;
 pub mod read_models;
 pub mod store;
 
