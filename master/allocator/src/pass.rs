@@ -133,6 +133,10 @@ impl Allocator {
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
         while let Some(at) = self.next_in_turn(&able) {
             let client = able[at];
+            if !parts.contains_key(&client) && !self.has_room(client, &parts) {
+                able.swap_remove(at);
+                continue;
+            }
             let Some((item, fits)) = self.next_fit(client, agent, &left) else {
                 able.swap_remove(at);
                 continue;
@@ -154,6 +158,14 @@ impl Allocator {
         for (client, part) in parts {
             self.open(client, agent, part, available, grants);
         }
+    }
+
+    /// Its framework may have one grant more than those that are open and those that `parts` will be.
+    fn has_room(&self, client: usize, parts: &BTreeMap<usize, Part>) -> bool {
+        let Some(framework) = self.clients.get(client).map(|c| c.framework) else { return false };
+        let is_own = |other: &&usize| self.clients.get(**other).is_some_and(|c| c.framework == framework);
+        let open = self.frameworks.get(framework).map_or(0, |f| f.grants_open);
+        open + parts.keys().filter(is_own).count() < self.max_grants
     }
 
     /// Whose turn it is: the lowest share of roles, then of frameworks; fewer grants; name.
@@ -187,8 +199,9 @@ impl Allocator {
     fn open(&mut self, client: usize, agent: usize, part: Part, seen: &Resources, grants: &mut Vec<Grant>) {
         self.next_grant += 1;
         let id = GrantId(self.next_grant);
-        let (Some(state), Some(place)) = (self.clients.get_mut(client), self.agents.get(agent)) else { return };
+        let (Some(state), Some(place)) = (self.clients.get_mut(client), self.agents.get_mut(agent)) else { return };
         state.grants_made += 1;
+        place.returned_by = None;
         let (framework_slot, role) = (state.framework, state.role);
         let agent_id = place.id.clone();
         if let Some(role) = self.roles.get_mut(role) {
