@@ -67,7 +67,8 @@ impl Allocator {
     /// Recomputes what is available; an agent with more than before is looked at again.
     fn refresh_agent(&mut self, slot: usize) {
         let Some(agent) = self.agents.get_mut(slot) else { return };
-        let available = agent.info.resources.saturating_minus(&agent.used);
+        // An agent that shrank below what its tasks hold has nothing to give, in no kind, until enough has ended.
+        let available = agent.info.resources.checked_sub(&agent.used).unwrap_or_default();
         let was_listed = self.by_stamp.get(&agent.stamp) == Some(&slot);
         let has_more = !agent.available.contains(&available);
         agent.available = available;

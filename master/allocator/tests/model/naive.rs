@@ -235,7 +235,7 @@ impl Naive {
         let granted = self.grants.values().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
         let tasks = self.tasks.iter().filter(|task| task.agent == agent).map(|task| &task.resources);
         let used = granted.chain(tasks).fold(Resources::default(), |sum, more| sum.saturating_sum(more));
-        info.resources.saturating_minus(&used)
+        info.resources.checked_sub(&used).unwrap_or_default()
     }
 
     fn pick(&mut self, at: usize) -> Option<Grant> {
