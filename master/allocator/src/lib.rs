@@ -7,10 +7,12 @@ mod allocator;
 mod client;
 mod demands;
 mod fit;
+mod heap;
 mod holdings;
 mod pass;
 mod share;
 mod slots;
+mod tree;
 mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
