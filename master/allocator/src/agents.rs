@@ -19,13 +19,12 @@ impl Allocator {
     pub fn put_agent(&mut self, id: &AgentId, info: &AgentInfo, is_active: bool) {
         let used = self.agent_used(id).unwrap_or_default();
         let old = self.agents.find(id).and_then(|slot| self.agents.get(slot));
-        let stamp = old.map_or(0, |agent| agent.stamp);
         if let Some(old) = old.map(|agent| self.kinds.amounts(&agent.info.resources)) {
             self.tree.sub_total(&old);
         }
         self.tree.add_total(&self.kinds.amounts(&info.resources));
         let room = room(&info.resources, used);
-        let agent = Agent { id: id.clone(), info: info.clone(), room, is_active, stamp, returned_by: None };
+        let agent = Agent { id: id.clone(), info: Box::new(info.clone()), room, is_active, returned_by: None };
         let slot = self.agents.insert(id.clone(), agent);
         // All of it counts as new: its attributes may suit others than before.
         self.list_agent(slot, true);
@@ -44,7 +43,7 @@ impl Allocator {
     pub fn remove_agent(&mut self, id: &AgentId) {
         let Some((slot, agent)) = self.agents.remove(id) else { return };
         self.tree.sub_total(&self.kinds.amounts(&agent.info.resources));
-        self.by_stamp.remove(&agent.stamp);
+        self.changes.remove(slot);
         let clients: Vec<usize> = self.clients.iter().map(|(client, _)| client).collect();
         for client in clients {
             self.clear_filters_of(client, slot);
@@ -92,27 +91,16 @@ impl Allocator {
 
     /// Lists the agent when something of it is free; the next pass looks at it if it has more than before.
     fn list_agent(&mut self, slot: usize, has_more: bool) {
-        let Some(agent) = self.agents.get(slot) else { return };
-        let (stamp, is_free) = (agent.stamp, agent.free().is_some());
-        let was_listed = self.by_stamp.get(&stamp) == Some(&slot);
-        if !is_free {
-            if was_listed {
-                self.by_stamp.remove(&stamp);
-            }
-        } else if has_more || !was_listed {
-            self.look_at_agent(slot);
+        if self.agents.get(slot).and_then(Agent::free).is_none() {
+            self.changes.remove(slot);
+        } else if has_more || !self.changes.is_listed(slot) {
+            self.changes.push(slot);
         }
     }
 
     /// The next pass tries the agent for everybody.
     pub(crate) fn look_at_agent(&mut self, slot: usize) {
-        let Some(agent) = self.agents.get_mut(slot).filter(|agent| agent.free().is_some()) else { return };
-        if self.by_stamp.get(&agent.stamp) == Some(&slot) {
-            self.by_stamp.remove(&agent.stamp);
-        }
-        self.last_stamp += 1;
-        agent.stamp = self.last_stamp;
-        self.by_stamp.insert(self.last_stamp, slot);
+        self.list_agent(slot, true);
     }
 }
 

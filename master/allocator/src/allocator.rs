@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Resources, Role};
 use rustc_hash::FxBuildHasher;
 
+use crate::changes::Changes;
 use crate::client::Client;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
@@ -53,11 +54,10 @@ pub struct Work {
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub id: AgentId,
-    pub info: AgentInfo,
+    /// Apart, as passes hardly ever need it: agents stay close together in memory.
+    pub info: Box<AgentInfo>,
     pub room: Room,
     pub is_active: bool,
-    /// Its place in the order of changes.
-    pub stamp: u64,
     /// Gave it back unused last: comes after the others on it, so that nobody can block it with a low share.
     pub returned_by: Option<usize>,
 }
@@ -113,9 +113,7 @@ pub struct Allocator {
     pub(crate) grants: HashMap<GrantId, OpenGrant, FxBuildHasher>,
     pub(crate) next_grant: u64,
     pub(crate) max_grants: usize,
-    /// Agents with something free, in the order in which they last changed for the better.
-    pub(crate) by_stamp: BTreeMap<u64, usize>,
-    pub(crate) last_stamp: u64,
+    pub(crate) changes: Changes,
     /// Up to this stamp every agent was looked at for every client that is not lagging.
     pub(crate) looked: u64,
     /// During a pass: up to this stamp it has come.

@@ -113,7 +113,7 @@ impl Allocator {
         }
         let above = role.parent().map(|parent| self.role_slot(&parent));
         let above = above.and_then(|slot| self.roles.get(slot)).map(|parent| parent.node);
-        let node = self.tree.add_role(above, role);
+        let node = self.tree.add_role(above);
         let own = self.tree.add_own(node);
         self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own })
     }
@@ -124,12 +124,8 @@ impl Allocator {
             return slot;
         }
         let slot = self.clients.next_slot();
-        let (own, name) = match (self.roles.get(role), self.frameworks.get(framework)) {
-            (Some(role), Some(framework)) => (role.own, framework.id.clone()),
-            // Both were just found or made.
-            _ => unreachable!("a client of a framework and a role that exist"),
-        };
-        let node = self.tree.add_client(own, name.as_str(), slot);
+        let Some(own) = self.roles.get(role).map(|role| role.own) else { return slot };
+        let node = self.tree.add_client(own, slot);
         let slot = self.clients.insert((framework, role), Client::new(framework, role, node));
         if let Some(framework) = self.frameworks.get_mut(framework) {
             framework.clients.insert(slot);

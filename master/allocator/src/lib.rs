@@ -4,6 +4,7 @@
 
 mod agents;
 mod allocator;
+mod changes;
 mod client;
 mod demands;
 mod fit;

@@ -41,7 +41,7 @@ impl Allocator {
         self.tree.refresh();
         let mut grants = Vec::new();
         let mut at = self.lowest_unlooked();
-        while let Some((stamp, agent)) = self.by_stamp.range(at.saturating_add(1)..).next().map(|(s, a)| (*s, *a)) {
+        while let Some((stamp, agent)) = self.changes.after(at) {
             at = stamp;
             if stamp <= self.looked && self.lagging.is_empty() {
                 at = self.looked;
@@ -51,7 +51,7 @@ impl Allocator {
             self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, &mut grants);
         }
         self.position = None;
-        self.looked = self.last_stamp;
+        self.looked = self.changes.last();
         for client in std::mem::take(&mut self.lagging) {
             if let Some(state) = self.clients.get_mut(client) {
                 state.has_looked_at_all();
@@ -190,8 +190,9 @@ impl Allocator {
         };
         let is_allowed = |item: &Item| item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info));
         let allowed = || state.items.iter().filter(|item| item.remaining() > 0 && is_allowed(item));
-        if let [only] = allowed().take(2).collect::<Vec<_>>().as_slice() {
-            return vec![(only.serial, only.cover_of_whole(times_it_fits(&only.wanted, whole)))];
+        // Nothing is counted for what is wanted without end.
+        if allowed().all(|item| item.wanted.count.is_none()) {
+            return Vec::new();
         }
         let mut left = whole.clone();
         let mut covers = Vec::new();

@@ -1,15 +1,11 @@
 //! The tree of roles with the frameworks in it: who holds how much, and who is next.
 //!
 //! The children of a node that want something are a heap by weighted dominant share, then by grants made, then by
-//! name. A role's own frameworks are together one child of it, beside the roles below it, as if they were a role "."
-//! of their own: what a parent shares out, it shares among its children and itself alike.
+//! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent shares out, it shares among its children and itself alike.
 //!
 //! A change of what somebody holds costs its depth and the logarithms on the way, never the number of frameworks.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
-
-use proffer_proto_model::Role;
 
 use crate::heap;
 use crate::share::{Amounts, Share};
@@ -20,14 +16,13 @@ pub(crate) struct NodeId(usize);
 
 /// The node everything is below.
 const ROOT: usize = 0;
-/// The child of a role that stands for the role's own frameworks.
-const OWN: &str = ".";
 
 #[derive(Debug)]
 struct Node {
     parent: usize,
     depth: usize,
-    name: Arc<str>,
+    /// Counts all nodes ever made.
+    number: u64,
     weight: u32,
     held: Amounts,
     share: Share,
@@ -45,6 +40,7 @@ pub(crate) struct Tree {
     /// The place of each node among the wanting of its parent; none while it wants nothing.
     places: Vec<Option<usize>>,
     unused: Vec<usize>,
+    made: u64,
     /// Of the whole cluster.
     total: Amounts,
     /// The total changed since shares were worked out.
@@ -54,8 +50,8 @@ pub(crate) struct Tree {
 impl Default for Tree {
     fn default() -> Self {
         let (nodes, places, unused) = (Vec::new(), Vec::new(), Vec::new());
-        let mut tree = Self { nodes, places, unused, total: Amounts::default(), is_stale: false };
-        tree.add(ROOT, "".into(), None);
+        let mut tree = Self { nodes, places, unused, made: 0, total: Amounts::default(), is_stale: false };
+        tree.add(ROOT, None);
         tree
     }
 }
@@ -79,18 +75,18 @@ impl Tree {
     }
 
     /// The node of a role, below the node of the role above it.
-    pub fn add_role(&mut self, above: Option<NodeId>, role: &Role) -> NodeId {
-        NodeId(self.add(above.map_or(ROOT, |node| node.0), role.as_str().into(), None))
+    pub fn add_role(&mut self, above: Option<NodeId>) -> NodeId {
+        NodeId(self.add(above.map_or(ROOT, |node| node.0), None))
     }
 
     /// The node of a role's own frameworks.
     pub fn add_own(&mut self, role: NodeId) -> NodeId {
-        NodeId(self.add(role.0, OWN.into(), None))
+        NodeId(self.add(role.0, None))
     }
 
     /// The node of a client below that of the role's own frameworks.
-    pub fn add_client(&mut self, own: NodeId, name: &str, client: usize) -> NodeId {
-        NodeId(self.add(own.0, name.into(), Some(client)))
+    pub fn add_client(&mut self, own: NodeId, client: usize) -> NodeId {
+        NodeId(self.add(own.0, Some(client)))
     }
 
     /// Removes a client's node. It must hold nothing any more.
@@ -221,12 +217,13 @@ impl Tree {
         }
     }
 
-    fn add(&mut self, parent: usize, name: Arc<str>, client: Option<usize>) -> usize {
+    fn add(&mut self, parent: usize, client: Option<usize>) -> usize {
         let depth = self.nodes.get(parent).map_or(0, |above| above.depth + 1);
+        self.made += 1;
         let node = Node {
             parent,
             depth,
-            name,
+            number: self.made,
             weight: 1,
             held: Amounts::default(),
             share: Share::default(),
@@ -263,6 +260,9 @@ impl Tree {
     fn settle(&mut self, at: usize) {
         let Some(place) = self.places[at] else { return };
         let parent = self.nodes[at].parent;
+        if self.nodes[parent].wanting.len() == 1 {
+            return;
+        }
         let mut wanting = std::mem::take(&mut self.nodes[parent].wanting);
         let (nodes, places) = (&self.nodes, &mut self.places);
         heap::settle(&mut wanting, place, |a, b| is_before(nodes, a, b), |node, to| places[node] = Some(to));
@@ -275,5 +275,5 @@ fn is_before(nodes: &[Node], a: usize, b: usize) -> bool {
 }
 
 fn order(a: &Node, b: &Node) -> Ordering {
-    a.share.cmp(&b.share).then(a.grants_made.cmp(&b.grants_made)).then_with(|| a.name.cmp(&b.name))
+    a.share.cmp(&b.share).then(a.grants_made.cmp(&b.grants_made)).then(a.number.cmp(&b.number))
 }
