@@ -8,10 +8,10 @@ use proffer_proto_model::{
     TaskState, TaskStatus,
 };
 
-use crate::ToAgent;
 use crate::registry::TaskRecord;
 use crate::state::State;
 use crate::validate::check_task;
+use crate::{FrameworkErrorKind, ToAgent};
 
 /// What is left of the accepted offers, by agent.
 pub(crate) type Pool = BTreeMap<AgentId, Resources>;
@@ -71,6 +71,9 @@ impl State {
     }
 
     /// A task that was never taken: told once, never stored, nothing to confirm.
+    ///
+    /// An id that is in use is told apart: a status under it would be taken for the end of the task that has it. The
+    /// call is answered with an error, and the id with the true state of its task, as a reconciliation would be.
     pub(super) fn refuse_task(
         &mut self,
         now: Now,
@@ -80,6 +83,14 @@ impl State {
         reason: TaskReason,
         message: String,
     ) {
+        let key = TaskKey { framework: framework.clone(), task: task.task.id.clone() };
+        if self.tasks.contains_key(&key) {
+            if let Some(session) = self.frameworks.get(framework).and_then(|f| f.session) {
+                let message = format!("task {} was not launched: {message}", key.task);
+                self.framework_error(session, FrameworkErrorKind::Invalid, message, false);
+            }
+            return self.reconcile_one(now, &key, None);
+        }
         let status = TaskStatus::new(task.task.id.clone(), task.agent.clone(), state, TaskSource::Master, now.unix);
         self.tell_status(framework, status.because(reason, message));
     }

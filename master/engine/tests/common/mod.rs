@@ -23,8 +23,11 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let engine =
-            Engine::recover(Config::default(), cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
+        Self::with(Config::default())
+    }
+
+    pub fn with(config: Config) -> Self {
+        let engine = Engine::recover(config, cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
         Self {
             engine,
             registry: Registry::default(),
