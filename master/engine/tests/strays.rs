@@ -94,6 +94,16 @@ fn a_reused_id_is_refused_and_its_living_task_goes_on_as_if_nothing_was() {
     insta::assert_snapshot!(world.trace);
 }
 
+/// Refused first and launched after, it would begin after its end.
+#[test]
+fn an_id_refused_in_an_accept_is_not_launched_by_the_rest_of_it() {
+    let mut world = World::new();
+    world.attach(1, None, 4_000, vec![]);
+    world.subscribe(10, "web", want(1_000, 2));
+    world.launch(10, vec![task("a", 9_000), task("a", 1_000), task("b", 1_000), task("b", 9_000)]);
+    assert_eq!(world.registry.tasks.iter().map(|t| t.key.task.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
 fn launches(ids: &[&str]) -> Operation {
     Operation::Launch { tasks: ids.iter().map(|id| TaskLaunch { agent: None, task: task(id, 500) }).collect() }
 }

@@ -13,8 +13,14 @@ use crate::state::State;
 use crate::validate::check_task;
 use crate::{FrameworkErrorKind, ToAgent};
 
-/// What is left of the accepted offers, by agent.
-pub(crate) type Pool = BTreeMap<AgentId, Resources>;
+/// What an accept has to work with.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Pool {
+    /// What is left of the offers, by agent.
+    pub left: BTreeMap<AgentId, Resources>,
+    /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
+    pub refused: BTreeSet<TaskId>,
+}
 
 type Refusal = (TaskReason, String);
 
@@ -24,6 +30,7 @@ impl State {
         match self.take_from_pool(framework, pool, &task) {
             Ok(agent) => self.start_task(now, framework, role, agent, task),
             Err((reason, message)) => {
+                pool.refused.insert(task.task.id.clone());
                 self.refuse_task(now, framework, &task, TaskState::Error, reason, message);
             }
         }
@@ -65,6 +72,7 @@ impl State {
         let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
         for (at, task) in tasks.iter().enumerate() {
             let state = if at == bad { TaskState::Error } else { TaskState::Dropped };
+            pool.refused.insert(task.task.id.clone());
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
         self.operation_status(framework, operation_id, OperationOutcome::Refused, whole);
@@ -109,14 +117,18 @@ impl State {
             let id = &launch.task.id;
             return Err(invalid(format!("task.id: {id} is in use by another task; choose a new id for each task")));
         }
+        if pool.refused.contains(&key.task) {
+            let id = &key.task;
+            return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
+        }
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
-            None => match pool.keys().next().filter(|_| pool.len() == 1) {
+            None => match pool.left.keys().next().filter(|_| pool.left.len() == 1) {
                 Some(only) => only.clone(),
                 None => return Err(invalid("agent: must be named, the offers are of several agents".to_owned())),
             },
         };
-        let Some(have) = pool.get_mut(&agent) else {
+        let Some(have) = pool.left.get_mut(&agent) else {
             return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
         };
         if let Some(Shortage(missing)) = have.shortage(&launch.task.resources) {
