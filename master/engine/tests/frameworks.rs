@@ -1,4 +1,5 @@
 //! Frameworks that change their description, and operators that end them.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Offers from end to end: filters, gangs, what one bad task leaves, and what is void when its agent changes.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What an agent reports and the master does not know, agents that are silent, and ids that are used twice.
+#![allow(clippy::unwrap_used)] // test helpers
 
 mod common;
 
