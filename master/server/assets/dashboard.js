@@ -95,7 +95,7 @@
   }
 
   function open() {
-    if (source || document.hidden) return;
+    if (source || document.hidden || topics.size === 0) return;
     source = new EventSource(`/events?seen=${encodeURIComponent(body.dataset.seen)}`);
     source.onopen = () => say("live", "live");
     source.addEventListener("changed", (event) => {
@@ -125,5 +125,5 @@
   }
   setInterval(tick, 1000);
   tick();
-  if (topics.size > 0) open();
+  open();
 })();
