@@ -10,6 +10,7 @@ mod dashboard;
 mod master;
 mod outbox;
 mod owner;
+mod queue;
 pub mod read_models;
 pub mod store;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, Resources};
 
+use super::replace::Former;
 use crate::registry::{AgentRecord, Operation};
 use crate::state::{Agent, State};
 use crate::{AttachedTask, Effect, SessionId, ToAgent};
@@ -27,7 +28,8 @@ impl State {
         seen_epoch: Epoch,
         cluster: Option<ClusterId>,
     ) {
-        if let Err(Refusal { message, is_final }) = self.check_agent_home(&cluster, seen_epoch) {
+        let refusal = self.check_agent_home(&cluster, seen_epoch).and_then(|()| self.check_agent_address(now, &info));
+        if let Err(Refusal { message, is_final }) = refusal {
             self.send.push(Effect::ToAgent { session, message: ToAgent::Refused { message, is_final } });
             self.send.push(Effect::Close { session });
             return;
@@ -65,6 +67,26 @@ impl State {
             return Err(Refusal { message, is_final: false });
         }
         Ok(())
+    }
+
+    /// Two agents never share an address: the newer one replaces the older when that one is away.
+    fn check_agent_address(&mut self, now: Now, info: &AgentInfo) -> Result<(), Refusal> {
+        match self.former_agent(info) {
+            None => Ok(()),
+            Some(Former::Away(id)) => {
+                self.agent_replaced(now.unix, &id);
+                Ok(())
+            }
+            Some(Former::Attached(id)) => {
+                let message = format!(
+                    "agent {id} is attached from the same address, {} on host {}; if that was this agent before it \
+                     lost its work directory, it is let in once the old connection is noticed to be dead; if not, \
+                     give each agent an address of its own",
+                    info.api_address, info.hostname
+                );
+                Err(Refusal { message, is_final: false })
+            }
+        }
     }
 
     /// The id the agent brings, when it is known or at least of this cluster; else a new one.
