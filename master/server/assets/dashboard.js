@@ -74,9 +74,8 @@
       const answer = await fetch(location.href, { cache: "no-store", headers: { accept: "text/html" } });
       const text = await answer.text();
       const page = new DOMParser().parseFromString(text, "text/html");
-      const main = page.getElementById("main");
-      if (main) {
-        patch(document.getElementById("main"), main);
+      if (page.getElementById("main")) {
+        for (const part of ["main", "footer"]) patch(document.querySelector(part), page.querySelector(part));
         body.dataset.seen = page.body.dataset.seen;
         skew = Number(page.body.dataset.now) - Date.now();
         tick();
