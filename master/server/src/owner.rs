@@ -155,3 +155,6 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
