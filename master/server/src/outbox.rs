@@ -177,3 +177,32 @@ fn master_message(message: ToAgent) -> MasterMessage {
         ToAgent::Refused { message, is_final } => MasterMessage::Refused { message, is_final },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use tonic::Code;
+
+    use super::*;
+    use crate::queue::queue;
+
+    #[tokio::test]
+    async fn an_agent_that_does_not_read_is_cut_off_and_told_why() {
+        let (to, messages) = queue(1);
+        let mut outbox = Outbox::agent(to);
+        assert_eq!(outbox.to_agent(Epoch(1), ToAgent::Ping), Ok(()));
+        assert_eq!(outbox.to_agent(Epoch(1), ToAgent::Ping), Err(CutOff::TooSlow));
+        assert_eq!(outbox.to_agent(Epoch(1), ToAgent::Ping), Err(CutOff::Ended));
+        let left: Vec<_> = messages.collect().await;
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].as_ref().unwrap_err().code(), Code::ResourceExhausted);
+    }
+
+    #[tokio::test]
+    async fn an_agent_whose_stream_was_replaced_is_told_so() {
+        let (to, messages) = queue(1);
+        Outbox::agent(to).close();
+        let left: Vec<_> = messages.collect().await;
+        assert_eq!(left[0].as_ref().unwrap_err().code(), Code::Unavailable);
+    }
+}
