@@ -4,15 +4,20 @@
 //! does not come true panics with what was seen last. Nothing is skipped and nothing sleeps blindly.
 
 mod browser;
+mod client;
 mod cluster;
 mod leaks;
 mod parts;
+mod processes;
 mod registry;
+mod slot;
 mod wait;
 
-pub use browser::Browser;
-pub use cluster::{Cluster, ClusterOptions, Output};
+pub use browser::{Browser, Scheme};
+pub use client::Output;
+pub use cluster::{Cluster, ClusterOptions};
 pub use leaks::Leaks;
 pub use parts::{binary, free_port, http_get, require};
+pub use processes::{AgentFlags, Paused, is_alive, kill_9};
 pub use registry::Registry;
 pub use wait::{wait_for, wait_until};

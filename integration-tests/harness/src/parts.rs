@@ -13,12 +13,19 @@ pub fn require(program: &str, package: &str) {
     assert!(found, "{program} is missing; install it with: apt-get install {package}");
 }
 
-/// A binary of this workspace, built beside the running test.
-pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let dir = test.parent().and_then(|deps| deps.parent()).expect("tests run from target/<profile>/deps");
+/// A binary of the workspace: in `PROFFER_BIN_DIR` when that is set, else beside the running test.
+/// Panics with the build command when it is not there.
+pub fn binary(name: &str, package: &str) -> PathBuf {
+    let dir = match std::env::var_os("PROFFER_BIN_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => {
+            let test = std::env::current_exe().expect("a running test has a path");
+            let dir = test.parent().and_then(|deps| deps.parent()).expect("tests run from target/<profile>/deps");
+            dir.to_owned()
+        }
+    };
     let path = dir.join(name);
-    assert!(path.is_file(), "{} is missing; build it with: cargo build -p {name}", path.display());
+    assert!(path.is_file(), "{} is missing; build it with: cargo build -p {package}", path.display());
     path
 }
 

@@ -20,11 +20,11 @@ struct Container {
     resources: Resources,
 }
 
-/// All containers of one agent, and how often each was ever started.
+/// All containers of one agent, and which were started since somebody asked.
 #[derive(Debug, Default)]
 pub struct SimRuntime {
     containers: BTreeMap<String, Container>,
-    starts: BTreeMap<String, u32>,
+    started: Vec<String>,
     pids: u32,
 }
 
@@ -44,7 +44,7 @@ impl SimRuntime {
         let Some(container) = self.containers.get_mut(id) else { return false };
         if container.state == State::Created {
             container.state = State::Running;
-            *self.starts.entry(id.to_owned()).or_default() += 1;
+            self.started.push(id.to_owned());
         }
         true
     }
@@ -88,9 +88,9 @@ impl SimRuntime {
         self.containers.values().filter(|c| c.state == State::Running).map(|c| &c.resources).collect()
     }
 
-    /// How often each container was started.
-    pub fn starts(&self) -> &BTreeMap<String, u32> {
-        &self.starts
+    /// The containers started since the last call; one that was started twice is named twice.
+    pub fn take_started(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.started)
     }
 
     /// What an agent that starts finds.

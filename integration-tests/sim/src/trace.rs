@@ -27,19 +27,17 @@ impl Default for Trace {
 
 impl Trace {
     /// Adds one step.
-    pub fn step(&mut self, at: Moment, what: &str) {
-        let mut line = String::new();
+    pub fn step(&mut self, at: Moment, what: &dyn std::fmt::Debug) {
+        let mut line = if self.last.len() == KEPT { self.last.pop_front() } else { None }.unwrap_or_default();
+        line.clear();
         // Writing to a String cannot fail.
-        let _ = write!(line, "{:>8} {what}", at.0);
+        let _ = write!(line, "{:>8} {what:?}", at.0);
         for byte in line.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         self.steps += 1;
         if self.watch.as_ref().is_some_and(|watched| line.contains(watched.as_str())) {
             println!("{line}");
-        }
-        if self.last.len() == KEPT {
-            self.last.pop_front();
         }
         self.last.push_back(line);
     }

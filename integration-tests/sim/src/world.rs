@@ -3,7 +3,7 @@
 //! The nodes live in `nodes/`, each as an `impl World` of its own file. A node's process can die at any step;
 //! its disk, and the containers of an agent, stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_agent_engine::{StepResult, ToMaster};
 use proffer_master_engine::{ToAgent, ToFramework};
@@ -20,6 +20,9 @@ use crate::trace::Trace;
 
 /// Wall-clock time at virtual time 0.
 const UNIX_START_MS: u64 = 1_700_000_000_000;
+
+/// Steps at one moment after which time is said to stand still: an engine that is busy with nothing.
+const MAX_STEPS_AT_ONCE: u64 = 50_000;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -141,6 +144,12 @@ pub struct World {
     pub scenario: Scenario,
     /// Virtual time.
     pub queue: Queue<Event>,
+    /// When the timer of each process rings: of which life, and at what time. Every other tick is ignored.
+    alarms: BTreeMap<Node, (u64, Moment)>,
+    /// Processes and disks that this step may have changed.
+    touched: BTreeSet<Node>,
+    /// Every container whose process was ever started.
+    pub(crate) started: BTreeSet<String>,
     /// Connections.
     pub net: Net,
     /// Who dialled each connection.
@@ -167,6 +176,9 @@ impl World {
         let seed = scenario.seed;
         let mut world = Self {
             queue: Queue::default(),
+            alarms: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            started: BTreeSet::new(),
             net: Net::new(seed),
             dialled: BTreeMap::new(),
             trace: Trace::default(),
@@ -192,8 +204,17 @@ impl World {
     /// Runs faults and healing to the end; the first broken invariant stops it.
     pub fn run(&mut self) -> Result<(), String> {
         let end = Moment(self.scenario.faults_until_ms + self.scenario.heal_within_ms);
+        let mut standing = (Moment(0), 0);
         while self.queue.next_at().is_some_and(|at| at <= end) {
             let Some(event) = self.queue.pop() else { break };
+            if self.is_stray(&event) {
+                continue;
+            }
+            let now = self.queue.now();
+            standing = if standing.0 == now { (now, standing.1 + 1) } else { (now, 0) };
+            if standing.1 > MAX_STEPS_AT_ONCE {
+                return Err(self.report("time stands still"));
+            }
             self.happen(event);
             invariants::check_step(self).map_err(|broken| self.report(&broken))?;
             let is_safe_time = self.queue.now().0 > self.scenario.faults_until_ms;
@@ -229,17 +250,42 @@ impl World {
         }
     }
 
-    /// Schedules the timer of a process.
+    /// Sets the one timer of a process; the time set before no longer counts.
     pub fn wake(&mut self, node: Node, life: u64, at: Option<Moment>) {
-        if let Some(at) = at {
-            // Engines see time one second ahead, see `now`.
-            self.queue.at(Moment(at.0.saturating_sub(1_000)), Event::Tick { node, life });
+        let Some(at) = at else {
+            self.alarms.remove(&node);
+            return;
+        };
+        // Engines see time one second ahead, see `now`.
+        let at = Moment(at.0.saturating_sub(1_000)).max(self.queue.now());
+        if self.alarms.insert(node, (life, at)) != Some((life, at)) {
+            self.queue.at(at, Event::Tick { node, life });
         }
+    }
+
+    /// A tick of a timer that was set to another time since.
+    fn is_stray(&mut self, event: &Event) -> bool {
+        let Event::Tick { node, life } = event else { return false };
+        if self.alarms.get(node) != Some(&(*life, self.queue.now())) {
+            return true;
+        }
+        self.alarms.remove(node);
+        false
+    }
+
+    /// Notes that a step may have changed a process or a disk.
+    pub(crate) fn touch(&mut self, node: Node) {
+        self.touched.insert(node);
+    }
+
+    /// What the steps since the last call may have changed.
+    pub(crate) fn take_touched(&mut self) -> BTreeSet<Node> {
+        std::mem::take(&mut self.touched)
     }
 
     fn happen(&mut self, event: Event) {
         let at = self.queue.now();
-        self.trace.step(at, &format!("{event:?}"));
+        self.trace.step(at, &event);
         match event {
             Event::Arrive { conn, to, message } => self.arrive(conn, to, *message),
             Event::Notice { conn, to: End::Server } => self.master_lost(conn),

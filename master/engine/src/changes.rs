@@ -49,6 +49,12 @@ impl Touched {
         self.gone.push(Change::TaskForgotten(key));
     }
 
+    /// An agent is forgotten.
+    pub fn agent_forgotten(&mut self, agent: &AgentId) {
+        self.agents.remove(agent);
+        self.gone.push(Change::AgentRemoved(agent.clone()));
+    }
+
     /// A framework is forgotten.
     pub fn framework_forgotten(&mut self, framework: &FrameworkId) {
         self.frameworks.remove(framework);

@@ -166,3 +166,20 @@ fn a_kill_is_stored_and_repeated_until_the_task_has_ended() {
     world.acknowledge(10, "a", 2);
     insta::assert_snapshot!(world.trace);
 }
+
+#[test]
+fn an_agent_that_lost_its_work_directory_replaces_what_it_was() {
+    let mut world = World::new();
+    world.attach(1, None, 4_000, vec![]);
+    world.subscribe(10, "web", want(1_000, 2));
+    world.launch(10, vec![task("a", 1_000), task("b", 1_000)]);
+    world.update(1, "F1-1", "a", 1, TaskState::Running);
+    world.update(1, "F1-1", "b", 1, TaskState::Finished);
+    // Its old stream is not known to be dead yet: it has to come again.
+    world.attach(2, None, 4_000, vec![]);
+    world.handle("agent stream ends", Input::AgentDisconnected { session: SessionId(1) });
+    world.attach(3, None, 4_000, vec![]);
+    insta::assert_snapshot!(world.trace);
+    assert!(world.registry.tasks.is_empty());
+    assert_eq!(world.registry.agents.len(), 1);
+}

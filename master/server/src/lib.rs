@@ -6,6 +6,7 @@
 mod api;
 mod clock;
 mod config;
+mod dashboard;
 mod master;
 mod outbox;
 mod owner;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use proffer_master_engine::{Engine, RecoverError};
 use proffer_proto_transport::{MAX_MESSAGE_BYTES, ServeError, Shutdown, bind, serve};
 use proffer_proto_wire::DESCRIPTORS;
@@ -16,6 +15,7 @@ use tonic::service::Routes;
 use crate::Config;
 use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, scheduler::SchedulerApi};
 use crate::clock::Clock;
+use crate::dashboard::Dashboard;
 use crate::owner::{INBOX, Owner, Streams};
 use crate::read_models::ReadModels;
 use crate::store::{DiskStore, Loaded, Store, StoreError};
@@ -91,7 +91,7 @@ impl Master {
         let owner_ended = start_owner(owner, shutdown.clone())?;
         let link = OwnerLink::new(inbox, shutdown.clone());
         let grpc = routes(&link, epoch, &readers).await?;
-        let http = Router::new();
+        let http = Dashboard::router(readers, shutdown.clone());
         let (done, ended) = oneshot::channel();
         let served = shutdown.clone();
         tokio::spawn(async move {

@@ -1,19 +1,18 @@
 //! A task is launched at most once: no container's process was ever started twice, on any agent.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use crate::world::World;
+use crate::world::{Node, World};
 
-/// Counts the starts of every container over all agents.
-pub fn check(world: &World) -> Result<(), String> {
-    let mut starts: BTreeMap<&str, u32> = BTreeMap::new();
-    for agent in &world.agents {
-        for (id, count) in agent.runtime.starts() {
-            *starts.entry(id).or_default() += count;
+/// Takes the starts of the agents that the step may have changed.
+pub fn check(world: &mut World, touched: &BTreeSet<Node>) -> Result<(), String> {
+    for node in touched {
+        let Node::Agent(n) = node else { continue };
+        for container in world.agents[*n].runtime.take_started() {
+            if let Some(again) = world.started.replace(container) {
+                return Err(format!("container {again} was started a second time, on agent {n}"));
+            }
         }
     }
-    match starts.into_iter().find(|(_, count)| *count > 1) {
-        Some((id, count)) => Err(format!("container {id} was started {count} times")),
-        None => Ok(()),
-    }
+    Ok(())
 }

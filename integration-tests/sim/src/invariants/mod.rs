@@ -10,10 +10,11 @@ use crate::world::World;
 
 pub use healed::is_healed;
 
-/// Every safety property; the first broken one in words.
+/// Every safety property of whatever the step may have changed; the first broken one in words.
 pub fn check_step(world: &mut World) -> Result<(), String> {
+    let touched = world.take_touched();
     told_once::check(world)?;
-    audits::check(world)?;
-    launched_once::check(world)?;
-    no_overcommit::check(world)
+    audits::check(world, &touched)?;
+    launched_once::check(world, &touched)?;
+    no_overcommit::check(world, &touched)
 }

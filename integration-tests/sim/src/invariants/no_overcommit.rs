@@ -1,14 +1,18 @@
 //! What really runs on an agent fits into what the agent has.
 
+use std::collections::BTreeSet;
+
 use proffer_proto_model::Resources;
 
 use crate::nodes::AgentNode;
-use crate::world::World;
+use crate::world::{Node, World};
 
-/// Sums up the running containers of every agent.
-pub fn check(world: &World) -> Result<(), String> {
+/// Sums up the running containers of every agent that the step may have changed.
+pub fn check(world: &World, touched: &BTreeSet<Node>) -> Result<(), String> {
     let total = AgentNode::resources();
-    for agent in &world.agents {
+    for node in touched {
+        let Node::Agent(n) = node else { continue };
+        let agent = &world.agents[*n];
         let mut free = Some(total.clone());
         for held in agent.runtime.held() {
             free = free.and_then(|free| free.checked_sub(held));

@@ -194,6 +194,7 @@ impl World {
     }
 
     fn agent_commit(&mut self, n: usize, frame: Frame) {
+        self.touch(Node::Agent(n));
         let fault = if frame.operations().is_empty() { None } else { self.faults.on_commit(self.queue.now()) };
         if fault == Some(CommitFault::Before) {
             return self.agent_crash(n);

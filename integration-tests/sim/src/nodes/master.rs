@@ -49,6 +49,7 @@ impl World {
             Engine::recover(Config::default(), master.cluster.clone(), master.epoch, master.registry.clone(), now);
         master.engine = Some(recovered.expect("what the master stored can be read by the next one"));
         let (life, next) = (master.life, master.engine.as_ref().and_then(Engine::next_deadline));
+        self.touch(Node::Master);
         self.wake(Node::Master, life, next);
     }
 
@@ -108,6 +109,7 @@ impl World {
         drop(engine.take_changes());
         let next = engine.next_deadline();
         let life = self.master.life;
+        self.touch(Node::Master);
         self.wake(Node::Master, life, next);
         self.master_commit(frame);
     }

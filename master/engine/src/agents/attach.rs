@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, Resources};
+use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, RescindReason, Resources};
 
+use super::replace::Former;
 use crate::registry::{AgentRecord, Operation};
 use crate::state::{Agent, State};
 use crate::{AttachedTask, Effect, SessionId, ToAgent};
@@ -27,12 +28,18 @@ impl State {
         seen_epoch: Epoch,
         cluster: Option<ClusterId>,
     ) {
-        if let Err(Refusal { message, is_final }) = self.check_agent_home(&cluster, seen_epoch) {
+        let refusal = self.check_agent_home(&cluster, seen_epoch).and_then(|()| self.check_agent_address(now, &info));
+        if let Err(Refusal { message, is_final }) = refusal {
             self.send.push(Effect::ToAgent { session, message: ToAgent::Refused { message, is_final } });
             self.send.push(Effect::Close { session });
             return;
         }
         let id = self.agent_id(&info, cluster.is_some());
+        // A stream is one agent for life: whoever attaches as another one on it leaves the first.
+        if let Some(first) = self.agent_sessions.get(&session).filter(|first| **first != id).cloned() {
+            self.detach_agent(now, &first);
+            self.expect_agent(now, &first);
+        }
         self.drop_older_stream(now, &id, session);
         let was_unreachable = self.admit_agent(&id, info, incarnation, session);
         let attached = ToAgent::Attached {
@@ -67,6 +74,26 @@ impl State {
         Ok(())
     }
 
+    /// Two agents never share an address: the newer one replaces the older when that one is away.
+    fn check_agent_address(&mut self, now: Now, info: &AgentInfo) -> Result<(), Refusal> {
+        match self.former_agent(info) {
+            None => Ok(()),
+            Some(Former::Away(id)) => {
+                self.agent_replaced(now.unix, &id);
+                Ok(())
+            }
+            Some(Former::Attached(id)) => {
+                let message = format!(
+                    "agent {id} is attached from the same address, {} on host {}; if that was this agent before it \
+                     lost its work directory, it is let in once the old connection is noticed to be dead; if not, \
+                     give each agent an address of its own",
+                    info.api_address, info.hostname
+                );
+                Err(Refusal { message, is_final: false })
+            }
+        }
+    }
+
     /// The id the agent brings, when it is known or at least of this cluster; else a new one.
     fn agent_id(&mut self, info: &AgentInfo, is_of_this_cluster: bool) -> AgentId {
         match &info.id {
@@ -81,8 +108,13 @@ impl State {
         }
     }
 
+    /// What was offered of it is void: it may have less, and tasks that nobody here knows.
     fn drop_older_stream(&mut self, now: Now, id: &AgentId, session: SessionId) {
-        let older = self.agents.get(id).and_then(|agent| agent.session);
+        let Some(agent) = self.agents.get(id) else { return };
+        let older = agent.session;
+        for offer in agent.offers.clone() {
+            self.rescind(now, &offer, RescindReason::AgentChanged);
+        }
         if let Some(older) = older.filter(|older| *older != session) {
             self.detach_agent(now, id);
             self.send.push(Effect::Close { session: older });

@@ -2,4 +2,5 @@
 
 mod attach;
 mod lost;
+mod replace;
 mod sync;
