@@ -50,16 +50,16 @@ impl Outbox {
         Self { to: To::Agent(to), end: None }
     }
 
-    pub(crate) fn to_framework(&mut self, message: ToFramework) -> Result<(), CutOff> {
+    pub(crate) fn tell_framework(&mut self, message: ToFramework) -> Result<(), CutOff> {
         let To::Framework(to) = &self.to else { return Err(CutOff::Ended) };
         let event = event(message);
         if let SchedulerEvent::Error { kind, message, is_fatal: true } = &event {
             self.end = Some(end_status(*kind, message));
         }
-        tell_framework(to, event)
+        tell(to, event)
     }
 
-    pub(crate) fn to_agent(&mut self, epoch: Epoch, message: ToAgent) -> Result<(), CutOff> {
+    pub(crate) fn tell_agent(&mut self, epoch: Epoch, message: ToAgent) -> Result<(), CutOff> {
         let To::Agent(to) = &self.to else { return Err(CutOff::Ended) };
         if let ToAgent::Refused { message, .. } = &message {
             self.end = Some(to_status(transport::ErrorKind::Conflict, message.clone()));
@@ -101,7 +101,7 @@ impl Drop for Outbox {
 }
 
 /// Queues an event. A scheduler that leaves no room is cut off and told why.
-pub(crate) fn tell_framework(to: &Events, event: SchedulerEvent) -> Result<(), CutOff> {
+pub(crate) fn tell(to: &Events, event: SchedulerEvent) -> Result<(), CutOff> {
     let Some(event) = event.into_wire() else { return Ok(()) };
     match to.push(event) {
         Ok(()) => Ok(()),
@@ -175,5 +175,34 @@ fn master_message(message: ToAgent) -> MasterMessage {
         ToAgent::Expect(keys) => MasterMessage::Expect(keys),
         ToAgent::Ping => MasterMessage::Ping { nonce: 0 },
         ToAgent::Refused { message, is_final } => MasterMessage::Refused { message, is_final },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use tonic::Code;
+
+    use super::*;
+    use crate::queue::queue;
+
+    #[tokio::test]
+    async fn an_agent_that_does_not_read_is_cut_off_and_told_why() {
+        let (to, messages) = queue(1);
+        let mut outbox = Outbox::agent(to);
+        assert_eq!(outbox.tell_agent(Epoch(1), ToAgent::Ping), Ok(()));
+        assert_eq!(outbox.tell_agent(Epoch(1), ToAgent::Ping), Err(CutOff::TooSlow));
+        assert_eq!(outbox.tell_agent(Epoch(1), ToAgent::Ping), Err(CutOff::Ended));
+        let left: Vec<_> = messages.collect().await;
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].as_ref().unwrap_err().code(), Code::ResourceExhausted);
+    }
+
+    #[tokio::test]
+    async fn an_agent_whose_stream_was_replaced_is_told_so() {
+        let (to, messages) = queue(1);
+        Outbox::agent(to).close();
+        let left: Vec<_> = messages.collect().await;
+        assert_eq!(left[0].as_ref().unwrap_err().code(), Code::Unavailable);
     }
 }

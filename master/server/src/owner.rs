@@ -126,10 +126,10 @@ impl Streams {
     fn send(&mut self, epoch: Epoch, effect: Effect) {
         let (session, sent) = match effect {
             Effect::ToFramework { session, message } => {
-                (session, self.outboxes.get_mut(&session).map(|o| o.to_framework(message)))
+                (session, self.outboxes.get_mut(&session).map(|o| o.tell_framework(message)))
             }
             Effect::ToAgent { session, message } => {
-                (session, self.outboxes.get_mut(&session).map(|o| o.to_agent(epoch, message)))
+                (session, self.outboxes.get_mut(&session).map(|o| o.tell_agent(epoch, message)))
             }
             Effect::Close { session } => {
                 if let Some(outbox) = self.outboxes.remove(&session) {
@@ -155,3 +155,6 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What readers see: immutable records, published by the owner after each frame. Readers never touch the engine.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use proffer_master_engine::registry::TaskRecord;
@@ -13,6 +13,8 @@ use tokio::sync::broadcast;
 const OFFER_HISTORY: usize = 10_000;
 /// Ended tasks that are remembered after they were confirmed.
 const TASK_HISTORY: usize = 10_000;
+/// Names of agents and frameworks that are remembered after they were forgotten, of each kind.
+const NAME_HISTORY: usize = 10_000;
 /// Changes a slow watcher may lag behind before it is cut off.
 const WATCH_BACKLOG: usize = 4_096;
 
@@ -27,8 +29,29 @@ pub struct ReadModels {
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
     answered: Mutex<VecDeque<Arc<OfferView>>>,
-    ended: Mutex<VecDeque<TaskKey>>,
+    ended: Mutex<Remembered<TaskKey, ()>>,
+    gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
+    gone_agents: Mutex<Remembered<AgentId, String>>,
     changes: broadcast::Sender<Arc<Change>>,
+}
+
+/// Things that are gone, the oldest forgotten first.
+#[derive(Debug)]
+struct Remembered<K, V> {
+    known: BTreeMap<K, (u64, V)>,
+    order: BTreeMap<u64, K>,
+    next: u64,
+}
+
+/// Host ports over all attached agents, counted for each agent: the same number on two agents is two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PortCounts {
+    /// What the agents have.
+    pub total: u64,
+    /// What tasks hold.
+    pub allocated: u64,
+    /// What is out in offers.
+    pub offered: u64,
 }
 
 /// The cluster in one view.
@@ -42,12 +65,14 @@ pub struct ClusterSummary {
     pub version: &'static str,
     /// When this master started.
     pub started: UnixMillis,
-    /// What attached agents have.
+    /// What attached agents have. Ports and sets are names within one agent and left out of sums.
     pub total: Resources,
-    /// What tasks hold of it.
+    /// What tasks hold of it, without ports and sets.
     pub allocated: Resources,
-    /// What is out in offers.
+    /// What is out in offers, without ports and sets.
     pub offered: Resources,
+    /// Host ports.
+    pub ports: PortCounts,
     /// Attached agents.
     pub agents_attached: u32,
     /// Known agents that are not attached.
@@ -75,6 +100,8 @@ impl ReadModels {
             tasks: DashMap::new(),
             answered: Mutex::default(),
             ended: Mutex::default(),
+            gone_frameworks: Mutex::default(),
+            gone_agents: Mutex::default(),
             changes: broadcast::channel(WATCH_BACKLOG).0,
         }
     }
@@ -86,16 +113,22 @@ impl ReadModels {
                 self.agents.insert(agent.id.clone(), Arc::new((**agent).clone()));
             }
             Change::AgentRemoved(id) => {
-                self.agents.remove(id);
+                if let Some((_, agent)) = self.agents.remove(id) {
+                    lock(&self.gone_agents).put(id.clone(), agent.info.hostname.clone(), NAME_HISTORY);
+                }
             }
             Change::Framework(framework) => {
                 self.frameworks.insert(framework.id.clone(), Arc::new((**framework).clone()));
             }
             Change::FrameworkRemoved(id) => {
-                self.frameworks.remove(id);
+                if let Some((_, framework)) = self.frameworks.remove(id) {
+                    lock(&self.gone_frameworks).put(id.clone(), framework.info.name.clone(), NAME_HISTORY);
+                }
             }
             Change::Offer(offer) => self.offer(Arc::new((**offer).clone())),
             Change::Task(task) => {
+                // An id may be used again: what lives is never evicted as history.
+                lock(&self.ended).remove(&task.key);
                 self.tasks.insert(task.key.clone(), Arc::new((**task).clone()));
             }
             Change::TaskForgotten(key) => self.task_forgotten(key),
@@ -110,18 +143,19 @@ impl ReadModels {
             return;
         }
         self.offers.remove(&offer.offer.id);
-        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answered = lock(&self.answered);
         answered.push_front(offer);
         answered.truncate(OFFER_HISTORY);
     }
 
     fn task_forgotten(&self, key: &TaskKey) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.push_back(key.clone());
-        while ended.len() > TASK_HISTORY {
-            if let Some(oldest) = ended.pop_front() {
-                self.tasks.remove(&oldest);
-            }
+        // One that did not end, as with a framework removed while its agent was away, is no history.
+        if self.tasks.get(key).is_none_or(|task| !task.status.state.is_terminal()) {
+            self.tasks.remove(key);
+            return;
+        }
+        if let Some(oldest) = lock(&self.ended).put(key.clone(), (), TASK_HISTORY) {
+            self.tasks.remove(&oldest);
         }
     }
 
@@ -140,6 +174,7 @@ impl ReadModels {
             total: Resources::default(),
             allocated: Resources::default(),
             offered: Resources::default(),
+            ports: PortCounts::default(),
             agents_attached: 0,
             agents_detached: 0,
             frameworks_connected: 0,
@@ -154,9 +189,10 @@ impl ReadModels {
                 continue;
             }
             summary.agents_attached += 1;
-            summary.total = summary.total.saturating_sum(&agent.info.resources);
-            summary.allocated = summary.allocated.saturating_sum(&agent.allocated);
-            summary.offered = summary.offered.saturating_sum(&agent.offered);
+            let AgentView { info, allocated, offered, .. } = &*agent;
+            add(&mut summary.total, &mut summary.ports.total, &info.resources);
+            add(&mut summary.allocated, &mut summary.ports.allocated, allocated);
+            add(&mut summary.offered, &mut summary.ports.offered, offered);
         }
         for framework in self.frameworks() {
             let count = match framework.is_connected {
@@ -183,14 +219,16 @@ impl ReadModels {
         sorted(&self.frameworks)
     }
 
-    /// One framework's name; its id when it is gone.
+    /// One framework's name, also when it is gone; its id when even its name is forgotten.
     pub fn framework_name(&self, id: &FrameworkId) -> String {
-        self.frameworks.get(id).map_or_else(|| id.to_string(), |f| f.info.name.clone())
+        let living = self.frameworks.get(id).map(|f| f.info.name.clone());
+        living.or_else(|| lock(&self.gone_frameworks).get(id)).unwrap_or_else(|| id.to_string())
     }
 
-    /// One agent's host name; empty when it is gone.
+    /// One agent's host name, also when it is gone; empty when even its name is forgotten.
     pub fn hostname(&self, id: &AgentId) -> String {
-        self.agents.get(id).map(|a| a.info.hostname.clone()).unwrap_or_default()
+        let living = self.agents.get(id).map(|a| a.info.hostname.clone());
+        living.or_else(|| lock(&self.gone_agents).get(id)).unwrap_or_default()
     }
 
     /// Outstanding offers, ordered by id.
@@ -200,8 +238,7 @@ impl ReadModels {
 
     /// The latest answered offers, newest first.
     pub fn offer_history(&self, most: usize) -> Vec<Arc<OfferView>> {
-        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.iter().take(most).cloned().collect()
+        lock(&self.answered).iter().take(most).cloned().collect()
     }
 
     /// All tasks that live or are remembered, ordered by key.
@@ -215,8 +252,54 @@ impl ReadModels {
     }
 }
 
+impl<K: Ord + Clone, V: Clone> Remembered<K, V> {
+    /// Adds one as the newest; gives back the one that had to go for it.
+    fn put(&mut self, key: K, value: V, most: usize) -> Option<K> {
+        self.remove(&key);
+        self.next += 1;
+        self.known.insert(key.clone(), (self.next, value));
+        self.order.insert(self.next, key);
+        if self.order.len() <= most {
+            return None;
+        }
+        let (_, oldest) = self.order.pop_first()?;
+        self.known.remove(&oldest);
+        Some(oldest)
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some((number, _)) = self.known.remove(key) {
+            self.order.remove(&number);
+        }
+    }
+
+    fn get(&self, key: &K) -> Option<V> {
+        self.known.get(key).map(|(_, value)| value.clone())
+    }
+}
+
+impl<K, V> Default for Remembered<K, V> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), order: BTreeMap::new(), next: 0 }
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds what makes sense over several agents; ports are only counted.
+fn add(sum: &mut Resources, ports: &mut u64, more: &Resources) {
+    *ports += u64::from(more.ports.count());
+    let countable = Resources { ports: Default::default(), sets: Default::default(), ..more.clone() };
+    *sum = sum.saturating_sum(&countable);
+}
+
 fn sorted<K: Eq + std::hash::Hash + Ord + Clone, V>(map: &DashMap<K, Arc<V>>) -> Vec<Arc<V>> {
     let mut entries: Vec<(K, Arc<V>)> = map.iter().map(|e| (e.key().clone(), e.value().clone())).collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     entries.into_iter().map(|(_, value)| value).collect()
 }
+
+#[cfg(test)]
+mod tests;

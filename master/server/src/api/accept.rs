@@ -167,3 +167,6 @@ impl Reader {
         self.told.push(SchedulerEvent::Error { kind: ErrorKind::Invalid, message, is_fatal: false });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,9 @@ impl Operator for OperatorApi {
             frameworks_disconnected: c.frameworks_disconnected,
             offers: c.offers,
             tasks_active: c.tasks_active,
+            ports_total: c.ports.total,
+            ports_allocated: c.ports.allocated,
+            ports_offered: c.ports.offered,
         }))
     }
 
@@ -276,3 +279,6 @@ fn framework(view: &FrameworkView) -> wire::Framework {
         share_millionths: view.share_millionths,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use super::accept::{Judged, Rest, judge};
 use super::incoming::{Heard, hear};
 use super::{OwnerGone, OwnerLink, stopping};
 use crate::clock::unix_now;
-use crate::outbox::{CutOff, Events, OUTBOX, Outbox, end_status, tell_framework};
+use crate::outbox::{CutOff, Events, OUTBOX, Outbox, end_status, tell};
 use crate::owner::ToOwner;
 use crate::queue::{Messages, queue};
 
@@ -117,7 +117,7 @@ impl Session {
             }
             Err(defect) => (ErrorKind::Invalid, defect.to_string()),
         };
-        Ok(tell_framework(&self.to, SchedulerEvent::Error { kind, message, is_fatal: false }))
+        Ok(tell(&self.to, SchedulerEvent::Error { kind, message, is_fatal: false }))
     }
 
     async fn accept(&self, accept: wire::Accept) -> Result<Result<(), CutOff>, OwnerGone> {
@@ -131,7 +131,7 @@ impl Session {
             }
         };
         self.owner.input(Input::Framework { session: self.id, call }).await?;
-        Ok(told.into_iter().try_for_each(|event| tell_framework(&self.to, event)))
+        Ok(told.into_iter().try_for_each(|event| tell(&self.to, event)))
     }
 
     /// Ends the session with an error.

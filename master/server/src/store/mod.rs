@@ -95,4 +95,4 @@ pub enum StoreError {
 }
 
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;

@@ -11,7 +11,7 @@ use proffer_proto_model::{
 
 use super::*;
 
-fn agent(number: u64) -> AgentRecord {
+pub(crate) fn agent(number: u64) -> AgentRecord {
     let id = AgentId::numbered(1, number);
     let info = AgentInfo {
         id: Some(id.clone()),
@@ -28,7 +28,7 @@ fn agent(number: u64) -> AgentRecord {
     AgentRecord { id, info, incarnation: 1, is_unreachable: false }
 }
 
-fn framework(number: u64) -> FrameworkRecord {
+pub(crate) fn framework(number: u64) -> FrameworkRecord {
     let id = FrameworkId::numbered(1, number);
     let info = FrameworkInfo {
         id: Some(id.clone()),
@@ -43,7 +43,7 @@ fn framework(number: u64) -> FrameworkRecord {
     FrameworkRecord { id, info, is_removing: false }
 }
 
-fn task(framework: u64, name: &str) -> TaskRecord {
+pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
     let id = TaskId::new(name).unwrap();
     let agent = AgentId::numbered(1, 1);
     TaskRecord {

@@ -41,7 +41,8 @@ impl RawStream {
 
     /// Ends our side well, as far as HTTP/2 is concerned.
     pub fn finish(&mut self) {
-        self.to.send_data(Bytes::new(), true).unwrap();
+        // The master may have ended the stream already; what it said is read all the same.
+        let _ = self.to.send_data(Bytes::new(), true);
     }
 
     /// Everything the master said to the end, and the code and message of its status.
