@@ -4,7 +4,7 @@ CARGO ?= cargo
 AGENTS ?= 1
 DEV_DIR ?= .dev
 
-.PHONY: dev build test lint unit sim e2e help
+.PHONY: dev build test lint unit sim e2e bench-allocator help
 
 help:
 	@echo "make dev    install what is missing, build, run a whole cluster on this machine (Ctrl-C ends it)"
@@ -43,3 +43,9 @@ sim:
 e2e:
 	$(CARGO) build --locked -p proffer -p proffer-example-hello
 	$(CARGO) test --locked -p proffer-integration-tests -- --test-threads=1
+
+# The allocator in the shapes in which Apache Mesos' allocator was measured: a table, and target/bench/allocator.json.
+bench-allocator:
+	scripts/install-packages bench
+	$(CARGO) build --locked --release -p proffer-integration-bench
+	$$(scripts/target-dir)/release/bench-allocator

@@ -1,8 +1,8 @@
 //! What lists hold: our own records with stable JSON fields, made from wire messages by the model's rules.
 
 use proffer_proto_model::convert::WireError;
-use proffer_proto_model::task::Protocol;
-use proffer_proto_model::{Resources, TaskStatus};
+use proffer_proto_model::task::{Protocol, TaskReason};
+use proffer_proto_model::{Resources, TaskState, TaskStatus};
 use proffer_proto_wire::{batch, common, service};
 use serde::Serialize;
 
@@ -71,6 +71,8 @@ pub(crate) struct StatusView {
     pub(crate) container_id: Option<String>,
     pub(crate) address: Option<String>,
     pub(crate) ports: Vec<PortView>,
+    #[serde(skip)]
+    shown: String,
 }
 
 /// A published port as JSON.
@@ -99,6 +101,7 @@ impl StatusView {
         };
         let ports = container.map(|c| c.ports.iter().map(|p| port(&c.host_address, p)).collect());
         Ok(Self {
+            shown: shown_state(&status),
             state: status.state.to_string(),
             reason: status.reason.to_string(),
             unix_ms: status.at.0,
@@ -121,8 +124,20 @@ impl StatusView {
 
     /// State and reason for a column: `FAILED (OOM)`.
     pub(crate) fn shown_state(&self) -> String {
-        if self.reason.is_empty() { self.state.clone() } else { format!("{} ({})", self.state, self.reason) }
+        self.shown.clone()
     }
+}
+
+/// Reasons that only say how a living task became known again tell a reader nothing: `RUNNING` is `RUNNING`.
+fn shown_state(status: &TaskStatus) -> String {
+    let bookkeeping = match status.reason {
+        TaskReason::None => true,
+        TaskReason::Reconciliation | TaskReason::AgentReturned | TaskReason::AgentRestarted => {
+            matches!(status.state, TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing)
+        }
+        _ => false,
+    };
+    if bookkeeping { status.state.to_string() } else { format!("{} ({})", status.state, status.reason) }
 }
 
 /// A service as JSON.
@@ -265,5 +280,29 @@ impl JobView {
 
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, "SUCCEEDED" | "FAILED" | "CANCELLED")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proffer_proto_model::{TaskId, TaskSource, UnixMillis};
+
+    use super::*;
+
+    #[test]
+    fn how_a_living_task_became_known_again_is_not_shown() {
+        let shown = |state, reason| {
+            let id = TaskId::new("web-0").unwrap();
+            let mut status = TaskStatus::new(id, None, state, TaskSource::Master, UnixMillis(1));
+            status.reason = reason;
+            shown_state(&status)
+        };
+        assert_eq!(shown(TaskState::Running, TaskReason::Reconciliation), "RUNNING");
+        assert_eq!(shown(TaskState::Running, TaskReason::AgentReturned), "RUNNING");
+        assert_eq!(shown(TaskState::Staging, TaskReason::AgentRestarted), "STAGING");
+        assert_eq!(shown(TaskState::Running, TaskReason::Unhealthy), "RUNNING (UNHEALTHY)");
+        assert_eq!(shown(TaskState::Unknown, TaskReason::Reconciliation), "UNKNOWN (RECONCILIATION)");
+        assert_eq!(shown(TaskState::Gone, TaskReason::AgentRestarted), "GONE (AGENT_RESTARTED)");
+        assert_eq!(shown(TaskState::Finished, TaskReason::None), "FINISHED");
     }
 }

@@ -2,17 +2,19 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proffer_proto_transport::{Shutdown, bind, serve};
 use proffer_proto_wire::agent::agent_host_server::{AgentHost, AgentHostServer};
 use proffer_proto_wire::agent::{self, LogStream};
-use proffer_proto_wire::common;
+use proffer_proto_wire::batch::batch_server::{Batch, BatchServer};
 use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
 use proffer_proto_wire::operator::{self, AgentState};
 use proffer_proto_wire::scheduler::FrameworkInfo;
 use proffer_proto_wire::service::services_server::{Services, ServicesServer};
 use proffer_proto_wire::service::{self, Change, change};
+use proffer_proto_wire::{batch, common};
 use tokio_stream::{Iter, iter};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
@@ -26,6 +28,9 @@ struct World {
     address: String,
     has_service_framework: bool,
     imported_bytes: Arc<Mutex<usize>>,
+    /// How often services were listed, when each time shows another moment of `web`'s life.
+    lists: Option<Arc<AtomicUsize>>,
+    jobs: Arc<Mutex<Vec<String>>>,
 }
 
 fn status(state: common::TaskState, reason: common::TaskReason) -> common::TaskStatus {
@@ -74,7 +79,9 @@ impl Operator for World {
     ) -> Answer<operator::ListFrameworksResponse> {
         let info = FrameworkInfo { name: "service".into(), api_address: self.address.clone(), ..Default::default() };
         let service = operator::Framework { info: Some(info), connected: true, ..Default::default() };
-        let frameworks = if self.has_service_framework { vec![service] } else { Vec::new() };
+        let mut batch = service.clone();
+        batch.info.as_mut().unwrap().name = "batch".into();
+        let frameworks = if self.has_service_framework { vec![service, batch] } else { Vec::new() };
         Ok(Response::new(operator::ListFrameworksResponse { frameworks }))
     }
 
@@ -90,7 +97,9 @@ impl Operator for World {
             status: Some(status(common::TaskState::Failed, common::TaskReason::OutOfMemory)),
             ..Default::default()
         };
-        Ok(Response::new(operator::ListTasksResponse { tasks: vec![task] }))
+        let mut later = task.clone();
+        later.spec.as_mut().unwrap().task_id = "web-1".into();
+        Ok(Response::new(operator::ListTasksResponse { tasks: vec![task, later] }))
     }
 
     async fn teardown_framework(
@@ -129,12 +138,50 @@ impl Services for World {
     }
 
     async fn list(&self, _: Request<service::ListRequest>) -> Answer<service::ListResponse> {
-        Ok(Response::new(service::ListResponse { services: vec![web()] }))
+        let mut web = web();
+        let moment = self.lists.as_ref().map_or(0, |lists| lists.fetch_add(1, Ordering::SeqCst));
+        if moment > 0 {
+            web.instances.push(service::Instance { slot: 1, task_id: "web-1".into(), ..web.instances[0].clone() });
+        }
+        // Then it is removed.
+        let services = if moment > 2 { Vec::new() } else { vec![web] };
+        Ok(Response::new(service::ListResponse { services }))
     }
 
     async fn watch(&self, _: Request<service::WatchRequest>) -> Answer<Self::WatchStream> {
         let waiting = service::Service { instances: Vec::new(), ..web() };
         Ok(Response::new(iter(vec![Ok(waiting), Ok(web())])))
+    }
+}
+
+#[tonic::async_trait]
+impl Batch for World {
+    type WatchStream = Items<batch::Job>;
+
+    async fn run(&self, request: Request<batch::RunRequest>) -> Answer<batch::RunResponse> {
+        let name = request.into_inner().job.unwrap().name;
+        self.jobs.lock().unwrap().push(name.clone());
+        Ok(Response::new(batch::RunResponse { job_id: format!("{name}-1") }))
+    }
+
+    async fn list(&self, _: Request<batch::ListRequest>) -> Answer<batch::ListResponse> {
+        Ok(Response::new(batch::ListResponse::default()))
+    }
+
+    async fn get(&self, request: Request<batch::GetRequest>) -> Answer<batch::Job> {
+        let name = request.into_inner().job_id;
+        match self.jobs.lock().unwrap().contains(&name) {
+            true => Ok(Response::new(batch::Job { job_id: format!("{name}-1"), ..Default::default() })),
+            false => Err(Status::not_found("no such job")),
+        }
+    }
+
+    async fn cancel(&self, _: Request<batch::CancelRequest>) -> Answer<batch::CancelResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn watch(&self, _: Request<batch::WatchRequest>) -> Answer<Self::WatchStream> {
+        Err(Status::unimplemented("not here"))
     }
 }
 
@@ -169,10 +216,15 @@ impl AgentHost for World {
 }
 
 async fn world(has_service_framework: bool) -> (World, Shutdown) {
+    serve_world(World { has_service_framework, ..World::default() }).await
+}
+
+async fn serve_world(world: World) -> (World, Shutdown) {
     let (listener, address) = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let world = World { address: address.to_string(), has_service_framework, ..World::default() };
+    let world = World { address: address.to_string(), ..world };
     let routes = Routes::new(OperatorServer::new(world.clone()))
         .add_service(ServicesServer::new(world.clone()))
+        .add_service(BatchServer::new(world.clone()))
         .add_service(AgentHostServer::new(world.clone()));
     let shutdown = Shutdown::default();
     tokio::spawn(serve(listener, routes, axum::Router::new(), shutdown.clone()));
@@ -224,6 +276,43 @@ async fn output_and_images_go_the_way_of_the_agents() {
     let (is_good, out, err) = proffer(&world, &["image", "import", tar.to_str().unwrap()]).await;
     assert!(is_good && out.contains("hello:latest") && out.contains("1MiB"), "{out}{err}");
     assert_eq!(*world.imported_bytes.lock().unwrap(), 600_000);
+}
+
+#[tokio::test]
+async fn following_a_service_finds_the_instances_that_start_later_and_ends_with_it() {
+    let world = World { has_service_framework: true, lists: Some(Arc::default()), ..World::default() };
+    let (world, _shutdown) = serve_world(world).await;
+    let (is_good, out, err) = proffer(&world, &["logs", "-f", "web"]).await;
+    assert_eq!((is_good, out.as_str()), (true, "web.0 | to out\nweb.1 | to out\n"), "each once: {err}");
+    assert!(world.lists.unwrap().load(Ordering::SeqCst) > 3, "it was looked for until it was gone");
+}
+
+#[tokio::test]
+async fn apply_starts_the_jobs_of_a_file_once() {
+    let (world, _shutdown) = world(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stack.yaml");
+    let apply = |text: &'static str, more: &'static [&'static str]| {
+        std::fs::write(&file, text).unwrap();
+        let line: Vec<String> =
+            ["apply", "-f", file.to_str().unwrap()].iter().chain(more).map(|word| (*word).to_owned()).collect();
+        let world = world.clone();
+        async move { proffer(&world, &line.iter().map(String::as_str).collect::<Vec<_>>()).await }
+    };
+    let mixed = "version: 1\nservices:\n  web: {image: hello}\njobs:\n  sums: {image: hello, completions: 4}\n";
+    let (is_good, out, err) = apply(mixed, &["--dry-run"]).await;
+    assert!(is_good && out.contains("job sums would be started: 4 tasks"), "{out}{err}");
+    assert!(world.jobs.lock().unwrap().is_empty());
+    let (is_good, out, err) = apply(mixed, &[]).await;
+    assert!(is_good && out.contains("created") && out.contains("proffer job status sums-1"), "{out}{err}");
+    let (is_good, out, err) = apply("version: 1\njobs:\n  sums: {image: hello}\n", &[]).await;
+    assert!(is_good && out.contains("left alone") && out.contains("proffer job run -f"), "{out}{err}");
+    assert_eq!(*world.jobs.lock().unwrap(), ["sums"], "once");
+    let (_, out, _) = apply(mixed, &["-o", "json"]).await;
+    let applied: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&applied[0]["service"], &applied[1]["job"]), (&"web".into(), &"sums".into()));
+    let (is_good, _, err) = apply("version: 1\n", &[]).await;
+    assert!(!is_good && err.contains("neither services nor jobs"), "{err}");
 }
 
 #[tokio::test]

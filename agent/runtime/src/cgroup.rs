@@ -1,6 +1,7 @@
 //! What the kernel wrote down about a container's cgroup: kills, peaks, what is left to remove.
 //! Reads and removes only cgroups under the path it is given; never changes a limit.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +95,28 @@ impl Cgroups {
         }
     }
 
+    /// Names of the cgroups right below `path`.
+    pub(crate) fn children(&self, path: &str) -> Vec<String> {
+        let below = |root: PathBuf| directories(&root.join(path.trim_start_matches('/')));
+        let children = self.roots().into_iter().flat_map(below);
+        let mut names: Vec<_> = children.filter_map(|child| child.file_name()?.to_str().map(str::to_owned)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Sends SIGKILL to every process in the cgroup `path` and below it; returns how many there were.
+    pub(crate) fn kill(&self, path: &str) -> usize {
+        let mut pids = BTreeSet::new();
+        for root in self.roots() {
+            collect_processes(&root.join(path.trim_start_matches('/')), &mut pids);
+        }
+        for pid in &pids {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        pids.len()
+    }
+
     fn roots(&self) -> Vec<PathBuf> {
         match self.version {
             CgroupVersion::V2 => vec![self.root.clone()],
@@ -108,6 +131,15 @@ fn remove_tree(group: &Path) {
     }
     // A cgroup that is missing or still holds processes stays: nobody else's business is touched.
     let _ = fs::remove_dir(group);
+}
+
+fn collect_processes(group: &Path, pids: &mut BTreeSet<i32>) {
+    for child in directories(group) {
+        collect_processes(&child, pids);
+    }
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    // 0 stands for a process of another pid namespace, and for kill(2) for this one's whole group.
+    pids.extend(text.lines().filter_map(|line| line.trim().parse().ok()).filter(|pid: &i32| *pid > 1));
 }
 
 fn directories(path: &Path) -> Vec<PathBuf> {

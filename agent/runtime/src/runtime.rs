@@ -51,6 +51,12 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// Present resource use of a running container.
     async fn stats(&self, id: &str) -> Result<Stats, RuntimeError>;
+
+    /// Removes what an earlier driver that was killed left on the host and [`list`](Self::list) no longer shows;
+    /// returns of how many containers something was left. Called once, before anything else is started.
+    async fn sweep(&self) -> Result<usize, RuntimeError> {
+        Ok(0)
+    }
 }
 
 /// Who the runtime is.

@@ -206,6 +206,10 @@ async fn recover(
     clock: Clock,
 ) -> Result<(Engine, Frame), AgentError> {
     let stored = store.load()?;
+    // What could not be swept does no harm but take room: no reason not to start.
+    if let Err(error) = runtime.sweep().await {
+        tracing::warn!(%error, "what an earlier run left could not be swept");
+    }
     let seen: Vec<_> = runtime.list().await?.into_iter().map(words::seen).collect();
     let engine = proffer_agent_engine::Config { agent, timing: config.timing, ended_kept: config.ended_kept };
     let containers = seen.len();

@@ -25,6 +25,14 @@ pub(crate) fn resources(given: &GivenResources, data_dir: &Path) -> Result<Resou
     })
 }
 
+/// CPUs, memory and disk an agent with this data directory offers when nothing was given.
+///
+/// # Errors
+/// What could not be found out.
+pub fn host_resources(data_dir: &Path) -> Result<Resources, AgentError> {
+    Ok(Resources { cpus: cpus()?, memory: memory()?, disk: disk(data_dir)?, ..Resources::default() })
+}
+
 /// The given attributes and, where the name is free, the found ones.
 pub(crate) fn attributes(given: &[Attribute], runtime: &RuntimeInfo) -> Vec<Attribute> {
     let cgroup = match runtime.cgroup {

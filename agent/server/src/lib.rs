@@ -24,6 +24,7 @@ mod words;
 
 pub use agent::Agent;
 pub use config::{Config, ConfigError, ConfigErrors, GivenResources, RawConfig};
+pub use detect::host_resources;
 pub use error::AgentError;
 pub use handle::Handle;
 pub use store::StoreError;

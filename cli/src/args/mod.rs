@@ -55,7 +55,7 @@ pub enum Command {
     Service(ServiceArgs),
     /// Run the framework for jobs
     Batch(BatchArgs),
-    /// Create or change the services of a file
+    /// Create or change the services of a file, and start its jobs
     Apply(ApplyArgs),
     /// Show services and their instances
     Ps(PsArgs),

@@ -70,6 +70,12 @@ pub struct AgentArgs {
     /// Registry to speak plain HTTP to, besides those on this machine; may be given several times
     #[arg(long, value_name = "HOST:PORT")]
     pub insecure_registry: Vec<String>,
+    /// Users and passwords of registries: a file as `docker login` writes it (config.json)
+    #[arg(long, value_name = "FILE")]
+    pub registry_auth: Option<PathBuf>,
+    /// Certificates of registries' authorities: HOST:PORT/ca.crt in this directory
+    #[arg(long, value_name = "DIR")]
+    pub registry_certs: Option<PathBuf>,
     /// Short name of this agent's bridge, unique on this machine: 1 to 8 of a-z 0-9
     #[arg(long, default_value = "agent", value_name = "NAME")]
     pub bridge: String,

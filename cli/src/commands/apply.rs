@@ -1,4 +1,4 @@
-//! `proffer apply`: brings the services of a file to the service framework and waits until they run.
+//! `proffer apply`: brings the services and jobs of a file to their frameworks and waits until the services run.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tonic::transport::Channel;
 
 use crate::args::ApplyArgs;
 use crate::client::Cluster;
+use crate::commands::job::{self, JobChange};
 use crate::output::{self, Format};
 use crate::progress::Bars;
 use crate::spec;
@@ -56,29 +57,57 @@ pub(crate) fn print(format: Format, changes: &[ChangeView]) -> Result<(), CliErr
     output::table(["SERVICE", "CHANGE", "INSTANCES"], changes.iter().map(row).collect(), "nothing to do")
 }
 
+/// One line of the answer, as JSON.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Applied {
+    Service(ChangeView),
+    Job(JobChange),
+}
+
 pub(crate) async fn run(cluster: &Cluster, format: Format, args: ApplyArgs) -> Result<Outcome, CliError> {
     let stack = spec::load(&args.file)?;
-    if stack.services.is_empty() {
-        let fix = "add a service, or run its jobs with `proffer job run -f`";
-        return Err(CliError::new(format!("{} has no services", args.file.display()), fix));
+    if stack.services.is_empty() && stack.jobs.is_empty() {
+        let fix = "add services below \"services:\" or jobs below \"jobs:\"";
+        return Err(CliError::new(format!("{} has neither services nor jobs", args.file.display()), fix));
     }
-    let mut client = cluster.services().await?;
-    let services: Vec<ServiceSpec> = stack.services.into_iter().map(Into::into).collect();
-    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
-    let request = ApplyRequest { services, dry_run: args.dry_run };
-    let answer = client.apply(request).await.map_err(|error| CliError::remote("apply", error))?.into_inner();
-    let changes: Vec<ChangeView> = answer.changes.into_iter().map(ChangeView::new).collect();
-    print(format, &changes)?;
-    for job in &stack.jobs {
-        eprintln!(
-            "job {} is not started by apply; run it with `proffer job run -f FILE --name {}`",
-            job.name, job.name
-        );
+    // Both are there before anything is changed.
+    let batch = if stack.jobs.is_empty() { None } else { Some(cluster.batch().await?) };
+    let services = if stack.services.is_empty() { None } else { Some(cluster.services().await?) };
+    let names: Vec<String> = stack.services.iter().map(|service| service.name.clone()).collect();
+    let mut applied = Vec::new();
+    if let Some(mut client) = services.clone() {
+        let services: Vec<ServiceSpec> = stack.services.into_iter().map(Into::into).collect();
+        let request = ApplyRequest { services, dry_run: args.dry_run };
+        let answer = client.apply(request).await.map_err(|error| CliError::remote("apply", error))?.into_inner();
+        applied.extend(answer.changes.into_iter().map(|change| Applied::Service(ChangeView::new(change))));
     }
-    if !args.dry_run && !args.wait.no_wait {
+    if let Some(client) = batch {
+        let changes = job::start_missing(client, stack.jobs, args.dry_run).await?;
+        applied.extend(changes.into_iter().map(Applied::Job));
+    }
+    tell(format, applied)?;
+    if let (Some(client), false, false) = (services, args.dry_run, args.wait.no_wait) {
         wait(client, names, args.wait.timeout).await?;
     }
     Ok(Outcome::Good)
+}
+
+fn tell(format: Format, applied: Vec<Applied>) -> Result<(), CliError> {
+    if format == Format::Json {
+        return output::json(&applied);
+    }
+    let (mut changes, mut jobs) = (Vec::new(), Vec::new());
+    for one in applied {
+        match one {
+            Applied::Service(change) => changes.push(change),
+            Applied::Job(job) => jobs.push(job.told()),
+        }
+    }
+    if !changes.is_empty() {
+        print(format, &changes)?;
+    }
+    jobs.iter().try_for_each(|line| output::say(line))
 }
 
 /// Waits until every service runs as wanted, with a bar for each.

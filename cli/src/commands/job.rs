@@ -3,8 +3,11 @@
 use indicatif::ProgressBar;
 use proffer_proto_model::Resources;
 use proffer_proto_model::task::{ContainerSpec, ResourceLimits};
+use proffer_proto_wire::batch::batch_client::BatchClient;
 use proffer_proto_wire::batch::{CancelRequest, GetRequest, ListRequest, RunRequest, WatchRequest};
 use serde::Serialize;
+use tonic::Code;
+use tonic::transport::Channel;
 
 use crate::args::{JobArgs, JobCommand, JobRunArgs};
 use crate::client::Cluster;
@@ -62,6 +65,58 @@ async fn start(cluster: &Cluster, format: Format, args: JobRunArgs) -> Result<Ou
     }
     let fix = format!("it goes on; see `proffer job status {job_id}`");
     Err(CliError::new(format!("the batch framework stopped telling about job {job_id}"), fix))
+}
+
+/// What happened to a job of a file, as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobChange {
+    job: String,
+    change: &'static str,
+    job_id: Option<String>,
+    completions: u32,
+}
+
+impl JobChange {
+    /// The same in a line.
+    pub(crate) fn told(&self) -> String {
+        let Self { job, change, job_id, completions } = self;
+        match job_id {
+            None => format!("job {job} would be started: {completions} tasks"),
+            Some(id) if *change == "started" => {
+                format!("job {job} started: {completions} tasks; see `proffer job status {id}`")
+            }
+            Some(id) => format!(
+                "job {job} is left alone, it was started before: see `proffer job status {id}`; \
+                 `proffer job run -f FILE --name {job}` runs it again"
+            ),
+        }
+    }
+}
+
+/// Starts the jobs that no earlier one has the name of: applying a file twice runs them once.
+pub(crate) async fn start_missing(
+    mut client: BatchClient<Channel>,
+    jobs: Vec<JobSpec>,
+    is_dry_run: bool,
+) -> Result<Vec<JobChange>, CliError> {
+    let mut changes = Vec::new();
+    for spec in jobs {
+        let (job, completions) = (spec.name.clone(), spec.completions);
+        let (change, job_id) = match client.get(GetRequest { job_id: job.clone() }).await {
+            Ok(known) => ("unchanged", Some(known.into_inner().job_id)),
+            Err(status) if status.code() != Code::NotFound => {
+                return Err(CliError::remote(&format!("look for job {job}"), status));
+            }
+            Err(_) if is_dry_run => ("started", None),
+            Err(_) => {
+                let answer = client.run(RunRequest { job: Some(spec.into()) }).await;
+                let answer = answer.map_err(|error| CliError::remote(&format!("run job {job}"), error))?;
+                ("started", Some(answer.into_inner().job_id))
+            }
+        };
+        changes.push(JobChange { job, change, job_id, completions });
+    }
+    Ok(changes)
 }
 
 fn show(bar: &ProgressBar, job: &JobView) {

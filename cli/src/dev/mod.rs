@@ -7,6 +7,7 @@ mod clean;
 mod containers;
 mod plan;
 mod ready;
+mod share;
 mod supervisor;
 
 use std::fs::File;
@@ -15,10 +16,12 @@ use std::time::Duration;
 
 use clap::Args;
 use nix::fcntl::{Flock, FlockArg};
+use proffer_proto_model::Resources;
 
 use self::plan::Plan;
 use self::supervisor::{Part, Supervisor};
 use crate::CliError;
+use crate::args::ResourcesArg;
 
 /// The stack that a new cluster runs, unless told otherwise.
 pub const HELLO_STACK: &str = include_str!("../../../examples/hello-stack.yaml");
@@ -44,6 +47,9 @@ pub struct DevArgs {
     /// Network of the agents' bridges, a /16
     #[arg(long, default_value = "10.88.0.0/16")]
     pub subnet: String,
+    /// What each agent offers, e.g. cpus=4,memory=8GiB; an equal share of this machine when left out
+    #[arg(long, value_name = "AMOUNTS")]
+    pub agent_resources: Option<ResourcesArg>,
     /// Start with nothing running, without the example stack
     #[arg(long)]
     pub no_stack: bool,
@@ -56,6 +62,8 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
         .map_err(|e| told(&format!("cannot create the data directory {}", args.data_dir.display()), &e))?;
     let data_dir = args.data_dir.canonicalize().map_err(|e| told("", &e))?;
     let plan = Plan::new(&data_dir, args.agents, args.port, args.host_ports, &args.subnet).map_err(|e| told("", &e))?;
+    let machine = proffer_agent_server::host_resources(&data_dir).map_err(|e| told("cannot count this machine", &e))?;
+    let share = share::share(&machine, args.agent_resources.as_ref().map(|given| &given.0), args.agents);
     let _lock = lock(&data_dir)?;
     let program = std::env::current_exe().map_err(|e| told("", &e))?;
 
@@ -63,7 +71,7 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
     let mut containers = containers::start(&plan, &program).await?;
     let mut supervisor = Supervisor::new(program, &data_dir).map_err(|e| told("", &e))?;
     let outcome = tokio::select! {
-        result = serve(&plan, &args, &containers, &mut supervisor) => result,
+        result = serve(&plan, &args, &share, &containers, &mut supervisor) => result,
         () = interrupt.wait() => Ok(()),
     };
     println!("\nstopping: ending all parts and containers; state stays in {}", data_dir.display());
@@ -79,10 +87,11 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
 async fn serve(
     plan: &Plan,
     args: &DevArgs,
+    share: &Resources,
     containers: &containers::Containers,
     supervisor: &mut Supervisor,
 ) -> Result<(), CliError> {
-    for part in parts(plan, containers) {
+    for part in parts(plan, share, containers) {
         let name = part.name.clone();
         supervisor.start(part).map_err(|e| told(&format!("cannot start {name}"), &e))?;
     }
@@ -90,7 +99,7 @@ async fn serve(
     if !args.no_stack {
         ready::apply_stack(plan).await?;
     }
-    ready::tell(plan).await?;
+    ready::tell(plan, share).await?;
     loop {
         for line in supervisor.look_after() {
             eprintln!("proffer dev: {line}");
@@ -100,7 +109,7 @@ async fn serve(
 }
 
 /// The command line of every part.
-fn parts(plan: &Plan, containers: &containers::Containers) -> Vec<Part> {
+fn parts(plan: &Plan, share: &Resources, containers: &containers::Containers) -> Vec<Part> {
     let text = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     let dir = |name: &str| plan.data_dir.join(name).to_string_lossy().into_owned();
     let mut all = vec![Part {
@@ -112,7 +121,7 @@ fn parts(plan: &Plan, containers: &containers::Containers) -> Vec<Part> {
         args.extend(text(&["--data-dir", &dir(&agent.name), "--hostname", &agent.name]));
         args.extend(text(&["--containerd", &containers.socket().to_string_lossy(), "--namespace", &agent.namespace]));
         args.extend(text(&["--bridge", &agent.bridge, "--bridge-subnet", &agent.subnet]));
-        args.extend(text(&["--resources", &format!("ports={}", agent.host_ports)]));
+        args.extend(text(&["--resources", &share::flag(share, &agent.host_ports)]));
         if let Some(config) = containers.config(agent) {
             args.extend(text(&["--state-dir", &config.state_dir.to_string_lossy()]));
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use proffer_proto_model::Resources;
 use proffer_proto_transport::Address;
 use proffer_proto_wire::operator::GetClusterRequest;
 use proffer_proto_wire::service::ApplyRequest;
@@ -73,12 +74,13 @@ pub async fn apply_stack(plan: &Plan) -> Result<(), CliError> {
 }
 
 /// What runs, where people look, what they can try.
-pub async fn tell(plan: &Plan) -> Result<(), CliError> {
+pub async fn tell(plan: &Plan, share: &Resources) -> Result<(), CliError> {
     let cluster = cluster(plan)?;
     println!();
     ps::run(&cluster, Format::Table, PsArgs { service: None }).await?;
     let flag = if plan.master == "127.0.0.1:5050" { String::new() } else { format!(" --master {}", plan.master) };
     println!();
+    println!("agents      {}, each offers {share}", plan.agents.len());
     println!("dashboard   http://{}/", plan.master);
     println!("try         proffer{flag} ps");
     println!("            proffer{flag} scale web 5");

@@ -35,6 +35,8 @@ fn runtime(args: &AgentArgs) -> Result<Arc<dyn ContainerRuntime>, CliError> {
         .map_err(|e| CliError::new(format!("cannot find this program's own file: {e}"), "start it by its full path"))?;
     let mut config = ContainerdConfig::new(&args.containerd, &args.namespace, logger);
     config.insecure_registries.extend(args.insecure_registry.iter().cloned());
+    config.registry_auth_file.clone_from(&args.registry_auth);
+    config.registry_certs_dir.clone_from(&args.registry_certs);
     if let Some(state_dir) = &args.state_dir {
         config.state_dir.clone_from(state_dir);
     }

@@ -2,10 +2,12 @@
 
 use proffer_sdk::Moment;
 
-use crate::state::Service;
+use crate::state::{Placed, Service, Slot};
 
 /// Longest wait before an instance is started again, in milliseconds.
 pub const MAX_BACK_OFF_MS: u64 = 60_000;
+/// How long a replacement waits for room beside the old instance before that one is ended first, in milliseconds.
+pub const ROOM_WAIT_MS: u64 = 3_000;
 /// An instance that ran this long has forgotten its failures, in milliseconds.
 pub const RESET_AFTER_MS: u64 = 60_000;
 
@@ -16,10 +18,14 @@ pub struct Plan {
     pub open: Vec<u32>,
     /// Slots whose task is to be ended.
     pub kill: Vec<u32>,
+    /// Slots whose replacement is to be ended.
+    pub kill_next: Vec<u32>,
     /// Slots that are empty and no longer wanted.
     pub forget: Vec<u32>,
     /// Slots that wait for an offer.
     pub start: Vec<u32>,
+    /// The slot that waits for an offer for a replacement, which starts beside the old instance.
+    pub replace: Option<u32>,
     /// The next end of a back-off.
     pub wake: Option<Moment>,
     /// Nothing is left of a service that is being removed.
@@ -47,6 +53,9 @@ pub fn plan(service: &Service, now: Moment) -> Plan {
             Some(_) => {}
             None => plan.forget.push(number),
         }
+        if slot.next.as_ref().is_some_and(|next| !next.is_killed) {
+            plan.kill_next.push(number);
+        }
     }
     for (&number, slot) in service.slots.range(..wanted) {
         if slot.task.is_none() {
@@ -58,22 +67,42 @@ pub fn plan(service: &Service, now: Moment) -> Plan {
         }
     }
     plan.start.sort_unstable();
-    plan.kill.extend(replaced(service, wanted));
+    update(service, wanted, now, &mut plan);
     plan.is_gone = service.record.is_removing && plan.forget.len() == service.slots.len();
     plan
 }
 
-/// Instances of an older version to end now: those that do not run, and one that runs when all others are well.
-fn replaced(service: &Service, wanted: u32) -> Vec<u32> {
+impl Plan {
+    /// Every slot that waits for an offer.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        self.start.iter().copied().chain(self.replace)
+    }
+}
+
+/// Instances of an older version: those that do not run are ended now. Of those that run, one at a time is replaced
+/// while all others are well: by an instance that starts beside it, or in its place where there is no room.
+fn update(service: &Service, wanted: u32, now: Moment, plan: &mut Plan) {
     let version = service.record.version;
-    let slots = || service.slots.range(..wanted).map(|(&number, slot)| (number, slot.task.as_ref()));
-    let old = || {
-        slots().filter_map(|(number, task)| task.filter(|t| t.version < version && !t.is_killed).map(|t| (number, t)))
-    };
-    let idle: Vec<u32> = old().filter(|(_, task)| !task.is_running()).map(|(number, _)| number).collect();
-    let are_all_well = service.slots.range(..wanted).count() == wanted as usize
-        && slots().all(|(_, task)| task.is_some_and(|task| task.is_running()));
-    if are_all_well { old().map(|(number, _)| number).take(1).collect() } else { idle }
+    let slots = || service.slots.range(..wanted);
+    let outdated = slots().filter(|(_, slot)| slot.next.as_ref().is_some_and(|n| n.version < version && !n.is_killed));
+    plan.kill_next.extend(outdated.map(|(number, _)| number));
+    let is_old = |task: &Placed| task.version < version && !task.is_killed;
+    let old =
+        || slots().filter_map(|(&number, slot)| slot.task.as_ref().filter(|t| is_old(t)).map(|t| (number, slot, t)));
+    let is_well = |slot: &Slot| slot.next.is_none() && slot.task.as_ref().is_some_and(Placed::is_running);
+    if slots().count() != wanted as usize || !slots().all(|(_, slot)| is_well(slot)) {
+        let is_idle = |slot: &Slot, task: &Placed| slot.next.is_none() && !task.is_running();
+        plan.kill.extend(old().filter(|(_, slot, task)| is_idle(slot, task)).map(|(number, ..)| number));
+        return;
+    }
+    let Some((number, slot, _)) = old().next() else { return };
+    if service.is_stop_first || !service.record.spec.may_overlap() {
+        plan.kill.push(number);
+    } else if slot.is_backing_off(now) {
+        plan.wake = plan.wake.into_iter().chain(slot.back_off_until).min();
+    } else {
+        plan.replace = Some(number);
+    }
 }
 
 #[cfg(test)]

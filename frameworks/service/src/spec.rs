@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use proffer_proto_model::convert::{Defect, MAX_ENTRIES, MAX_NAME_BYTES, MAX_TEXT_BYTES, WireError};
-use proffer_proto_model::task::{ContainerSpec, ResourceLimits};
+use proffer_proto_model::task::{ContainerSpec, Mount, MountSource, NetworkMode, ResourceLimits};
 use proffer_proto_wire::service as wire;
 use proffer_sdk::{Bytes, Constraint, KillPolicy, MilliCpus, Resources, Role, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,14 @@ impl ServiceSpec {
             discovery_name: self.name.clone(),
             data: Vec::new(),
         }
+    }
+
+    /// May an instance start while the one it replaces still runs? Not when both would write to one directory of the
+    /// host, nor when both may bind the same port of it.
+    pub fn may_overlap(&self) -> bool {
+        let writes = |mount: &Mount| matches!(mount.source, MountSource::Host { read_only: false, .. });
+        let binds = self.container.network == NetworkMode::Host && self.container.ports.is_empty();
+        !binds && !self.container.mounts.iter().any(writes)
     }
 
     /// The same but for the number of instances?

@@ -129,27 +129,113 @@ fn scaling_adds_slots_and_ends_the_highest_first() {
     assert!(matches!(refused, Err(ApiError::TooMany { .. })));
 }
 
-#[test]
-fn an_update_replaces_one_instance_after_the_other() {
-    let mut driver = running(2);
-    let mut changed = spec("web", 2);
+fn changed(instances: u32) -> ServiceSpec {
+    let mut changed = spec("web", instances);
     changed.container.image = "busybox:2".to_owned();
-    let (kind, calls) = apply(&mut driver, changed.clone());
+    changed
+}
+
+#[test]
+fn an_update_starts_each_replacement_beside_the_instance_it_replaces() {
+    let mut driver = running(2);
+    let (kind, calls) = apply(&mut driver, changed(2));
     assert_eq!(kind, ChangeKind::Updated);
-    calls.assert(&["kill web.0.1"]);
-    driver.status("web.0.1", TaskState::Killed);
+    assert!(calls.killed().is_empty() && calls.demand().unwrap().items[0].count == Some(1), "{calls}");
     let calls = driver.offers([agent("a1")]);
     assert_eq!(calls.launched()[0].container.image, "busybox:2");
+    assert!(calls.killed().is_empty());
+    let beside: Vec<_> = view(&mut driver).instances.into_iter().map(|i| (i.slot, i.task_id, i.version)).collect();
+    let row = |slot, task: &str, version| (slot, task.to_owned(), version);
+    assert_eq!(beside, [row(0, "web.0.1", 1), row(0, "web.0.3", 2), row(1, "web.1.2", 1)]);
     assert!(driver.status("web.0.3", TaskState::Starting).killed().is_empty());
     let calls = driver.status("web.0.3", TaskState::Running);
-    assert_eq!(calls.killed().len(), 1, "{calls}");
+    assert_eq!(calls.killed().iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["web.0.1"]);
+    assert_eq!(calls.demand().unwrap().items[0].count, Some(1));
+    driver.status("web.0.1", TaskState::Killed);
+    assert_eq!(driver.offers([agent("a2")]).launched_ids(), ["web.1.4"]);
+    assert_eq!(driver.status("web.1.4", TaskState::Running).killed().len(), 1);
+    driver.status("web.1.2", TaskState::Killed);
+    let service = view(&mut driver);
+    assert_eq!((service.version, service.message.as_str()), (2, ""));
+    assert!(service.instances.len() == 2 && service.instances.iter().all(|i| i.version == 2 && i.restarts == 0));
+    assert_eq!(apply(&mut driver, changed(2)).0, ChangeKind::Unchanged);
+}
+
+#[test]
+fn an_update_without_room_ends_one_instance_after_the_other() {
+    let mut driver = running(2);
+    apply(&mut driver, changed(2));
+    assert!(driver.advance(2_999).killed().is_empty());
+    // No offer came: there is no room beside, and nobody waits again in this update.
+    assert_eq!(driver.advance(1).killed().len(), 1);
+    driver.status("web.0.1", TaskState::Killed);
+    driver.offers([agent("a1")]);
+    assert!(driver.status("web.0.3", TaskState::Starting).killed().is_empty());
+    assert_eq!(driver.status("web.0.3", TaskState::Running).killed().len(), 1);
     driver.status("web.1.2", TaskState::Killed);
     driver.offers([agent("a1")]);
     assert!(driver.status("web.1.4", TaskState::Running).killed().is_empty());
+    assert_eq!(view(&mut driver).message, "");
+}
+
+#[test]
+fn instances_that_share_a_directory_or_a_port_never_overlap() {
+    let mut shared = spec("web", 1);
+    let source = proffer_sdk::model::task::MountSource::Host { path: "/data".into(), read_only: false };
+    shared.container.mounts = vec![proffer_sdk::model::task::Mount { target: "/data".into(), source }];
+    assert!(!shared.may_overlap() && spec("web", 1).may_overlap());
+    let mut driver = running(1);
+    let (_, calls) = apply(&mut driver, shared);
+    assert_eq!(calls.killed().len(), 1, "{calls}");
+    let mut host = spec("web", 1);
+    host.container.ports.clear();
+    assert!(!host.may_overlap(), "it may bind a port of the host that nobody was told of");
+}
+
+#[test]
+fn an_update_that_does_not_start_leaves_the_old_instances_alone_and_can_be_taken_back() {
+    let mut driver = running(2);
+    apply(&mut driver, changed(2));
+    for number in [3, 4] {
+        driver.offers([agent("a1")]);
+        let calls = driver.status_because(&format!("web.0.{number}"), TaskState::Failed, TaskReason::ImageUnavailable);
+        assert!(calls.killed().is_empty(), "{calls}");
+    }
     let service = view(&mut driver);
-    assert_eq!((service.version, service.message.as_str()), (2, ""));
-    assert!(service.instances.iter().all(|i| i.version == 2 && i.restarts == 0));
-    assert_eq!(apply(&mut driver, changed).0, ChangeKind::Unchanged);
+    assert_eq!(tasks(&mut driver), ["web.0.1", "web.1.2"]);
+    assert!(service.message.contains("backing off") && service.message.contains("IMAGE_UNAVAILABLE"), "{service:?}");
+    // A third try is under way when the old spec is applied again: it is ended, and the others are replaced.
+    driver.advance(1_000);
+    assert_eq!(driver.offers([agent("a1")]).launched_ids(), ["web.0.5"]);
+    let (_, calls) = apply(&mut driver, spec("web", 2));
+    assert_eq!(calls.killed().iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["web.0.5"]);
+    assert!(driver.status("web.0.5", TaskState::Running).killed().is_empty(), "it was told to end");
+    assert!(driver.status("web.0.5", TaskState::Killed).demand().is_some());
+}
+
+#[test]
+fn a_replacement_outlives_a_new_run_and_the_instance_it_was_to_replace() {
+    let mut driver = running(1);
+    apply(&mut driver, changed(1));
+    driver.offers([agent("a1")]);
+    let mut driver = driver.restart(ServiceScheduler::new());
+    let calls = driver.connect();
+    assert!(calls.killed().is_empty() && calls.launched().is_empty(), "{calls}");
+    let calls = driver.status("web.0.1", TaskState::Failed);
+    assert!(calls.demand().is_none_or(|demand| demand.items.is_empty()), "the replacement stands in: {calls}");
+    driver.status("web.0.2", TaskState::Running);
+    assert_eq!((tasks(&mut driver), view(&mut driver).message), (vec!["web.0.2".to_owned()], String::new()));
+}
+
+#[test]
+fn a_new_instance_goes_where_fewest_of_its_service_are_even_when_that_agent_has_less_left() {
+    let mut driver = running(3);
+    // Two run on a1 and one on a2; the next offers come one by one and then together.
+    driver.with(|s, cx| s.scale("web", 5, cx).map(|_| ())).0.unwrap();
+    driver.offers([agent("a1"), agent("a2"), agent("a3")]);
+    let mut hosts: Vec<String> = view(&mut driver).instances.into_iter().map(|i| i.hostname).collect();
+    hosts.sort();
+    assert_eq!(hosts, ["a1", "a1", "a2", "a2", "a3"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod registry;
 mod slot;
 mod wait;
 
-pub use browser::Browser;
+pub use browser::{Browser, Scheme};
 pub use client::Output;
 pub use cluster::{Cluster, ClusterOptions};
 pub use leaks::Leaks;

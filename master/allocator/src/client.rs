@@ -34,6 +34,10 @@ pub(crate) struct Item {
     pub outstanding: u32,
     /// Launched after the framework stated its demand: not wanted twice until it speaks again or the hold ends.
     pub launched: u32,
+    /// More of it may be granted now.
+    is_open: bool,
+    /// The stamp up to which every agent was tried for it; `None` while it is open and was tried on all.
+    looked: Option<u64>,
 }
 
 /// Resources refused until a moment.
@@ -78,9 +82,43 @@ impl Client {
         }
     }
 
-    /// Something of its demand is not covered yet.
+    /// It may get more of some shape.
     pub fn is_wanting(&self) -> bool {
-        self.items.iter().any(|item| item.remaining() > 0)
+        self.items.iter().any(|item| item.is_open)
+    }
+
+    /// The stamp after which agents have not been tried for all it may get; `None` when there are none.
+    pub fn looked_until(&self) -> Option<u64> {
+        self.items.iter().filter(|item| item.is_open).filter_map(|item| item.looked).min()
+    }
+
+    /// Finds out what may be granted now. A shape that may no longer keeps how far agents were tried for it:
+    /// to `position` in a pass, else to `looked` unless it lags behind that already.
+    pub fn open_items(&mut self, may_get: bool, position: Option<u64>, looked: u64) {
+        for item in &mut self.items {
+            let is_open = may_get && item.remaining() > 0;
+            if item.is_open && !is_open {
+                item.looked = Some(match position {
+                    Some(position) => item.looked.map_or(position, |old| old.max(position)),
+                    None => item.looked.unwrap_or(looked),
+                });
+            }
+            item.is_open = is_open;
+        }
+    }
+
+    /// Every agent was tried for all that is still open.
+    pub fn has_looked_at_all(&mut self) {
+        for item in self.items.iter_mut().filter(|item| item.is_open) {
+            item.looked = None;
+        }
+    }
+
+    /// Every agent is to be tried again.
+    pub fn look_at_all(&mut self) {
+        for item in &mut self.items {
+            item.looked = Some(0);
+        }
     }
 
     /// Takes the new demand. What is outstanding for a shape stays with it. True when there is something new in it.
@@ -97,21 +135,14 @@ impl Client {
                 None => {
                     has_news = true;
                     self.next_serial += 1;
-                    Item { serial: self.next_serial, wanted: new, outstanding: 0, launched: 0 }
+                    let serial = self.next_serial;
+                    Item { serial, wanted: new, outstanding: 0, launched: 0, is_open: false, looked: Some(0) }
                 }
             };
             self.items.push(item);
         }
         self.items.sort_by_key(|item| std::cmp::Reverse(item.wanted.priority));
-        if has_news {
-            self.filters.clear();
-        }
         has_news
-    }
-
-    /// The whole count of a shape is under way.
-    pub fn is_covered(&self, serial: u64) -> bool {
-        self.items.iter().any(|item| item.serial == serial && item.remaining() == 0)
     }
 
     /// Counts offers in (or out, when they end) for a shape. A shape no longer wanted is ignored.
@@ -122,23 +153,24 @@ impl Client {
         }
     }
 
-    /// Notes that a task was launched, so that its part of the demand is not offered for again at once.
-    pub fn note_launch(&mut self, task: &Resources) {
+    /// Notes that a task was launched, so that its part of the demand is not offered for again at once. The serial
+    /// of the shape it was, if it was one.
+    pub fn note_launch(&mut self, task: &Resources) -> Option<u64> {
         let fits = |item: &&mut Item| {
             item.wanted.count.is_some()
                 && item.wanted.shape.as_ref().is_some_and(|shape| task.contains(shape))
                 && task.ports.count() >= item.wanted.ports
                 && item.remaining() > 0
         };
-        if let Some(item) = self.items.iter_mut().find(fits) {
-            item.launched += 1;
-        }
+        let item = self.items.iter_mut().find(fits)?;
+        item.launched += 1;
+        Some(item.serial)
     }
 
     /// Forgets launches noted: the framework has had time to say what it wants now.
-    pub fn end_hold(&mut self) {
-        for item in &mut self.items {
-            item.launched = 0;
+    pub fn end_hold(&mut self, serial: u64, launched: u32) {
+        if let Some(item) = self.items.iter_mut().find(|item| item.serial == serial) {
+            item.launched = item.launched.saturating_sub(launched);
         }
     }
 

@@ -16,7 +16,8 @@ pub(crate) fn times_it_fits(item: &DemandItem, available: &Resources) -> u32 {
         let is_worth_it = available.cpus >= LEAST_CPUS || available.memory >= LEAST_MEMORY;
         return u32::from(is_worth_it && by_ports(available.ports.count()) > 0);
     };
-    if !available.contains(shape) {
+    // Nothing at all would fit without end.
+    if !available.contains(shape) || (shape.is_empty() && item.ports == 0) {
         return 0;
     }
     let named = shape.ports.count();

@@ -4,7 +4,7 @@
 //! one with the lowest weighted dominant share: roles first, then frameworks inside the role.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proffer_proto_model::{Moment, Resources};
 
@@ -22,53 +22,77 @@ struct Part {
 }
 
 impl Allocator {
-    /// Makes all grants that what changed since the last call makes possible.
+    /// Makes all grants that what changed since the last call makes possible. Agents come in the order in which they
+    /// changed: those that changed since the last pass are tried for everybody, older ones only for those that lag.
     pub fn allocate(&mut self, now: Moment) -> Vec<Grant> {
         self.expire(now);
-        let dirty_agents = std::mem::take(&mut self.dirty_agents);
-        let dirty_clients = std::mem::take(&mut self.dirty_clients);
         let mut grants = Vec::new();
-        for agent in dirty_agents.intersection(&self.free_agents.clone()) {
-            let everybody = self.wanting.clone();
-            self.grant_agent(*agent, &everybody, now, &mut grants);
-        }
-        if dirty_clients.is_empty() {
-            return grants;
-        }
-        for agent in self.free_agents.clone().difference(&dirty_agents) {
-            let still: BTreeSet<usize> = dirty_clients.intersection(&self.wanting).copied().collect();
-            if still.is_empty() {
-                break;
+        let mut at = self.lowest_unlooked();
+        while let Some((stamp, agent)) = self.by_stamp.range(at.saturating_add(1)..).next().map(|(s, a)| (*s, *a)) {
+            at = stamp;
+            if stamp <= self.looked && self.lagging.is_empty() {
+                at = self.looked;
+                continue;
             }
-            self.grant_agent(*agent, &still, now, &mut grants);
+            self.position = Some(stamp - 1);
+            self.grant_agent(agent, stamp, now, &mut grants);
+        }
+        self.position = None;
+        self.looked = self.last_stamp;
+        for client in std::mem::take(&mut self.lagging) {
+            if let Some(state) = self.clients.get_mut(client) {
+                state.has_looked_at_all();
+            }
         }
         grants
     }
 
-    fn grant_agent(&mut self, agent: usize, among: &BTreeSet<usize>, now: Moment, grants: &mut Vec<Grant>) {
-        let wanting: Vec<usize> =
+    /// The stamp up to which everybody was tried on every agent.
+    fn lowest_unlooked(&self) -> u64 {
+        let lagging = self.lagging.iter().filter_map(|client| self.clients.get(*client)?.looked_until());
+        lagging.chain([self.looked]).min().unwrap_or(self.looked)
+    }
+
+    fn grant_agent(&mut self, agent: usize, stamp: u64, now: Moment, grants: &mut Vec<Grant>) {
+        let among = if stamp > self.looked { &self.wanting } else { &self.lagging };
+        self.work.agents += 1;
+        self.work.clients += among.len() as u64;
+        let mut able: Vec<usize> =
             among.iter().copied().filter(|client| self.client_wants(*client, agent, now)).collect();
-        let Some(available) = self.agents.get(agent).map(|a| a.available.clone()) else { return };
-        match wanting.as_slice() {
-            [] => {}
-            [only] => {
-                let covers = self.covers_of_whole(*only, agent, &available);
-                for (serial, times) in &covers {
-                    self.count_cover(*only, *serial, *times);
-                }
-                self.count_held(*only, &available, true);
-                let part = Part { resources: available.clone(), covers };
-                self.open(*only, agent, part, &available, grants);
+        let Some(place) = self.agents.get(agent) else { return };
+        let (mut available, returned_by) = (place.available.clone(), place.returned_by);
+        if able.len() > 1
+            && let Some(at) = able.iter().position(|client| returned_by == Some(*client))
+        {
+            let last = able.remove(at);
+            self.share_agent(able, agent, &available, grants);
+            let Some(place) = self.agents.get(agent) else { return };
+            available = place.available.clone();
+            able = if self.client_wants(last, agent, now) { vec![last] } else { Vec::new() };
+            if !able.is_empty() {
+                return self.share_agent(able, agent, &available, grants);
             }
-            several => self.share_agent(several.to_vec(), agent, &available, grants),
+        }
+        match able.as_slice() {
+            [] => {}
+            [only] => self.grant_whole(*only, agent, &available, grants),
+            _ => self.share_agent(able, agent, &available, grants),
         }
     }
 
-    /// It is active, below its cap, not refusing, and some shape it wants fits and may run there.
+    fn grant_whole(&mut self, client: usize, agent: usize, available: &Resources, grants: &mut Vec<Grant>) {
+        let covers = self.covers_of_whole(client, agent, available);
+        for (serial, times) in &covers {
+            self.count_cover(client, *serial, *times);
+        }
+        self.count_held(client, available, true);
+        self.open(client, agent, Part { resources: available.clone(), covers }, available, grants);
+    }
+
+    /// Some shape it may get fits and may run there, and it is not refusing.
     fn client_wants(&self, client: usize, agent: usize, now: Moment) -> bool {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get(agent)) else { return false };
-        let has_room = self.frameworks.get(state.framework).is_some_and(|f| f.grants_open < self.max_grants);
-        has_room
+        state.is_wanting()
             && self.next_fit(client, agent, &place.available).is_some()
             && !state.is_refusing(agent, &place.available, now)
     }
@@ -109,6 +133,10 @@ impl Allocator {
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
         while let Some(at) = self.next_in_turn(&able) {
             let client = able[at];
+            if !parts.contains_key(&client) && !self.has_room(client, &parts) {
+                able.swap_remove(at);
+                continue;
+            }
             let Some((item, fits)) = self.next_fit(client, agent, &left) else {
                 able.swap_remove(at);
                 continue;
@@ -130,6 +158,14 @@ impl Allocator {
         for (client, part) in parts {
             self.open(client, agent, part, available, grants);
         }
+    }
+
+    /// Its framework may have one grant more than those that are open and those that `parts` will be.
+    fn has_room(&self, client: usize, parts: &BTreeMap<usize, Part>) -> bool {
+        let Some(framework) = self.clients.get(client).map(|c| c.framework) else { return false };
+        let is_own = |other: &&usize| self.clients.get(**other).is_some_and(|c| c.framework == framework);
+        let open = self.frameworks.get(framework).map_or(0, |f| f.grants_open);
+        open + parts.keys().filter(is_own).count() < self.max_grants
     }
 
     /// Whose turn it is: the lowest share of roles, then of frameworks; fewer grants; name.
@@ -156,26 +192,30 @@ impl Allocator {
         if let Some(state) = self.clients.get_mut(client) {
             state.count_outstanding(serial, i64::from(times));
         }
-        self.refresh_client(client, false);
+        self.refresh_client(client);
     }
 
     /// Makes the grant of a part whose amounts are counted as held already.
     fn open(&mut self, client: usize, agent: usize, part: Part, seen: &Resources, grants: &mut Vec<Grant>) {
         self.next_grant += 1;
         let id = GrantId(self.next_grant);
-        let (Some(state), Some(place)) = (self.clients.get_mut(client), self.agents.get(agent)) else { return };
+        let (Some(state), Some(place)) = (self.clients.get_mut(client), self.agents.get_mut(agent)) else { return };
         state.grants_made += 1;
-        let (framework, role) = (state.framework, state.role);
+        place.returned_by = None;
+        let (framework_slot, role) = (state.framework, state.role);
         let agent_id = place.id.clone();
         if let Some(role) = self.roles.get_mut(role) {
             role.grants_made += 1;
         }
-        if let Some(framework) = self.frameworks.get_mut(framework) {
+        if let Some(framework) = self.frameworks.get_mut(framework_slot) {
             framework.grants_open += 1;
+            if framework.grants_open >= self.max_grants {
+                self.refresh_clients_of(framework_slot);
+            }
         }
         let beside = seen.saturating_minus(&part.resources);
         self.use_agent(agent, &part.resources);
-        if let (Some(framework), Some(role)) = (self.frameworks.get(framework), self.roles.get(role)) {
+        if let (Some(framework), Some(role)) = (self.frameworks.get(framework_slot), self.roles.get(role)) {
             grants.push(Grant {
                 id,
                 framework: framework.id.clone(),

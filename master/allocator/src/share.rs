@@ -65,7 +65,7 @@ impl Amounts {
     }
 }
 
-/// A part of a whole, divided by a weight. Exact while held, total and weight together stay below 2^128.
+/// A part of a whole, divided by a weight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share {
     held: u64,
@@ -87,10 +87,16 @@ impl Share {
 
     /// Compares exactly by cross-multiplication.
     pub fn cmp(&self, other: &Share) -> Ordering {
-        let cross =
-            |a: &Share, b: &Share| (u128::from(a.held) * u128::from(b.total)).saturating_mul(u128::from(b.weight));
-        cross(self, other).cmp(&cross(other, self))
+        product(self.held, other.total, other.weight).cmp(&product(other.held, self.total, self.weight))
     }
+}
+
+/// The exact product of 64, 64 and 32 bits, highest part first: it may need more than 128 bits.
+fn product(a: u64, b: u64, weight: u32) -> (u128, u64) {
+    let both = u128::from(a) * u128::from(b);
+    let low = (both & u128::from(u64::MAX)) * u128::from(weight);
+    let high = (both >> 64) * u128::from(weight) + (low >> 64);
+    (high, (low & u128::from(u64::MAX)) as u64)
 }
 
 #[cfg(test)]
@@ -108,6 +114,16 @@ mod tests {
         assert_eq!(a.cmp(&b), Ordering::Equal, "a third is a third, without rounding");
         assert_eq!(a.weighted(2).cmp(&b), Ordering::Less);
         assert_eq!(a.millionths(), 333_333);
+    }
+
+    #[test]
+    fn shares_stay_exact_at_the_largest_numbers() {
+        let share = |held, total, weight| Share { held, total, weight };
+        let more = share(u64::MAX, u64::MAX, u32::MAX - 1);
+        let less = share(u64::MAX - 1, u64::MAX, u32::MAX - 1);
+        assert_eq!(less.cmp(&more), Ordering::Less);
+        assert_eq!(more.cmp(&share(u64::MAX, u64::MAX, u32::MAX)), Ordering::Greater, "a smaller weight counts more");
+        assert_eq!(more.cmp(&more), Ordering::Equal);
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Run {
                 attached(t.key.framework.as_str(), t.spec.clone(), t.status.seq.max(1), state)
             })
             .collect();
-        let effects = self.world.attach(session, id.as_deref(), cpus, tasks);
+        let effects = self.world.attach_from(&format!("node-{agent}"), session, id.as_deref(), cpus, tasks);
         for effect in effects {
             if let Effect::ToAgent { message: ToAgent::Attached { agent: id, .. }, .. } = effect {
                 self.agents[agent] = Some((id.as_str().to_owned(), session));

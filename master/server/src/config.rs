@@ -1,6 +1,7 @@
 //! Settings of a master: raw as people give them, and checked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proffer_master_engine::Config as EngineConfig;
 use proffer_proto_transport::{Address, AddressError};
@@ -23,6 +24,8 @@ pub struct RawConfig {
     pub agent_timeout_ms: Option<u64>,
     /// Most outstanding offers of one framework; 1,000 when absent.
     pub max_offers_per_framework: Option<usize>,
+    /// How long a stopping master waits for open calls; 2,000 when absent.
+    pub drain_ms: Option<u64>,
 }
 
 /// Settings that were checked.
@@ -34,6 +37,8 @@ pub struct Config {
     pub listen: Address,
     /// Settings of the decisions.
     pub engine: EngineConfig,
+    /// How long a stopping master waits for open calls. Sessions are ended at once and do not need it.
+    pub drain: Duration,
 }
 
 /// A setting that is wrong, and what would be right.
@@ -60,6 +65,9 @@ pub enum ConfigError {
 /// Longest time that can be set: one day.
 const MAX_MS: u64 = 86_400_000;
 
+/// How long open calls may take when the master stops.
+const DRAIN_MS: u64 = 2_000;
+
 impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
@@ -71,6 +79,7 @@ impl TryFrom<RawConfig> for Config {
             heartbeat_interval_ms,
             agent_timeout_ms,
             max_offers_per_framework,
+            drain_ms,
         } = raw;
         if data_dir.as_os_str().is_empty() {
             return Err(ConfigError::NoDataDir);
@@ -86,6 +95,7 @@ impl TryFrom<RawConfig> for Config {
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
         };
+        let drain = Duration::from_millis(time("drain_ms", drain_ms, DRAIN_MS)?);
         if engine.agent_timeout_ms <= engine.heartbeat_interval_ms {
             let (field, value) = ("agent_timeout_ms", engine.agent_timeout_ms);
             return Err(ConfigError::OutOfBounds { field, value, rule: "longer than heartbeat_interval_ms" });
@@ -93,7 +103,7 @@ impl TryFrom<RawConfig> for Config {
         if engine.max_offers_per_framework == 0 {
             return Err(ConfigError::OutOfBounds { field: "max_offers_per_framework", value: 0, rule: "at least 1" });
         }
-        Ok(Self { data_dir, listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?, engine })
+        Ok(Self { data_dir, listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?, engine, drain })
     }
 }
 

@@ -6,9 +6,11 @@
 mod api;
 mod clock;
 mod config;
+mod dashboard;
 mod master;
 mod outbox;
 mod owner;
+mod queue;
 pub mod read_models;
 pub mod store;
 

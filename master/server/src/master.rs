@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use proffer_master_engine::{Engine, RecoverError};
 use proffer_proto_transport::{MAX_MESSAGE_BYTES, ServeError, Shutdown, bind, serve};
 use proffer_proto_wire::DESCRIPTORS;
@@ -17,12 +15,11 @@ use tonic::service::Routes;
 use crate::Config;
 use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, scheduler::SchedulerApi};
 use crate::clock::Clock;
+use crate::dashboard::Dashboard;
 use crate::owner::{INBOX, Owner, Streams};
 use crate::read_models::ReadModels;
 use crate::store::{DiskStore, Loaded, Store, StoreError};
 
-/// How long open calls may take when the master stops.
-const DRAIN: Duration = Duration::from_secs(2);
 /// An agent's full state can be large: 64 MiB hold some 50,000 tasks.
 const MAX_ATTACH_BYTES: usize = 64 << 20;
 
@@ -80,7 +77,7 @@ impl Master {
         let engine = Engine::recover(config.engine, cluster.clone(), epoch, registry, now)?;
         let readers = Arc::new(ReadModels::new(cluster, epoch, now.unix));
         let (inbox, from_all) = mpsc::channel(INBOX);
-        let shutdown = Shutdown::new(DRAIN);
+        let shutdown = Shutdown::new(config.drain);
 
         let owner = Owner {
             engine,
@@ -92,17 +89,19 @@ impl Master {
             streams: Streams::default(),
         };
         let owner_ended = start_owner(owner, shutdown.clone())?;
-        let link = OwnerLink::new(inbox);
+        let link = OwnerLink::new(inbox, shutdown.clone());
         let grpc = routes(&link, epoch, &readers).await?;
-        let http = Router::new();
+        let http = Dashboard::router(readers, shutdown.clone());
         let (done, ended) = oneshot::channel();
         let served = shutdown.clone();
         tokio::spawn(async move {
-            let served = serve(listener, grpc, http, served).await.map_err(MasterError::from);
+            let result = serve(listener, grpc, http, served.clone()).await.map_err(MasterError::from);
+            // Nobody is connected any more: the owner has nothing left to do.
+            served.cut();
             drop(link);
             let stored = owner_ended.await.unwrap_or_else(|_| Err(MasterError::Internal("the owner died".to_owned())));
             // Nobody may wait for the end any more.
-            let _ = done.send(stored.and(served));
+            let _ = done.send(stored.and(result));
         });
         Ok(Handle { address, shutdown, ended })
     }

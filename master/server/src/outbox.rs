@@ -1,71 +1,132 @@
-//! The bounded queue of one stream. A reader that is too slow is cut off; it never costs memory or others' time.
+//! What the owner says to one session. A reader that is too slow is cut off; it never costs memory or others' time.
 
 use proffer_master_engine::{FrameworkErrorKind, ToAgent, ToFramework};
 use proffer_proto_model::Epoch;
 use proffer_proto_model::TaskKey;
 use proffer_proto_model::convert::{ErrorKind, LaunchTask, MasterEnvelope, MasterMessage, SchedulerEvent};
+use proffer_proto_transport::{self as transport, to_status};
 use proffer_proto_wire::{agent, scheduler};
-use tokio::sync::mpsc;
-use tokio_util::sync::DropGuard;
 use tonic::Status;
+
+use crate::queue::{PushError, Sender};
 
 /// Messages that may wait for a slow reader.
 pub(crate) const OUTBOX: usize = 1_024;
 
-/// Places kept free for the last word.
-const RESERVE: usize = 1;
+/// The way to the events of a framework's session.
+pub(crate) type Events = Sender<scheduler::Event>;
+/// The way to the messages of an agent's session.
+pub(crate) type Messages = Sender<agent::MasterMessage>;
 
-/// What waits to be sent on one stream. Dropping it ends the stream after that.
+/// What waits to be sent on one stream. Dropping it ends the stream, and its reader, after that.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     to: To,
-    /// Ends the stream's reader together with the writer.
-    _reader: DropGuard,
+    /// The status of the end that was announced.
+    end: Option<Status>,
 }
 
 #[derive(Debug)]
 enum To {
-    Framework(mpsc::Sender<Result<scheduler::Event, Status>>),
-    Agent(mpsc::Sender<Result<agent::MasterMessage, Status>>),
+    Framework(Events),
+    Agent(Messages),
 }
 
-/// The reader is too slow or gone: the stream is of no use any more.
-#[derive(Debug)]
-pub(crate) struct CutOff;
+/// The stream is of no use any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutOff {
+    /// Its reader is too slow; it was told so.
+    TooSlow,
+    /// It has ended, or its reader is gone.
+    Ended,
+}
 
 impl Outbox {
-    pub(crate) fn framework(to: mpsc::Sender<Result<scheduler::Event, Status>>, reader: DropGuard) -> Self {
-        Self { to: To::Framework(to), _reader: reader }
+    pub(crate) fn framework(to: Events) -> Self {
+        Self { to: To::Framework(to), end: None }
     }
 
-    pub(crate) fn agent(to: mpsc::Sender<Result<agent::MasterMessage, Status>>, reader: DropGuard) -> Self {
-        Self { to: To::Agent(to), _reader: reader }
+    pub(crate) fn agent(to: Messages) -> Self {
+        Self { to: To::Agent(to), end: None }
     }
 
-    pub(crate) fn to_framework(&self, message: ToFramework) -> Result<(), CutOff> {
-        let To::Framework(to) = &self.to else { return Err(CutOff) };
-        let Some(event) = event(message).into_wire() else { return Ok(()) };
-        if to.capacity() <= RESERVE {
-            let message = "the scheduler reads too slowly and was cut off; read events as they come".to_owned();
-            let last = SchedulerEvent::Error { kind: ErrorKind::TooSlow, message, is_fatal: true };
-            if let Some(last) = last.into_wire() {
-                // The stream ends either way; a reader that is gone does not hear why.
-                let _ = to.try_send(Ok(last));
-            }
-            return Err(CutOff);
+    pub(crate) fn to_framework(&mut self, message: ToFramework) -> Result<(), CutOff> {
+        let To::Framework(to) = &self.to else { return Err(CutOff::Ended) };
+        let event = event(message);
+        if let SchedulerEvent::Error { kind, message, is_fatal: true } = &event {
+            self.end = Some(end_status(*kind, message));
         }
-        to.try_send(Ok(event)).map_err(|_| CutOff)
+        tell_framework(to, event)
     }
 
-    pub(crate) fn to_agent(&self, epoch: Epoch, message: ToAgent) -> Result<(), CutOff> {
-        let To::Agent(to) = &self.to else { return Err(CutOff) };
+    pub(crate) fn to_agent(&mut self, epoch: Epoch, message: ToAgent) -> Result<(), CutOff> {
+        let To::Agent(to) = &self.to else { return Err(CutOff::Ended) };
+        if let ToAgent::Refused { message, .. } = &message {
+            self.end = Some(to_status(transport::ErrorKind::Conflict, message.clone()));
+        }
         let envelope = MasterEnvelope { epoch, message: master_message(message) };
-        if to.capacity() <= RESERVE {
-            let _ = to.try_send(Err(Status::resource_exhausted("the agent reads too slowly and was cut off")));
-            return Err(CutOff);
+        match to.push(envelope.into()) {
+            Ok(()) => Ok(()),
+            Err(PushError::Ended) => Err(CutOff::Ended),
+            Err(PushError::Full) => {
+                let message = "the agent reads too slowly and was cut off; attach again";
+                to.cut(None, to_status(transport::ErrorKind::Exhausted, message));
+                Err(CutOff::TooSlow)
+            }
         }
-        to.try_send(Ok(envelope.into())).map_err(|_| CutOff)
     }
+
+    /// Ends the stream as the engine decided.
+    pub(crate) fn close(mut self) {
+        let to = match &self.to {
+            // Without an error it was the framework that asked for the end.
+            To::Framework(to) => return to.end(None, self.end.take()),
+            To::Agent(to) => to,
+        };
+        let default = || {
+            let message = "this stream was replaced by a newer one of the same agent, or was silent for too long";
+            to_status(transport::ErrorKind::Unavailable, message)
+        };
+        to.end(None, Some(self.end.take().unwrap_or_else(default)));
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        match &self.to {
+            To::Framework(to) => to.end(None, None),
+            To::Agent(to) => to.end(None, None),
+        }
+    }
+}
+
+/// Queues an event. A scheduler that leaves no room is cut off and told why.
+pub(crate) fn tell_framework(to: &Events, event: SchedulerEvent) -> Result<(), CutOff> {
+    let Some(event) = event.into_wire() else { return Ok(()) };
+    match to.push(event) {
+        Ok(()) => Ok(()),
+        Err(PushError::Ended) => Err(CutOff::Ended),
+        Err(PushError::Full) => {
+            let message = "the scheduler reads too slowly and was cut off; read events as they come".to_owned();
+            let status = end_status(ErrorKind::TooSlow, &message);
+            to.cut(SchedulerEvent::Error { kind: ErrorKind::TooSlow, message, is_fatal: true }.into_wire(), status);
+            Err(CutOff::TooSlow)
+        }
+    }
+}
+
+/// The status with which a stream ends after a fatal error.
+pub(crate) fn end_status(kind: ErrorKind, message: &str) -> Status {
+    let kind = match kind {
+        ErrorKind::Invalid => transport::ErrorKind::Invalid,
+        ErrorKind::UnknownFramework | ErrorKind::Removed => transport::ErrorKind::NotFound,
+        ErrorKind::Superseded | ErrorKind::NotSubscribed => transport::ErrorKind::Conflict,
+        ErrorKind::NotImplemented => transport::ErrorKind::NotImplemented,
+        ErrorKind::TooSlow => transport::ErrorKind::Exhausted,
+        ErrorKind::Internal => transport::ErrorKind::Internal,
+        ErrorKind::Forbidden => transport::ErrorKind::Forbidden,
+    };
+    to_status(kind, message)
 }
 
 fn event(message: ToFramework) -> SchedulerEvent {

@@ -67,9 +67,18 @@ impl Owner {
                         let Ok(next) = self.inbox.try_recv() else { break };
                         self.take(next, &mut frame);
                     }
+                    self.tick_if_due(&mut frame);
                 }
             }
             self.finish(frame)?;
+        }
+    }
+
+    /// Timers fire in time also while the inbox is never empty.
+    fn tick_if_due(&mut self, frame: &mut Frame) {
+        let now = self.clock.now();
+        if self.engine.next_deadline().is_some_and(|at| at <= now.mono) {
+            self.handle(Input::Tick, frame);
         }
     }
 
@@ -117,11 +126,15 @@ impl Streams {
     fn send(&mut self, epoch: Epoch, effect: Effect) {
         let (session, sent) = match effect {
             Effect::ToFramework { session, message } => {
-                (session, self.outbox(session).map(|o| o.to_framework(message)))
+                (session, self.outboxes.get_mut(&session).map(|o| o.to_framework(message)))
             }
-            Effect::ToAgent { session, message } => (session, self.outbox(session).map(|o| o.to_agent(epoch, message))),
+            Effect::ToAgent { session, message } => {
+                (session, self.outboxes.get_mut(&session).map(|o| o.to_agent(epoch, message)))
+            }
             Effect::Close { session } => {
-                self.outboxes.remove(&session);
+                if let Some(outbox) = self.outboxes.remove(&session) {
+                    outbox.close();
+                }
                 return;
             }
             Effect::OperatorReply { request, result } => {
@@ -132,14 +145,13 @@ impl Streams {
                 return;
             }
         };
-        if let Some(Err(CutOff)) = sent {
-            tracing::warn!(session = session.0, "cut off a stream whose reader is too slow or gone");
+        if let Some(Err(cut)) = sent {
+            match cut {
+                CutOff::TooSlow => tracing::warn!(session = session.0, "cut off a stream whose reader is too slow"),
+                CutOff::Ended => tracing::debug!(session = session.0, "a stream has ended before its peer was told"),
+            }
             // Its reader ends with it and reports the disconnect.
             self.outboxes.remove(&session);
         }
-    }
-
-    fn outbox(&self, session: SessionId) -> Option<&Outbox> {
-        self.outboxes.get(&session)
     }
 }

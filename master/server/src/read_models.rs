@@ -125,6 +125,11 @@ impl ReadModels {
         }
     }
 
+    /// The cluster, this master's generation, and when it started.
+    pub(crate) fn identity(&self) -> (ClusterId, Epoch, UnixMillis) {
+        (self.cluster.clone(), self.epoch, self.started)
+    }
+
     /// The cluster in one view, added up now.
     pub fn cluster(&self) -> ClusterSummary {
         let mut summary = ClusterSummary {
@@ -166,6 +171,11 @@ impl ReadModels {
     /// All agents, ordered by id.
     pub fn agents(&self) -> Vec<Arc<AgentView>> {
         sorted(&self.agents)
+    }
+
+    /// One agent, when it is known.
+    pub fn agent(&self, id: &AgentId) -> Option<Arc<AgentView>> {
+        self.agents.get(id).map(|agent| Arc::clone(&agent))
     }
 
     /// All frameworks, ordered by id.

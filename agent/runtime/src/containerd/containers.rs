@@ -45,7 +45,7 @@ impl Inner {
         format!("{}/{id}", self.cgroup_parent())
     }
 
-    fn files_of(&self, id: &str) -> PathBuf {
+    pub(super) fn files_of(&self, id: &str) -> PathBuf {
         self.config.state_dir.join("containers").join(id)
     }
 
@@ -220,7 +220,7 @@ pub(super) fn status_of(task: &Process) -> ContainerStatus {
 }
 
 /// Where containerd puts the socket of a container's shim: named after the hash of daemon, namespace and id.
-fn shim_socket(daemon: &Path, namespace: &str, id: &str) -> PathBuf {
+pub(super) fn shim_socket(daemon: &Path, namespace: &str, id: &str) -> PathBuf {
     use sha2::{Digest, Sha256};
     use std::os::unix::ffi::OsStrExt;
     let name = daemon.join(namespace).join(id);

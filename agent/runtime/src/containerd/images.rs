@@ -13,7 +13,7 @@ use super::archive::Archive;
 use super::client::Client;
 use super::content::BlobReader;
 use super::manifest::{self, Descriptor, ImageConfig, Manifest};
-use super::pull::Registries;
+use super::registries::Registries;
 use super::snapshots::Snapshots;
 use super::unpack::unpack;
 use crate::reference::{normalize_reference, parse_reference};
@@ -62,7 +62,11 @@ impl Images {
         Ok(Self {
             snapshots: Snapshots::new(client.clone(), &config.snapshotter),
             snapshotter: config.snapshotter.clone(),
-            registries: Registries::new(config.insecure_registries.clone()),
+            registries: Registries::new(
+                config.insecure_registries.clone(),
+                config.registry_auth_file.clone(),
+                config.registry_certs_dir.clone(),
+            ),
             client,
             known: Mutex::default(),
             in_work: Mutex::default(),

@@ -11,9 +11,11 @@ mod images;
 mod manifest;
 pub mod private;
 mod pull;
+mod registries;
 mod snapshots;
 mod stats;
 mod store;
+mod sweep;
 mod tar_index;
 mod tasks;
 mod unpack;
@@ -52,6 +54,11 @@ pub struct ContainerdConfig {
     pub state_dir: PathBuf,
     /// Registries (`host[:port]`) to speak plain HTTP to, besides those on loopback addresses.
     pub insecure_registries: BTreeSet<String>,
+    /// Credentials of registries, as `docker login` writes them (`auths` of its `config.json`); read at each pull.
+    pub registry_auth_file: Option<PathBuf>,
+    /// Directory with `HOST:PORT/*.crt`: authorities to trust for one registry, which is then spoken to with TLS
+    /// wherever it is; read at each pull.
+    pub registry_certs_dir: Option<PathBuf>,
     /// containerd snapshotter.
     pub snapshotter: String,
 }
@@ -66,6 +73,8 @@ impl ContainerdConfig {
             namespace,
             logger: logger.into(),
             insecure_registries: BTreeSet::new(),
+            registry_auth_file: None,
+            registry_certs_dir: None,
             snapshotter: "overlayfs".into(),
         }
     }
@@ -110,7 +119,7 @@ impl ContainerdRuntime {
     /// # Errors
     /// The first container that could not be removed; the others were tried all the same.
     pub async fn purge(&self) -> Result<(), RuntimeError> {
-        let mut first_error = None;
+        let mut first_error = self.inner.sweep().await.err();
         for container in self.inner.list().await? {
             if let Err(error) = self.inner.delete(&container.id).await {
                 first_error.get_or_insert(error);
@@ -196,6 +205,10 @@ impl ContainerRuntime for ContainerdRuntime {
 
     async fn stats(&self, id: &str) -> Result<Stats, RuntimeError> {
         self.inner.stats(id).await
+    }
+
+    async fn sweep(&self) -> Result<usize, RuntimeError> {
+        self.inner.sweep().await
     }
 }
 

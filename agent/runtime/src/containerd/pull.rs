@@ -1,11 +1,9 @@
-//! Images from registries, streamed. Plain HTTP only for loopback addresses and registries listed as insecure.
+//! Images from registries, streamed.
 //! Checks nothing itself but the manifest's digest: containerd checks every blob it stores.
-
-use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt;
 use oci_client::Reference;
-use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::client::ClientConfig;
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use tokio_util::io::StreamReader;
@@ -16,7 +14,7 @@ use super::images::{BlobSource, Fetched};
 use super::manifest::{
     self, DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, choose_platform,
 };
-use crate::reference::is_loopback_registry;
+use super::registries::{Access, Registries};
 use crate::{RuntimeError, RuntimeErrorKind};
 
 /// Time to connect to a registry.
@@ -25,36 +23,31 @@ const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 /// A registry that sends nothing for this long is given up.
 const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// How registries are spoken to.
-pub(super) struct Registries {
-    insecure: BTreeSet<String>,
-}
-
 /// One image at its registry.
 pub(super) struct Remote {
     client: oci_client::Client,
+    auth: RegistryAuth,
     reference: Reference,
+    registries: Registries,
 }
 
 impl Registries {
-    pub(super) fn new(insecure: BTreeSet<String>) -> Self {
-        Self { insecure }
-    }
-
     /// Nothing is sent yet.
     pub(super) fn open(&self, reference: &Reference) -> Result<Remote, RuntimeError> {
-        let registry = reference.resolve_registry();
-        let plain = is_loopback_registry(registry) || self.insecure.contains(registry);
+        let Access { protocol, auth, roots } = self.access(reference.resolve_registry())?;
         let config = ClientConfig {
-            protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
+            protocol,
+            extra_root_certificates: roots,
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
             user_agent: concat!("proffer/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
-        let client = oci_client::Client::try_from(config)
-            .map_err(|error| RuntimeError::internal(format!("pull {}", reference.whole()), error))?;
-        Ok(Remote { client, reference: reference.clone() })
+        let client = oci_client::Client::try_from(config).map_err(|error| {
+            let cause = format!("{}; check the certificates of the registry", with_sources(&error));
+            RuntimeError::invalid(format!("pull {}", reference.whole()), cause)
+        })?;
+        Ok(Remote { client, auth, reference: reference.clone(), registries: self.clone() })
     }
 }
 
@@ -78,7 +71,7 @@ impl Remote {
         let accepted = [OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_INDEX];
         let (bytes, _) = self
             .client
-            .pull_manifest_raw(reference, &RegistryAuth::Anonymous, &accepted)
+            .pull_manifest_raw(reference, &self.auth, &accepted)
             .await
             .map_err(|error| self.error(&error))?;
         let descriptor = Descriptor::of(media_type(&bytes), &bytes);
@@ -110,22 +103,59 @@ impl Remote {
                         self.what(),
                         format!("{registry}: too many requests"),
                     ),
+                    Some(OciErrorCode::Unauthorized | OciErrorCode::Denied) => gone(self.denied(registry)),
                     _ => gone(format!("{registry} refused: {envelope}")),
                 }
             }
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
-                gone(format!("{registry} wants credentials or denies access: {error}"))
+                gone(self.denied(registry))
+            }
+            OciDistributionError::ServerError { code: 400, message, .. } if message.contains("HTTPS server") => {
+                let place = self.registries.place_of_certificate(registry);
+                gone(format!("{registry} speaks TLS: put the certificate of its authority into {place}"))
             }
             OciDistributionError::ServerError { code, .. } if *code < 500 && *code != 429 => {
                 gone(format!("{registry} refused: {error}"))
             }
             OciDistributionError::DigestError(_) => gone(error.to_string()),
-            other => RuntimeError::new(
-                RuntimeErrorKind::Unavailable,
-                self.what(),
-                format!("{registry} cannot be reached: {}", with_sources(other)),
-            ),
+            other => match self.tls_problem(registry, &with_sources(other)) {
+                Some(cause) => gone(cause),
+                None => RuntimeError::new(
+                    RuntimeErrorKind::Unavailable,
+                    self.what(),
+                    format!("{registry} cannot be reached: {}", with_sources(other)),
+                ),
+            },
         }
+    }
+
+    fn denied(&self, registry: &str) -> String {
+        let place = self.registries.place_of_credentials();
+        match &self.auth {
+            RegistryAuth::Anonymous => {
+                format!("{registry} wants a user and a password (401): put them into {place}")
+            }
+            _ => {
+                format!("{registry} does not take this user and password, or denies this image (401): correct {place}")
+            }
+        }
+    }
+
+    /// What the words of a failed TLS handshake mean.
+    fn tls_problem(&self, registry: &str, words: &str) -> Option<String> {
+        if words.contains("UnknownIssuer") || words.contains("unknown issuer") {
+            let place = self.registries.place_of_certificate(registry);
+            return Some(format!(
+                "nobody this host trusts has signed the certificate of {registry}: put that of its authority into {place}"
+            ));
+        }
+        if words.contains("invalid peer certificate") {
+            return Some(format!("the certificate of {registry} is not valid: {words}"));
+        }
+        let is_plain = words.contains("InvalidContentType") || words.contains("corrupt message");
+        is_plain.then(|| {
+            format!("{registry} speaks no TLS: where that is fine, start the agent with --insecure-registry {registry}")
+        })
     }
 }
 

@@ -112,10 +112,9 @@ impl Inner {
 
     /// Kills and removes the task; a missing one is fine.
     pub(super) async fn delete_task(&self, id: &str) -> Result<(), RuntimeError> {
-        let Some(task) = self.task(id).await? else {
-            return Ok(());
-        };
-        if task.status() != TaskStatus::Stopped {
+        // No task to be seen is no proof: a delete that was cut off leaves a shim without a container, which only
+        // another delete ends.
+        if self.task(id).await?.is_some_and(|task| task.status() != TaskStatus::Stopped) {
             self.kill_and_wait(id).await?;
         }
         let request = api::DeleteTaskRequest { container_id: id.to_owned() };

@@ -58,8 +58,8 @@ pub(super) fn linux(input: &SpecInput<'_>) -> Result<Linux, OciSpecError> {
         .masked_paths(MASKED_PATHS.map(String::from).to_vec())
         .readonly_paths(READ_ONLY_PATHS.map(String::from).to_vec())
         .rootfs_propagation("private")
+        .seccomp(super::seccomp::seccomp()?)
         .build()?;
-    // A system-call filter belongs here (`set_seccomp`) once the project has a profile of its own.
     if input.request.netns.is_some() {
         linux.set_sysctl(Some(own_network_sysctls()));
     }

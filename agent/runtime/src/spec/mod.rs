@@ -4,6 +4,7 @@
 mod linux;
 mod mounts;
 mod process;
+mod seccomp;
 pub mod user;
 
 use std::path::PathBuf;

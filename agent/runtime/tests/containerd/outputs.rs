@@ -104,6 +104,28 @@ async fn a_read_only_bind_is_so_in_its_depth() {
     stage.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_no_capability_guards_are_refused() {
+    let stage = Stage::start("calls").await;
+    let runtime = stage.runtime();
+    // A user namespace needs no capability, and in one of its own a process may mount: only the filter says no.
+    let text = "grep Seccomp: /proc/self/status; unshare -U true 2>&1; unshare -m true 2>&1; \
+                mount -t tmpfs none /tmp 2>&1; nsenter -t 1 -u true 2>&1; \
+                (true & wait) && sh -c 'echo children work' | cat; exit 0";
+    let request = stage.shell("calls", text);
+    runtime.create(&request).await.unwrap();
+    runtime.start("calls").await.unwrap();
+    assert_eq!(runtime.wait("calls").await.unwrap().cause, ExitCause::Code(0));
+    runtime.delete("calls").await.unwrap();
+    let seen = std::fs::read_to_string(request.log_dir.join("stdout.log")).unwrap();
+    let lines: Vec<_> = seen.lines().collect();
+    assert_eq!(lines[0], "Seccomp:\t2", "a filter is on: {seen}");
+    let refused = lines.iter().filter(|line| line.contains("not permitted") || line.contains("denied")).count();
+    assert_eq!((refused, lines.len()), (4, 6), "{seen}");
+    assert_eq!(lines[5], "children work");
+    stage.stop().await;
+}
+
 /// A network namespace bound to this file, made by a thread that ends with it.
 fn make_netns(path: &Path) {
     let path = path.to_owned();

@@ -18,13 +18,20 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// For everybody, without TLS.
     pub async fn start(directory: &Path) -> Self {
+        Self::guarded(directory, "").await
+    }
+
+    /// With the images of an earlier one in the same directory; `guard` is the part of the configuration that says
+    /// who is let in.
+    pub async fn guarded(directory: &Path, guard: &str) -> Self {
         // Nobody else takes the port between these lines, short of a coincidence.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = directory.join("registry.yml");
         let storage = directory.join("registry");
         let text = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n",
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n{guard}",
             storage.display()
         );
         std::fs::write(&config, text).unwrap();

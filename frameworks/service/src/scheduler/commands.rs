@@ -145,7 +145,7 @@ impl ServiceScheduler {
     pub fn remove(&mut self, name: &str, cx: &mut Context<'_>) -> Result<u32, ApiError> {
         let service = self.find(name)?;
         let record = ServiceRecord { is_removing: true, ..service.record.clone() };
-        let ending = service.slots.values().filter(|slot| slot.task.is_some()).count();
+        let ending = service.tasks().count();
         self.state.put(record);
         self.settle(cx).map_err(ApiError::Internal)?;
         Ok(u32::try_from(ending).unwrap_or(u32::MAX))
@@ -192,7 +192,7 @@ impl ServiceScheduler {
     /// For people: why a service is not complete; empty when it is.
     pub fn message(&self, service: &Service, cx: &Context<'_>) -> String {
         let record = &service.record;
-        let held = service.slots.values().filter(|slot| slot.task.is_some()).count();
+        let held = service.tasks().count();
         if record.is_removing {
             return format!("removing: {held} instances still end");
         }
@@ -204,7 +204,7 @@ impl ServiceScheduler {
         if runs < wanted {
             parts.push(format!("{runs} of {wanted} instances run"));
         }
-        if !next.start.is_empty() {
+        if next.waiting().next().is_some() {
             let why = if service.waiting.is_empty() { "none came yet" } else { &service.waiting };
             parts.push(format!("waiting for an offer: {why}"));
         }

@@ -52,8 +52,8 @@ impl ServiceScheduler {
         let mut demands = Vec::new();
         let mut wake: Option<Moment> = None;
         for name in names {
+            let next = self.plan_of(&name, cx.now());
             let Some(service) = self.state.service(&name) else { continue };
-            let next = plan(service, cx.now());
             wake = wake.into_iter().chain(next.wake).min();
             demands.extend(demand_of(&service.record.spec, &next, cx.roles())?);
             self.carry_out(&name, &next, cx);
@@ -73,6 +73,16 @@ impl ServiceScheduler {
         Ok(())
     }
 
+    /// The next steps; a replacement whose patience has ended makes them others.
+    fn plan_of(&mut self, name: &str, now: Moment) -> Plan {
+        let planned = |state: &State| state.service(name).map(|service| plan(service, now)).unwrap_or_default();
+        let next = planned(&self.state);
+        let Some(until) = self.state.note_replacing(name, next.replace.is_some(), now) else { return next };
+        let next = if until <= now { planned(&self.state) } else { next };
+        let patience = next.replace.map(|_| until);
+        Plan { wake: next.wake.into_iter().chain(patience).min(), ..next }
+    }
+
     fn carry_out(&mut self, name: &str, next: &Plan, cx: &mut Context<'_>) {
         for &number in &next.open {
             // Makes the slot.
@@ -85,10 +95,16 @@ impl ServiceScheduler {
                 cx.kill(placed.task.clone(), None);
             }
         }
+        for &number in &next.kill_next {
+            if let Some(placed) = self.state.slot_mut(name, number).and_then(|slot| slot.next.as_mut()) {
+                placed.is_killed = true;
+                cx.kill(placed.task.clone(), None);
+            }
+        }
         for &number in &next.forget {
             self.state.forget_slot(name, number);
         }
-        if next.start.is_empty() {
+        if next.waiting().next().is_none() {
             self.state.set_waiting(name, String::new());
         }
         if next.is_gone {
@@ -121,11 +137,10 @@ impl ServiceScheduler {
 
 /// What the slots of a service that may start now need.
 fn demand_of(spec: &crate::ServiceSpec, next: &Plan, roles: &[Role]) -> Result<Option<Demand>, SchedulerError> {
-    if next.start.is_empty() {
+    let Some(count) = u32::try_from(next.waiting().count()).ok().filter(|count| *count > 0) else {
         return Ok(None);
-    }
+    };
     let task = spec.task(proffer_sdk::TaskId::new(&spec.name)?);
-    let count = u32::try_from(next.start.len()).unwrap_or(u32::MAX);
     let mut demand = Demand::of(&task, count);
     if let Some(role) = spec.role.clone().or_else(|| roles.first().cloned()) {
         demand = demand.role(role);

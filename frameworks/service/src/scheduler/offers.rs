@@ -27,8 +27,9 @@ impl ServiceScheduler {
             let Some(service) = self.state.service(&name) else { continue };
             let next = plan(service, cx.now());
             is_anything_backing_off |= next.wake.is_some();
-            if !next.start.is_empty() {
-                self.start(&name, &next.start, &mut offers, cx);
+            let slots: Vec<u32> = next.waiting().collect();
+            if !slots.is_empty() {
+                self.start(&name, &slots, &mut offers, cx);
             }
         }
         let idle = if is_anything_backing_off { DeclineKind::BackOff } else { DeclineKind::NoDemand };
@@ -86,7 +87,10 @@ impl ServiceScheduler {
         tracing::info!(%task, %agent, version, "starting an instance");
         if let Some(slot) = self.state.slot_mut(name, slot) {
             let placed = Placed { task, version, agent, hostname, status: None, is_killed: false, running_since: None };
-            slot.task = Some(placed);
+            match slot.task {
+                Some(_) => slot.next = Some(placed),
+                None => slot.task = Some(placed),
+            }
             (slot.back_off_until, slot.back_off_until_unix_ms) = (None, 0);
         }
     }
@@ -94,7 +98,7 @@ impl ServiceScheduler {
 
 fn count_by_agent(service: &Service) -> BTreeMap<AgentId, usize> {
     let mut counts = BTreeMap::new();
-    for placed in service.slots.values().filter_map(|slot| slot.task.as_ref()) {
+    for placed in service.tasks() {
         *counts.entry(placed.agent.clone()).or_default() += 1;
     }
     counts

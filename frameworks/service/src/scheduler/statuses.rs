@@ -17,7 +17,14 @@ impl ServiceScheduler {
         let slot = found.and_then(|(name, number)| self.state.slot_mut(&name, number));
         let Some(slot) = slot else { return end_surplus(&status, cx) };
         if slot.task.as_ref().is_some_and(|placed| placed.task == status.task) {
-            return on_present(slot, status, cx);
+            on_present(slot, status, cx);
+            if slot.task.is_none() {
+                slot.task = slot.next.take();
+            }
+            return;
+        }
+        if slot.next.as_ref().is_some_and(|placed| placed.task == status.task) {
+            return on_next(slot, status, cx);
         }
         let lost = slot.lost.iter().position(|placed| placed.task == status.task);
         if let Some(at) = lost.filter(|_| status.state != TaskState::Unreachable) {
@@ -38,14 +45,15 @@ impl ServiceScheduler {
         let mut gone = Vec::new();
         for service in self.state.services() {
             for (&number, slot) in &service.slots {
-                if slot.task.as_ref().is_some_and(|placed| is_gone(&placed.task)) {
+                if slot.task.iter().chain(&slot.next).any(|placed| is_gone(&placed.task)) {
                     gone.push((service.record.spec.name.clone(), number));
                 }
             }
         }
         for (name, number) in gone {
             if let Some(slot) = self.state.slot_mut(&name, number) {
-                slot.task = None;
+                slot.next = slot.next.take().filter(|placed| !is_gone(&placed.task));
+                slot.task = slot.task.take().filter(|placed| !is_gone(&placed.task)).or_else(|| slot.next.take());
                 slot.restarts += 1;
                 slot.last_failure = "the task is not known any more".to_owned();
             }
@@ -83,8 +91,31 @@ fn on_present(slot: &mut Slot, status: TaskStatus, cx: &Context<'_>) {
             }
             slot.restarts += u32::from(!was_killed);
         }
-        state if state.is_terminal() => on_end(slot, &status, cx),
+        state if state.is_terminal() => {
+            if let Some(placed) = slot.task.take() {
+                on_end(slot, &placed, &status, cx);
+            }
+        }
         _ => place(placed, status),
+    }
+}
+
+/// A replacement that runs takes over and the old instance is ended; one that ends changes nothing for the old one.
+fn on_next(slot: &mut Slot, status: TaskStatus, cx: &mut Context<'_>) {
+    let Some(mut placed) = slot.next.take() else { return };
+    if status.state.is_terminal() || status.state == TaskState::Unreachable {
+        return on_end(slot, &placed, &status, cx);
+    }
+    let takes_over = status.state == TaskState::Running && !placed.is_killed;
+    place(&mut placed, status);
+    if !takes_over {
+        slot.next = Some(placed);
+        return;
+    }
+    placed.running_since = Some(cx.now());
+    if let Some(old) = slot.task.replace(placed) {
+        tracing::info!(task = %old.task, "ending an instance that was replaced");
+        cx.kill(old.task, None);
     }
 }
 
@@ -95,8 +126,7 @@ fn place(placed: &mut crate::state::Placed, status: TaskStatus) {
     placed.status = Some(status);
 }
 
-fn on_end(slot: &mut Slot, status: &TaskStatus, cx: &Context<'_>) {
-    let Some(placed) = slot.task.take() else { return };
+fn on_end(slot: &mut Slot, placed: &crate::state::Placed, status: &TaskStatus, cx: &Context<'_>) {
     if placed.is_killed {
         return slot.clear_back_off();
     }

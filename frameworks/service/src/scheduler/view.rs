@@ -4,7 +4,7 @@ use proffer_proto_wire::service as wire;
 use proffer_sdk::Context;
 
 use super::{Change, ChangeKind, ServiceScheduler};
-use crate::state::{Service, Slot};
+use crate::state::{Placed, Service, Slot};
 
 impl ServiceScheduler {
     /// All services as the API shows them, by name.
@@ -17,15 +17,21 @@ impl ServiceScheduler {
         wire::Service {
             spec: Some(service.record.spec.clone().into()),
             version: service.record.version,
-            instances: service.slots.iter().map(|(number, slot)| instance(*number, slot, service, cx)).collect(),
+            instances: service.slots.iter().flat_map(|(number, slot)| instances(*number, slot, service, cx)).collect(),
             removing: service.record.is_removing,
             message: self.message(service, cx),
         }
     }
 }
 
-fn instance(number: u32, slot: &Slot, service: &Service, cx: &Context<'_>) -> wire::Instance {
-    let task = slot.task.as_ref();
+/// The instance of a slot, and the one that is to take over.
+fn instances(number: u32, slot: &Slot, service: &Service, cx: &Context<'_>) -> Vec<wire::Instance> {
+    let present = instance(number, slot, slot.task.as_ref(), service, cx);
+    let next = slot.next.as_ref().map(|next| instance(number, slot, Some(next), service, cx));
+    [present].into_iter().chain(next).collect()
+}
+
+fn instance(number: u32, slot: &Slot, task: Option<&Placed>, service: &Service, cx: &Context<'_>) -> wire::Instance {
     wire::Instance {
         slot: number,
         task_id: task.map(|task| task.task.to_string()).unwrap_or_default(),

@@ -30,6 +30,22 @@ pub struct Service {
     pub slots: BTreeMap<u32, Slot>,
     /// Why the last offer was not used, while instances are missing; not durable.
     pub waiting: String,
+    /// Since when a replacement waits for room beside the instance it replaces; not durable.
+    pub replacing_since: Option<Moment>,
+    /// There was no such room: this version's instances start after the old ones have ended; not durable.
+    pub is_stop_first: bool,
+}
+
+impl Service {
+    /// Without slots.
+    pub fn new(record: ServiceRecord) -> Self {
+        Self { record, slots: BTreeMap::new(), waiting: String::new(), replacing_since: None, is_stop_first: false }
+    }
+
+    /// Every task it has, replacements included.
+    pub fn tasks(&self) -> impl Iterator<Item = &Placed> {
+        self.slots.values().flat_map(|slot| slot.task.iter().chain(&slot.next))
+    }
 }
 
 /// What is wanted of a service.
@@ -48,6 +64,9 @@ pub struct ServiceRecord {
 pub struct Slot {
     /// Its present task.
     pub task: Option<Placed>,
+    /// The task that takes over once it runs; only beside a present one.
+    #[serde(default)]
+    pub next: Option<Placed>,
     /// Unreachable tasks that were given up; they may return.
     pub lost: Vec<Placed>,
     /// How often an instance ended that should not have.
@@ -125,19 +144,22 @@ impl State {
         service.slots.get(&number).map(|slot| (name.as_str(), number, slot))
     }
 
-    /// The present task of its slot?
+    /// The present task of its slot, or the one that is to take over?
     pub fn is_present(&self, task: &TaskId) -> bool {
-        self.slot_of(task).is_some_and(|(_, _, slot)| slot.task.as_ref().is_some_and(|placed| placed.task == *task))
+        let of = |slot: &Slot| slot.task.iter().chain(&slot.next).any(|placed| placed.task == *task);
+        self.slot_of(task).is_some_and(|(_, _, slot)| of(slot))
     }
 
     pub(crate) fn put(&mut self, record: ServiceRecord) {
         let name = record.spec.name.clone();
         self.changed.insert(Key::Service(name.clone()));
         match self.services.get_mut(&name) {
-            Some(service) => service.record = record,
+            Some(service) => {
+                service.record = record;
+                (service.replacing_since, service.is_stop_first) = (None, false);
+            }
             None => {
-                let service = Service { record, slots: BTreeMap::new(), waiting: String::new() };
-                self.services.insert(name, service);
+                self.services.insert(name, Service::new(record));
             }
         }
     }
@@ -153,6 +175,18 @@ impl State {
         if let Some(service) = self.services.get_mut(name) {
             service.waiting = waiting;
         }
+    }
+
+    /// Notes whether a replacement waits for room beside the old instance. Gives the end of its patience.
+    pub(crate) fn note_replacing(&mut self, name: &str, waits: bool, now: Moment) -> Option<Moment> {
+        let service = self.services.get_mut(name)?;
+        if !waits {
+            service.replacing_since = None;
+            return None;
+        }
+        let until = *service.replacing_since.get_or_insert(now) + crate::plan::ROOM_WAIT_MS;
+        service.is_stop_first |= until <= now;
+        Some(until)
     }
 
     /// Empty slots may start at once again.

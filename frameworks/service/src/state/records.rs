@@ -72,12 +72,7 @@ impl State {
                     state.numbers.insert(name, read(key, bytes)?);
                 }
                 Some(Key::Service(name)) => {
-                    let service = Service {
-                        record: read(key, bytes)?,
-                        slots: std::collections::BTreeMap::new(),
-                        waiting: String::new(),
-                    };
-                    state.services.insert(name, service);
+                    state.services.insert(name, Service::new(read(key, bytes)?));
                 }
                 Some(Key::Slot(name, number)) => {
                     let mut slot: super::Slot = read(key, bytes)?;

@@ -123,9 +123,21 @@ impl World {
     }
 
     pub fn attach(&mut self, session: u64, id: Option<&str>, cpus: u64, tasks: Vec<AttachedTask>) -> Vec<Effect> {
+        self.attach_from("node", session, id, cpus, tasks)
+    }
+
+    /// Attaches an agent of a host: two agents never share an address.
+    pub fn attach_from(
+        &mut self,
+        host: &str,
+        session: u64,
+        id: Option<&str>,
+        cpus: u64,
+        tasks: Vec<AttachedTask>,
+    ) -> Vec<Effect> {
         let input = Input::AgentAttach {
             session: SessionId(session),
-            agent: agent_info(id, cpus),
+            agent: AgentInfo { hostname: host.into(), ..agent_info(id, cpus) },
             incarnation: 1,
             tasks,
             seen_epoch: Epoch(0),

@@ -1,6 +1,8 @@
 //! The edges: each turns wire messages into inputs for the owner, or read models into wire messages.
 
+mod accept;
 pub(crate) mod agent;
+mod incoming;
 pub(crate) mod operator;
 pub(crate) mod scheduler;
 
@@ -8,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proffer_master_engine::{Input, SessionId};
+use proffer_proto_transport::{ErrorKind, Shutdown, to_status};
 use tokio::sync::mpsc;
+use tonic::Status;
 
 use crate::owner::ToOwner;
 
@@ -16,6 +20,7 @@ use crate::owner::ToOwner;
 #[derive(Debug, Clone)]
 pub(crate) struct OwnerLink {
     pub(crate) inbox: mpsc::Sender<ToOwner>,
+    pub(crate) shutdown: Shutdown,
     sessions: Arc<AtomicU64>,
 }
 
@@ -24,8 +29,8 @@ pub(crate) struct OwnerLink {
 pub(crate) struct OwnerGone;
 
 impl OwnerLink {
-    pub(crate) fn new(inbox: mpsc::Sender<ToOwner>) -> Self {
-        Self { inbox, sessions: Arc::default() }
+    pub(crate) fn new(inbox: mpsc::Sender<ToOwner>, shutdown: Shutdown) -> Self {
+        Self { inbox, shutdown, sessions: Arc::default() }
     }
 
     pub(crate) fn next_session(&self) -> SessionId {
@@ -39,4 +44,9 @@ impl OwnerLink {
     pub(crate) async fn send(&self, message: ToOwner) -> Result<(), OwnerGone> {
         self.inbox.send(message).await.map_err(|_| OwnerGone)
     }
+}
+
+/// What a peer is told when this master stops.
+pub(crate) fn stopping() -> Status {
+    to_status(ErrorKind::Unavailable, "this master is stopping; connect again, or to another one")
 }

@@ -1,6 +1,7 @@
 //! The operator API: the read models as wire messages, and the few things an operator can ask for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_master_engine::registry::TaskRecord;
 use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
@@ -12,19 +13,21 @@ use proffer_proto_wire::operator::offer_record::Outcome;
 use proffer_proto_wire::operator::operator_server::Operator;
 use proffer_proto_wire::scheduler::rescind::Reason;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
-use super::OwnerLink;
+use super::{OwnerLink, stopping};
 use crate::clock::unix_now;
 use crate::owner::ToOwner;
+use crate::queue::{Messages, PushError, Sender, queue};
 use crate::read_models::ReadModels;
 
 /// Most answered offers in one answer.
 const MAX_HISTORY: u32 = 1_000;
 /// Events that may wait for a slow watcher.
 const WATCH_QUEUE: usize = 1_024;
+/// How long a watcher may leave no room before it is cut off.
+const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves operators.
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Operator for OperatorApi {
-    type WatchStream = ReceiverStream<Result<wire::ClusterEvent, Status>>;
+    type WatchStream = Messages<wire::ClusterEvent>;
 
     async fn get_cluster(&self, _: Request<wire::GetClusterRequest>) -> Answer<wire::Cluster> {
         let c = self.readers.cluster();
@@ -104,16 +107,22 @@ impl Operator for OperatorApi {
     }
 
     async fn watch(&self, _: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
-        let (to, events) = mpsc::channel(WATCH_QUEUE);
+        let (to, events) = queue(WATCH_QUEUE);
         let api = self.clone();
-        tokio::spawn(async move { api.watch_into(to).await });
-        Ok(Response::new(ReceiverStream::new(events)))
+        tokio::spawn(async move {
+            let stopped = tokio::select! {
+                watched = api.watch_into(&to) => watched.err(),
+                () = api.owner.shutdown.draining() => Some(stopping()),
+            };
+            to.end(None, stopped);
+        });
+        Ok(Response::new(events))
     }
 }
 
 impl OperatorApi {
     /// A snapshot, then every change. Subscribes first, so that nothing falls between the two.
-    async fn watch_into(&self, to: mpsc::Sender<Result<wire::ClusterEvent, Status>>) {
+    async fn watch_into(&self, to: &Sender<wire::ClusterEvent>) -> Result<(), Status> {
         let mut changes = self.readers.changes();
         let mut index = 0;
         let mut next = |event| {
@@ -125,30 +134,25 @@ impl OperatorApi {
         let offers = self.readers.offers().into_iter().map(|o| Event::Offer(self.offer(&o)));
         let tasks = self.readers.tasks().into_iter().map(|t| Event::Task(self.task(&t)));
         let end = std::iter::once(Event::SnapshotEnd(wire::SnapshotEnd {}));
-        let snapshot: Vec<Event> = agents.chain(frameworks).chain(offers).chain(tasks).chain(end).collect();
-        for event in snapshot {
-            if to.send(Ok(next(event))).await.is_err() {
-                return;
-            }
+        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(end) {
+            push(to, next(event)).await?;
         }
         loop {
             let change = tokio::select! {
                 change = changes.recv() => change,
-                () = to.closed() => return,
+                () = to.over().cancelled() => return Ok(()),
             };
-            let event = match change {
-                Ok(change) => self.event(&change),
-                Err(RecvError::Closed) => return,
+            match change {
+                Ok(change) => {
+                    if let Some(event) = self.event(&change) {
+                        push(to, next(event)).await?;
+                    }
+                }
+                Err(RecvError::Closed) => return Ok(()),
                 Err(RecvError::Lagged(missed)) => {
                     let message = format!("this watch reads too slowly and missed {missed} changes; watch again");
-                    let _ = to.send(Err(to_status(ErrorKind::Exhausted, message))).await;
-                    return;
+                    return Err(to_status(ErrorKind::Exhausted, message));
                 }
-            };
-            if let Some(event) = event
-                && to.send(Ok(next(event))).await.is_err()
-            {
-                return;
             }
         }
     }
@@ -206,6 +210,22 @@ impl OperatorApi {
             agent_id: record.agent.to_string(),
             hostname: self.readers.hostname(&record.agent),
             role: record.role.to_string(),
+        }
+    }
+}
+
+/// Waits for room, but not for ever: a watcher that is stuck is cut off and told why.
+async fn push(to: &Sender<wire::ClusterEvent>, event: wire::ClusterEvent) -> Result<(), Status> {
+    match tokio::time::timeout(WATCH_PATIENCE, to.push_when_room(event)).await {
+        Ok(Ok(())) => Ok(()),
+        // It went away and hears nothing any more.
+        Ok(Err(PushError::Ended | PushError::Full)) => Err(Status::cancelled("the watcher is gone")),
+        Err(_) => {
+            let seconds = WATCH_PATIENCE.as_secs();
+            let message = format!("this watch was not read for {seconds} s and was cut off; watch again and keep up");
+            let status = to_status(ErrorKind::Exhausted, message);
+            to.cut(None, status.clone());
+            Err(status)
         }
     }
 }

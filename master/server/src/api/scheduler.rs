@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use proffer_master_engine::{FrameworkCall, Input, SessionId};
 use proffer_proto_model::convert::{ErrorKind, SchedulerCall, SchedulerEvent};
+use proffer_proto_model::{DeclineKind, DeclineReason, Filter};
 use proffer_proto_wire::scheduler as wire;
 use proffer_proto_wire::scheduler::scheduler_server::Scheduler;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{OwnerGone, OwnerLink};
-use crate::outbox::{OUTBOX, Outbox};
+use super::accept::{Judged, Rest, judge};
+use super::incoming::{Heard, hear};
+use super::{OwnerGone, OwnerLink, stopping};
+use crate::clock::unix_now;
+use crate::outbox::{CutOff, Events, OUTBOX, Outbox, end_status, tell_framework};
 use crate::owner::ToOwner;
+use crate::queue::{Messages, queue};
 
 /// How long a stream may stay open without a Subscribe.
 const FIRST_CALL: Duration = Duration::from_secs(10);
@@ -24,76 +26,118 @@ pub(crate) struct SchedulerApi {
     pub(crate) owner: OwnerLink,
 }
 
-type Events = mpsc::Sender<Result<wire::Event, Status>>;
-
 #[tonic::async_trait]
 impl Scheduler for SchedulerApi {
-    type SessionStream = ReceiverStream<Result<wire::Event, Status>>;
+    type SessionStream = Messages<wire::Event>;
 
     async fn session(&self, request: Request<Streaming<wire::Call>>) -> Result<Response<Self::SessionStream>, Status> {
-        let (to, events) = mpsc::channel(OUTBOX);
-        let (owner, calls) = (self.owner.clone(), request.into_inner());
+        let (to, events) = queue(OUTBOX);
+        let session = Session { owner: self.owner.clone(), id: self.owner.next_session(), to };
+        let calls = request.into_inner();
         tokio::spawn(async move {
-            if let Err(OwnerGone) = read(owner, calls, to).await {
-                tracing::debug!("a framework's stream ends with this master");
+            if let Err(OwnerGone) = session.read(calls).await {
+                session.to.end(None, Some(stopping()));
             }
         });
-        Ok(Response::new(ReceiverStream::new(events)))
+        Ok(Response::new(events))
     }
 }
 
-/// Reads calls until the stream ends or is closed.
-async fn read(owner: OwnerLink, mut calls: Streaming<wire::Call>, to: Events) -> Result<(), OwnerGone> {
-    let session = owner.next_session();
-    let closed = CancellationToken::new();
-    let first = match tokio::time::timeout(FIRST_CALL, calls.message()).await {
-        Ok(Ok(Some(first))) => first,
-        Ok(Ok(None) | Err(_)) => return Ok(()),
-        Err(_) => return tell(&to, ErrorKind::NotSubscribed, "no Subscribe came within 10 s".to_owned(), true).await,
-    };
-    let (framework, demand) = match SchedulerCall::try_from(first) {
-        Ok(SchedulerCall::Subscribe { framework, demand }) => (framework, demand),
-        Ok(_) => {
-            let message = "the first call of a session must be Subscribe".to_owned();
-            return tell(&to, ErrorKind::NotSubscribed, message, true).await;
-        }
-        Err(defect) => return tell(&to, ErrorKind::Invalid, defect.to_string(), true).await,
-    };
-    owner.send(ToOwner::Open(session, Outbox::framework(to.clone(), closed.clone().drop_guard()))).await?;
-    owner.input(Input::Subscribe { session, framework, demand }).await?;
-    let ended = serve(&owner, session, &mut calls, &to, &closed).await;
-    owner.input(Input::FrameworkDisconnected { session }).await?;
-    ended
+/// The reading side of one session.
+struct Session {
+    owner: OwnerLink,
+    id: SessionId,
+    to: Events,
 }
 
-async fn serve(
-    owner: &OwnerLink,
-    session: SessionId,
-    calls: &mut Streaming<wire::Call>,
-    to: &Events,
-    closed: &CancellationToken,
-) -> Result<(), OwnerGone> {
-    loop {
-        let call = tokio::select! {
-            call = calls.message() => call,
-            () = closed.cancelled() => return Ok(()),
+impl Session {
+    /// Reads calls until the stream ends or is closed.
+    async fn read(&self, mut calls: Streaming<wire::Call>) -> Result<(), OwnerGone> {
+        let Ok(first) = tokio::time::timeout(FIRST_CALL, self.hear(&mut calls)).await else {
+            self.end(ErrorKind::NotSubscribed, "no Subscribe came within 10 s".to_owned());
+            return Ok(());
         };
-        let call = match call {
-            Ok(Some(call)) => call,
-            Ok(None) => return Ok(()),
-            Err(status) => {
-                tracing::debug!(session = session.0, %status, "a framework's stream broke");
+        let Some(first) = first else { return Ok(()) };
+        let (framework, demand) = match SchedulerCall::try_from(first) {
+            Ok(SchedulerCall::Subscribe { framework, demand }) => (framework, demand),
+            Ok(_) => {
+                self.end(ErrorKind::NotSubscribed, "the first call of a session must be Subscribe".to_owned());
+                return Ok(());
+            }
+            Err(defect) => {
+                self.end(ErrorKind::Invalid, defect.to_string());
                 return Ok(());
             }
         };
-        match SchedulerCall::try_from(call).map(framework_call) {
-            Ok(Some(call)) => owner.input(Input::Framework { session, call }).await?,
-            Ok(None) => {
-                let message = "this session has subscribed already; open another stream to subscribe again".to_owned();
-                tell(to, ErrorKind::NotSubscribed, message, false).await?;
+        let session = self.id;
+        self.owner.send(ToOwner::Open(session, Outbox::framework(self.to.clone()))).await?;
+        self.owner.input(Input::Subscribe { session, framework, demand }).await?;
+        let ended = self.serve(&mut calls).await;
+        self.owner.input(Input::FrameworkDisconnected { session }).await?;
+        ended
+    }
+
+    async fn serve(&self, calls: &mut Streaming<wire::Call>) -> Result<(), OwnerGone> {
+        while let Some(wire::Call { call }) = self.hear(calls).await {
+            let told = match call {
+                Some(wire::call::Call::Accept(accept)) => self.accept(accept).await?,
+                call => self.call(wire::Call { call }).await?,
+            };
+            if told.is_err() {
+                break;
             }
-            Err(defect) => tell(to, ErrorKind::Invalid, defect.to_string(), false).await?,
         }
+        Ok(())
+    }
+
+    /// The next call; `None` when the session is over. Whoever can still hear it was told why.
+    async fn hear(&self, calls: &mut Streaming<wire::Call>) -> Option<wire::Call> {
+        match hear(calls, self.to.over(), &self.owner.shutdown).await {
+            Heard::Message(call) => return Some(call),
+            Heard::Ended | Heard::Closed => {}
+            Heard::Stopping => self.to.end(None, Some(stopping())),
+            Heard::Unreadable(status) => {
+                tracing::debug!(session = self.id.0, %status, "a framework sent what cannot be read");
+                let (kind, message) = (ErrorKind::Invalid, status.message().to_owned());
+                self.to.end(SchedulerEvent::Error { kind, message, is_fatal: true }.into_wire(), Some(status));
+            }
+        }
+        None
+    }
+
+    async fn call(&self, call: wire::Call) -> Result<Result<(), CutOff>, OwnerGone> {
+        let (kind, message) = match SchedulerCall::try_from(call).map(framework_call) {
+            Ok(Some(call)) => {
+                self.owner.input(Input::Framework { session: self.id, call }).await?;
+                return Ok(Ok(()));
+            }
+            Ok(None) => {
+                let message = "this session has subscribed already; open another stream to subscribe again";
+                (ErrorKind::NotSubscribed, message.to_owned())
+            }
+            Err(defect) => (ErrorKind::Invalid, defect.to_string()),
+        };
+        Ok(tell_framework(&self.to, SchedulerEvent::Error { kind, message, is_fatal: false }))
+    }
+
+    async fn accept(&self, accept: wire::Accept) -> Result<Result<(), CutOff>, OwnerGone> {
+        let Judged { told, rest } = judge(accept, unix_now());
+        let call = match rest {
+            Rest::Accept(accept) => FrameworkCall::Accept(accept),
+            Rest::GiveBack(offers, message) => {
+                let reason = DeclineReason { kind: DeclineKind::Other, message: format!("void accept: {message}") };
+                // With a filter: whoever errs once would be offered the same at once and err again.
+                FrameworkCall::Decline { offers, reason, filter: Filter::default() }
+            }
+        };
+        self.owner.input(Input::Framework { session: self.id, call }).await?;
+        Ok(told.into_iter().try_for_each(|event| tell_framework(&self.to, event)))
+    }
+
+    /// Ends the session with an error.
+    fn end(&self, kind: ErrorKind, message: String) {
+        let status = end_status(kind, &message);
+        self.to.end(SchedulerEvent::Error { kind, message, is_fatal: true }.into_wire(), Some(status));
     }
 }
 
@@ -113,13 +157,4 @@ fn framework_call(call: SchedulerCall) -> Option<FrameworkCall> {
         SchedulerCall::Teardown => FrameworkCall::Teardown,
         SchedulerCall::NotImplemented { call } => FrameworkCall::NotImplemented { call },
     })
-}
-
-/// Tells a framework what is wrong with what it said. A reader that is gone does not hear it.
-async fn tell(to: &Events, kind: ErrorKind, message: String, is_fatal: bool) -> Result<(), OwnerGone> {
-    if let Some(event) = (SchedulerEvent::Error { kind, message, is_fatal }).into_wire() {
-        // Waits for room: a framework that sends nonsense and does not read only stops itself.
-        let _ = to.send(Ok(event)).await;
-    }
-    Ok(())
 }

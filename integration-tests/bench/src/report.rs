@@ -1,0 +1,108 @@
+//! A list of figures, as a table for people and as JSON for programs.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a small or a large value is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Better {
+    /// Times and sizes.
+    Lower,
+    /// Rates.
+    Higher,
+}
+
+/// One figure beside what others reach and what is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What was measured.
+    pub name: String,
+    /// The median over all repetitions.
+    pub value: f64,
+    /// Of the value, the anchor and the target.
+    pub unit: String,
+    /// What the peer reached, at its best; none when there is nothing to compare with.
+    pub anchor: Option<f64>,
+    /// What is to be reached; none when the figure is for information.
+    pub target: Option<f64>,
+    /// The target is reached; true when there is none.
+    pub ok: bool,
+}
+
+impl Figure {
+    /// A figure without anchor or target.
+    pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
+        Self { name: name.into(), value, unit: unit.into(), anchor: None, target: None, ok: true }
+    }
+
+    /// The same figure beside an anchor and a target.
+    pub fn against(self, anchor: Option<f64>, target: f64, better: Better) -> Self {
+        let ok = match better {
+            Better::Lower => self.value <= target,
+            Better::Higher => self.value >= target,
+        };
+        Self { anchor, target: Some(target), ok, ..self }
+    }
+
+    fn row(&self) -> [String; 6] {
+        let optional = |value: Option<f64>| value.map_or("-".to_owned(), number);
+        let ratio = self.anchor.map_or("-".to_owned(), |anchor| {
+            let times = if self.value > 0.0 { anchor / self.value } else { f64::INFINITY };
+            format!("{}x", number(if times < 1.0 && self.unit.contains("/s") { 1.0 / times } else { times }))
+        });
+        let verdict = if self.ok { "yes" } else { "NO" };
+        let value = format!("{} {}", number(self.value), self.unit);
+        [self.name.clone(), value, optional(self.anchor), ratio, optional(self.target), verdict.to_owned()]
+    }
+}
+
+/// The middle one of some values; 0 for none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Prints the table.
+pub fn print(figures: &[Figure]) {
+    let head = ["what", "median", "anchor", "ratio", "target", "reached"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(figures.iter().map(Figure::row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    for row in &rows {
+        let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:<width$}", width = width(at)));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// Writes the figures as a JSON list, making the folder when it is missing.
+pub fn write(path: &Path, figures: &[Figure]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, serde_json::to_vec_pretty(figures)?)
+}
+
+fn number(value: f64) -> String {
+    match value.abs() {
+        large if large >= 1_000.0 => format!("{value:.0}"),
+        middle if middle >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_reached_from_the_right_side() {
+        let time = |value| Figure::new("pass", value, "ms").against(Some(250.0), 12.0, Better::Lower).ok;
+        let rate = |value| Figure::new("rate", value, "1/s").against(None, 100.0, Better::Higher).ok;
+        assert_eq!((time(11.9), time(12.1), rate(99.0), rate(100.0)), (true, false, false, true));
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!((median(vec![9.0, 1.0, 3.0]), median(vec![])), (3.0, 0.0));
+    }
+}

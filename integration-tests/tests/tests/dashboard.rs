@@ -1,0 +1,128 @@
+//! The dashboard in a real browser: it fits wide and narrow screens, follows changes without a reload, and the
+//! browser has nothing to complain about.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proffer_integration_harness::{Browser, Scheme};
+use proffer_master_server::store::MemoryStore;
+use proffer_master_server::{Config, Handle, Master, RawConfig};
+use proffer_proto_transport::{Address, connect};
+use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
+use proffer_proto_wire::agent::{AgentInfo, AgentMessage, AttachRequest, MasterMessage, agent_message};
+use proffer_proto_wire::common::{Attribute, ContainerSpec, Resources, TaskSpec, attribute};
+use proffer_proto_wire::scheduler::scheduler_client::SchedulerClient;
+use proffer_proto_wire::scheduler::{
+    Accept, Call, Demand, DemandItem, Event, FrameworkInfo, Launch, Operation, Subscribe, TaskLaunch, call, event,
+    operation,
+};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+const PAGES: [&str; 6] = ["/", "/offers", "/agents", "/agents/A1-1", "/frameworks", "/tasks"];
+
+/// Both directions of a stream to the master.
+type Link<Out, In> = (Sender<Out>, Streaming<In>);
+
+async fn master() -> Handle {
+    let raw = RawConfig { data_dir: "unused".into(), listen: Some("127.0.0.1:0".into()), ..RawConfig::default() };
+    Master::start_on(Config::try_from(raw).unwrap(), Box::new(MemoryStore::default())).await.unwrap()
+}
+
+fn channel_to(master: &Handle) -> tonic::transport::Channel {
+    connect(&master.address().to_string().parse::<Address>().unwrap()).unwrap()
+}
+
+/// An agent with words so long that a careless page would burst.
+async fn agent(master: &Handle) -> Link<AgentMessage, MasterMessage> {
+    let (to, messages) = channel(4);
+    let text = |length: usize| Some(attribute::Value::Text("x".repeat(length)));
+    let info = AgentInfo {
+        hostname: format!("host-{}", "y".repeat(180)),
+        zone: "z".repeat(120),
+        resources: Some(Resources { cpus_milli: 8_000, memory_bytes: 16 << 30, ..Default::default() }),
+        attributes: vec![Attribute { name: "kernel".into(), value: text(200) }],
+        ..Default::default()
+    };
+    let attach = AttachRequest { agent: Some(info), incarnation: 1, ..Default::default() };
+    to.send(AgentMessage { message: Some(agent_message::Message::Attach(attach)) }).await.unwrap();
+    let mut client = AgentRegistryClient::new(channel_to(master));
+    (to, client.attach(ReceiverStream::new(messages)).await.unwrap().into_inner())
+}
+
+async fn framework(master: &Handle) -> Link<Call, Event> {
+    let (to, calls) = channel(4);
+    let info = FrameworkInfo { name: "f".repeat(200), roles: vec!["r".repeat(200)], ..Default::default() };
+    let shape = Resources { cpus_milli: 500, memory_bytes: 64 << 20, ..Default::default() };
+    let item = DemandItem { role: "r".repeat(200), shape: Some(shape), count: 1, ..Default::default() };
+    let subscribe = Subscribe { framework: Some(info), demand: Some(Demand { items: vec![item] }) };
+    to.send(Call { call: Some(call::Call::Subscribe(subscribe)) }).await.unwrap();
+    let mut client = SchedulerClient::new(channel_to(master));
+    (to, client.session(ReceiverStream::new(calls)).await.unwrap().into_inner())
+}
+
+/// Waits for an offer and launches one task with it.
+async fn launch((to, from): &mut Link<Call, Event>) {
+    let offer = loop {
+        if let Some(event::Event::Offers(offers)) = from.message().await.unwrap().expect("the session goes on").event {
+            break offers.offers[0].offer_id.clone();
+        }
+    };
+    let task = TaskSpec {
+        task_id: format!("task-{}", "t".repeat(200)),
+        name: "web".into(),
+        container: Some(ContainerSpec { image: format!("registry/{}", "i".repeat(200)), ..Default::default() }),
+        resources: Some(Resources { cpus_milli: 500, memory_bytes: 64 << 20, ..Default::default() }),
+        ..Default::default()
+    };
+    let launch = Launch { tasks: vec![TaskLaunch { agent_id: String::new(), task: Some(task) }] };
+    let operation = Operation { operation: Some(operation::Operation::Launch(launch)), ..Default::default() };
+    let accept = Accept { offer_ids: vec![offer], operations: vec![operation], ..Default::default() };
+    to.send(Call { call: Some(call::Call::Accept(accept)) }).await.unwrap();
+}
+
+/// No page is wider than the screen, with rows and without.
+fn assert_fits(browser: &mut Browser, base: &str) {
+    for (width, scheme) in [(1200, Scheme::Light), (400, Scheme::Dark)] {
+        browser.resize(width, 900, scheme);
+        for path in PAGES {
+            browser.open(&format!("{base}{path}"));
+            let over = browser.eval("document.documentElement.scrollWidth - window.innerWidth");
+            assert!(over.as_i64().unwrap() <= 0, "{path} is {over} px wider than {width} px");
+            let seen = browser.eval("window.innerWidth").as_u64().unwrap();
+            assert_eq!(seen, u64::from(width), "{path} was shown at another width");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_fit_wide_and_narrow_screens_and_follow_changes_without_a_reload() {
+    let master = master().await;
+    let base = format!("http://{}", master.address());
+    let mut browser = Browser::new();
+    browser.resize(1200, 900, Scheme::Light);
+    browser.open(&format!("{base}/agents"));
+    // Gone after a reload; the page must change without one.
+    browser.eval("window.mark = 'still here'");
+    assert_eq!(browser.eval("document.querySelector('.empty') !== null"), true);
+    browser.wait_until("document.getElementById('live').textContent === 'live'");
+    let _agent = agent(&master).await;
+    browser.wait_until("document.getElementById('A1-1') !== null && document.querySelector('.empty') === null");
+    assert_eq!(browser.eval("window.mark"), "still here");
+
+    browser.open(&format!("{base}/offers"));
+    browser.eval("window.mark = 'still here'");
+    let mut framework = framework(&master).await;
+    browser.wait_until("document.querySelector('#open tbody tr time[data-until]') !== null");
+    let said = browser.eval("document.querySelector('#open time[data-until]').textContent");
+    browser.wait_until(&format!("document.querySelector('#open time[data-until]')?.textContent !== {said}"));
+    launch(&mut framework).await;
+    browser.wait_until("document.querySelector('#answered .badge.good')?.textContent === 'accepted'");
+    assert_eq!(browser.eval("window.mark"), "still here");
+
+    browser.open(&format!("{base}/tasks?state=active"));
+    browser.wait_until("document.querySelector('#tasks .badge')?.textContent === 'staging'");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_fits(&mut browser, &base);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    master.shutdown().await.unwrap();
+}

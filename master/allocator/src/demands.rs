@@ -1,0 +1,136 @@
+//! Frameworks come and go and say what they want. A client that may get something is wanting; one that has not been
+//! tried on every agent since it may is lagging.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role};
+
+use crate::allocator::{Allocator, Framework, RoleState};
+use crate::client::Client;
+use crate::share::Amounts;
+
+impl Allocator {
+    /// Adds a framework, or makes a known one active or inactive. An inactive one gets nothing and has no filters.
+    pub fn put_framework(&mut self, id: &FrameworkId, is_active: bool) {
+        let slot = match self.frameworks.find(id) {
+            Some(slot) => slot,
+            None => {
+                let framework = Framework {
+                    id: id.clone(),
+                    is_active,
+                    grants_open: 0,
+                    clients: BTreeSet::new(),
+                    held: Amounts::default(),
+                };
+                self.frameworks.insert(id.clone(), framework)
+            }
+        };
+        let Some(framework) = self.frameworks.get_mut(slot) else { return };
+        framework.is_active = is_active;
+        if !is_active {
+            for client in framework.clients.clone() {
+                self.clear_filters(client);
+            }
+        }
+        self.refresh_clients_of(slot);
+    }
+
+    /// Forgets a framework. All that was charged to it must have been recovered, all its grants closed.
+    pub fn remove_framework(&mut self, id: &FrameworkId) {
+        let Some((slot, framework)) = self.frameworks.remove(id) else { return };
+        for client in framework.clients {
+            self.clear_filters(client);
+            self.end_holds(client);
+            self.wanting.remove(&client);
+            self.lagging.remove(&client);
+            if let Some(role) = self.clients.get(client).map(|c| c.role) {
+                self.clients.remove(&(slot, role));
+            }
+        }
+    }
+
+    /// The weight of a role; 1 when never set, 0 counts as 1.
+    pub fn set_weight(&mut self, role: &Role, weight: u32) {
+        let slot = self.role_slot(role);
+        if let Some(role) = self.roles.get_mut(slot) {
+            role.weight = weight.max(1);
+        }
+    }
+
+    /// All a framework wants now. Filters of a role end when more, or something else, is wanted of it.
+    pub fn set_demand(&mut self, id: &FrameworkId, demand: &Demand) {
+        let Some(framework) = self.frameworks.find(id) else { return };
+        let mut by_role: BTreeMap<&Role, Vec<_>> = BTreeMap::new();
+        for item in &demand.items {
+            by_role.entry(&item.role).or_default().push(item.clone());
+        }
+        let named: BTreeSet<usize> = by_role.keys().map(|role| self.client_slot(framework, role)).collect();
+        let all = self.frameworks.get(framework).map(|f| f.clients.clone()).unwrap_or_default();
+        for gone in all.difference(&named) {
+            self.replace_demand(*gone, Vec::new());
+        }
+        for (role, items) in by_role {
+            let client = self.client_slot(framework, role);
+            self.replace_demand(client, items);
+        }
+    }
+
+    fn replace_demand(&mut self, client: usize, wanted: Vec<DemandItem>) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        let has_news = state.replace_demand(wanted);
+        if has_news {
+            self.clear_filters(client);
+        }
+        self.end_holds(client);
+        self.refresh_client(client);
+    }
+
+    /// Sorts all clients of a framework in: its cap or its being active changed.
+    pub(crate) fn refresh_clients_of(&mut self, framework: usize) {
+        for client in self.frameworks.get(framework).map(|f| f.clients.clone()).unwrap_or_default() {
+            self.refresh_client(client);
+        }
+    }
+
+    /// Sorts the client in among those that want something, and those not tried on every agent.
+    pub(crate) fn refresh_client(&mut self, client: usize) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        let framework = self.frameworks.get(state.framework);
+        let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < self.max_grants);
+        state.open_items(may_get, self.position, self.looked);
+        if state.is_wanting() {
+            self.wanting.insert(client);
+        } else {
+            self.wanting.remove(&client);
+        }
+        if state.looked_until().is_some() {
+            self.lagging.insert(client);
+        } else {
+            self.lagging.remove(&client);
+        }
+    }
+
+    fn role_slot(&mut self, role: &Role) -> usize {
+        match self.roles.find(role) {
+            Some(slot) => slot,
+            None => {
+                let state = RoleState { name: role.clone(), weight: 1, held: Amounts::default(), grants_made: 0 };
+                self.roles.insert(role.clone(), state)
+            }
+        }
+    }
+
+    pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {
+        let role = self.role_slot(role);
+        match self.clients.find(&(framework, role)) {
+            Some(slot) => slot,
+            None => {
+                let slot = self.clients.insert((framework, role), Client::new(framework, role));
+                if let Some(framework) = self.frameworks.get_mut(framework) {
+                    framework.clients.insert(slot);
+                }
+                slot
+            }
+        }
+    }
+}

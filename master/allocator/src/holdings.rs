@@ -1,0 +1,89 @@
+//! Who holds what: tasks charged and recovered, grants closed, launches noted.
+
+use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
+
+use crate::allocator::{Allocator, Closed, GrantId};
+use crate::share::Amounts;
+
+/// How long a launched task counts as wanted no more while the framework has not stated a new demand.
+const LAUNCH_HOLD_MS: u64 = 1_000;
+
+impl Allocator {
+    /// Counts resources as held by a task.
+    pub fn charge(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, resources: &Resources) {
+        let client = self.frameworks.find(framework).map(|slot| self.client_slot(slot, role));
+        if let Some(client) = client {
+            self.count_held(client, resources, true);
+        }
+        if let Some(slot) = self.agents.find(agent) {
+            if let Some(agent) = self.agents.get_mut(slot)
+                && agent.returned_by == client
+            {
+                agent.returned_by = None;
+            }
+            self.use_agent(slot, resources);
+        }
+    }
+
+    /// The task that held these resources has ended.
+    pub fn recover(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, resources: &Resources) {
+        if let Some(client) = self.frameworks.find(framework).map(|slot| self.client_slot(slot, role)) {
+            self.count_held(client, resources, false);
+        }
+        if let Some(slot) = self.agents.find(agent) {
+            self.free_agent(slot, resources);
+        }
+    }
+
+    /// Ends a grant: all of it is available again. `None` when it is not open.
+    pub fn close(&mut self, grant: GrantId) -> Option<Closed> {
+        let open = self.grants.remove(&grant)?;
+        self.count_held(open.client, &open.resources, false);
+        self.free_agent(open.agent, &open.resources);
+        if let Some(agent) = self.agents.get_mut(open.agent) {
+            agent.returned_by = Some(open.client);
+        }
+        if let Some(client) = self.clients.get_mut(open.client) {
+            for (serial, count) in &open.covers {
+                client.count_outstanding(*serial, -i64::from(*count));
+            }
+            let framework = client.framework;
+            let mut was_full = false;
+            if let Some(framework) = self.frameworks.get_mut(framework) {
+                was_full = framework.grants_open >= self.max_grants;
+                framework.grants_open = framework.grants_open.saturating_sub(1);
+            }
+            if was_full {
+                self.refresh_clients_of(framework);
+            } else {
+                self.refresh_client(open.client);
+            }
+        }
+        Some(Closed { resources: open.resources, beside: open.beside })
+    }
+
+    /// A task was launched: its part of the demand is not offered for again until the framework says what it
+    /// wants now, or a second has passed.
+    pub fn note_launch(&mut self, framework: &FrameworkId, role: &Role, task: &Resources, now: Moment) {
+        let Some(slot) = self.frameworks.find(framework) else { return };
+        let client = self.client_slot(slot, role);
+        if let Some(serial) = self.clients.get_mut(client).and_then(|state| state.note_launch(task)) {
+            *self.hold_ends.entry((now + LAUNCH_HOLD_MS, client, serial)).or_default() += 1;
+            self.refresh_client(client);
+        }
+    }
+
+    pub(crate) fn count_held(&mut self, client: usize, resources: &Resources, is_more: bool) {
+        let amounts = self.kinds.amounts(resources);
+        let count = |held: &mut Amounts| if is_more { held.add(&amounts) } else { held.sub(&amounts) };
+        let Some(state) = self.clients.get_mut(client) else { return };
+        count(&mut state.held);
+        let (framework, role) = (state.framework, state.role);
+        if let Some(role) = self.roles.get_mut(role) {
+            count(&mut role.held);
+        }
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            count(&mut framework.held);
+        }
+    }
+}

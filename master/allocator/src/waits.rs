@@ -1,0 +1,101 @@
+//! What ends by itself: filters and holds. Each end has one entry; what is ended early leaves none behind.
+
+use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
+
+use crate::allocator::Allocator;
+use crate::client::Refused;
+
+impl Allocator {
+    /// Keeps `refused` or less of an agent away from a framework's role for a while. 0 ms is no filter.
+    pub fn refuse(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        refused: Resources,
+        now: Moment,
+        refuse_ms: u64,
+    ) {
+        let (Some(framework), Some(agent)) = (self.frameworks.find(framework), self.agents.find(agent)) else {
+            return;
+        };
+        if refuse_ms == 0 || refused.is_empty() {
+            return;
+        }
+        let client = self.client_slot(framework, role);
+        let until = now + refuse_ms;
+        if let Some(state) = self.clients.get_mut(client) {
+            let filters = state.filters.entry(agent).or_default();
+            let is_kept = |old: &Refused| old.until > now && !(old.until <= until && refused.contains(&old.resources));
+            for ended in filters.extract_if(.., |old| !is_kept(old)) {
+                self.filter_ends.remove(&(ended.until, client, agent));
+            }
+            filters.push(Refused { resources: refused, until });
+            // Also of kept ones that ended at the same moment as one that was dropped.
+            self.filter_ends.extend(filters.iter().map(|filter| (filter.until, client, agent)));
+        }
+    }
+
+    /// When [`Allocator::allocate`] has something to do even if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let filter = self.filter_ends.first().map(|end| end.0);
+        let hold = self.hold_ends.first_key_value().map(|(end, _)| end.0);
+        filter.into_iter().chain(hold).min()
+    }
+
+    /// Ends filters and holds that are due; their agents and clients are looked at again.
+    pub(crate) fn expire(&mut self, now: Moment) {
+        while let Some(&(until, client, agent)) = self.filter_ends.first()
+            && until <= now
+        {
+            self.filter_ends.pop_first();
+            if let Some(state) = self.clients.get_mut(client)
+                && let Some(filters) = state.filters.get_mut(&agent)
+            {
+                filters.retain(|filter| filter.until > now);
+                if filters.is_empty() {
+                    state.filters.remove(&agent);
+                }
+            }
+            self.look_at_agent(agent);
+        }
+        while let Some((&(until, client, serial), _)) = self.hold_ends.first_key_value()
+            && until <= now
+        {
+            let launched = self.hold_ends.remove(&(until, client, serial)).unwrap_or(0);
+            if let Some(state) = self.clients.get_mut(client) {
+                state.end_hold(serial, launched);
+                self.refresh_client(client);
+            }
+        }
+    }
+
+    /// Ends all filters of a client: all it refused may be tried again.
+    pub(crate) fn clear_filters(&mut self, client: usize) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        let filters = std::mem::take(&mut state.filters);
+        if filters.is_empty() {
+            return;
+        }
+        state.look_at_all();
+        for (agent, ended) in filters {
+            for filter in ended {
+                self.filter_ends.remove(&(filter.until, client, agent));
+            }
+        }
+        self.refresh_client(client);
+    }
+
+    /// Ends the filters of a client for an agent that is no more.
+    pub(crate) fn clear_filters_of(&mut self, client: usize, agent: usize) {
+        let filters = self.clients.get_mut(client).and_then(|state| state.filters.remove(&agent));
+        for filter in filters.into_iter().flatten() {
+            self.filter_ends.remove(&(filter.until, client, agent));
+        }
+    }
+
+    /// The client has said what it wants, or is gone: launches are counted no more.
+    pub(crate) fn end_holds(&mut self, client: usize) {
+        self.hold_ends.retain(|(_, holder, _), _| *holder != client);
+    }
+}

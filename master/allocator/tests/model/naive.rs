@@ -1,0 +1,277 @@
+//! The allocator beside a model that knows the same by walking lists. Never asks the allocator what is true.
+
+use std::collections::BTreeMap;
+
+use proffer_master_allocator::{Allocator, Grant, GrantId};
+use proffer_proto_model::*;
+
+use crate::common::*;
+
+struct Filter {
+    framework: usize,
+    role: Role,
+    agent: usize,
+    refused: Resources,
+    until: u64,
+}
+
+struct Task {
+    framework: usize,
+    role: Role,
+    agent: usize,
+    resources: Resources,
+}
+
+/// See the file's top.
+pub struct Naive {
+    pub allocator: Allocator,
+    pub now: u64,
+    cap: usize,
+    agents: BTreeMap<usize, (AgentInfo, bool)>,
+    frameworks: BTreeMap<usize, (bool, Demand)>,
+    grants: BTreeMap<GrantId, Grant>,
+    tasks: Vec<Task>,
+    filters: Vec<Filter>,
+    /// Framework, role and end of the time in which a launch counts.
+    holds: Vec<(usize, Role, u64)>,
+    problem: Option<String>,
+}
+
+fn number(id: &str) -> usize {
+    id[1..].parse().unwrap()
+}
+
+impl Naive {
+    pub fn new(cap: usize) -> Self {
+        Self {
+            allocator: Allocator::new(cap),
+            now: 0,
+            cap,
+            agents: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            tasks: Vec::new(),
+            filters: Vec::new(),
+            holds: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// All its grants are closed before, as the engine does.
+    pub fn put_agent(&mut self, agent: usize, info: AgentInfo) {
+        self.close_all(|grant| number(grant.agent.as_str()) == agent);
+        self.allocator.put_agent(&agent_id(agent), &info, true);
+        self.agents.insert(agent, (info, true));
+    }
+
+    pub fn set_active(&mut self, agent: usize, is_active: bool) {
+        self.allocator.set_agent_active(&agent_id(agent), is_active);
+        if let Some(known) = self.agents.get_mut(&agent) {
+            known.1 = is_active;
+        }
+    }
+
+    pub fn remove_agent(&mut self, agent: usize) {
+        self.close_all(|grant| number(grant.agent.as_str()) == agent);
+        self.end_all(|task| task.agent == agent);
+        self.filters.retain(|filter| filter.agent != agent);
+        self.agents.remove(&agent);
+        self.allocator.remove_agent(&agent_id(agent));
+    }
+
+    pub fn put_framework(&mut self, framework: usize, is_active: bool) {
+        self.allocator.put_framework(&framework_id(framework), is_active);
+        self.frameworks.entry(framework).or_default().0 = is_active;
+        if !is_active {
+            self.filters.retain(|filter| filter.framework != framework);
+        }
+    }
+
+    pub fn remove_framework(&mut self, framework: usize) {
+        self.close_all(|grant| number(grant.framework.as_str()) == framework);
+        self.end_all(|task| task.framework == framework);
+        self.filters.retain(|filter| filter.framework != framework);
+        self.holds.retain(|hold| hold.0 != framework);
+        self.frameworks.remove(&framework);
+        self.allocator.remove_framework(&framework_id(framework));
+    }
+
+    pub fn demand(&mut self, framework: usize, demand: Demand) {
+        self.allocator.set_demand(&framework_id(framework), &demand);
+        let Some(known) = self.frameworks.get_mut(&framework) else { return };
+        let old = std::mem::replace(&mut known.1, demand.clone());
+        self.holds.retain(|hold| hold.0 != framework);
+        let unbounded = |item: &DemandItem| item.count.unwrap_or(u32::MAX);
+        for new in &demand.items {
+            let shape = |item: &DemandItem| DemandItem { count: None, ..item.clone() };
+            let same = old.items.iter().find(|old| shape(old) == shape(new));
+            if same.is_none_or(|same| unbounded(new) > unbounded(same)) {
+                self.filters.retain(|filter| filter.framework != framework || filter.role != new.role);
+            }
+        }
+    }
+
+    pub fn decline(&mut self, at: usize, refuse_ms: u64) {
+        let Some(grant) = self.pick(at) else { return };
+        let closed = self.allocator.close(grant.id).unwrap();
+        self.refuse(&grant, closed.resources.saturating_sum(&closed.beside), refuse_ms);
+    }
+
+    pub fn launch(&mut self, at: usize, task: Resources, refuse_ms: u64) {
+        let Some(grant) = self.pick(at) else { return };
+        let task = Resources { ports: grant.resources.ports.lowest(1).unwrap_or_default(), ..task };
+        let closed = self.allocator.close(grant.id).unwrap();
+        let mut rest = closed.resources.clone();
+        let framework = number(grant.framework.as_str());
+        if let Some(left) = rest.checked_sub(&task) {
+            rest = left;
+            self.allocator.note_launch(&grant.framework, &grant.role, &task, Moment(self.now));
+            self.allocator.charge(&grant.framework, &grant.role, &grant.agent, &task);
+            self.holds.push((framework, grant.role.clone(), self.now + 1_000));
+            let agent = number(grant.agent.as_str());
+            self.tasks.push(Task { framework, role: grant.role.clone(), agent, resources: task });
+        }
+        self.refuse(&grant, rest.saturating_sum(&closed.beside), refuse_ms);
+    }
+
+    pub fn end(&mut self, at: usize) {
+        if !self.tasks.is_empty() {
+            let task = self.tasks.swap_remove(at % self.tasks.len());
+            self.recover(&task);
+        }
+    }
+
+    /// Grants, checked one by one, and once more: then there must be nothing left to do.
+    pub fn allocate(&mut self) {
+        for grant in self.allocator.allocate(Moment(self.now)) {
+            let before = self.available(number(grant.agent.as_str()));
+            if before.checked_sub(&grant.resources).is_none() {
+                self.problem = Some(format!("{grant:?} is cut from {before}"));
+            }
+            self.grants.insert(grant.id, grant);
+        }
+        let work = self.allocator.work();
+        let more = self.allocator.allocate(Moment(self.now));
+        if !more.is_empty() || self.allocator.work() != work {
+            self.problem = Some(format!("nothing changed and there was work: {more:?}"));
+        }
+    }
+
+    /// The first thing that is wrong.
+    pub fn broken(&self) -> Option<String> {
+        self.problem
+            .clone()
+            .or_else(|| self.agents.keys().find_map(|agent| self.broken_agent(*agent)))
+            .or_else(|| self.frameworks.keys().find_map(|framework| self.broken_framework(*framework)))
+            .or_else(|| self.broken_deadline())
+    }
+
+    fn broken_agent(&self, agent: usize) -> Option<String> {
+        let total = &self.agents.get(&agent)?.0.resources;
+        let mut sum = Resources::default();
+        let granted = self.grants.values().filter(|grant| number(grant.agent.as_str()) == agent);
+        let mut has_grants = false;
+        for resources in granted.map(|grant| &grant.resources).inspect(|_| has_grants = true) {
+            let Some(more) = sum.checked_add(resources) else { return Some(format!("{resources} granted twice")) };
+            sum = more;
+        }
+        for task in self.tasks.iter().filter(|task| task.agent == agent) {
+            let Some(more) = sum.checked_add(&task.resources) else { return Some(format!("{sum} is held twice")) };
+            sum = more;
+        }
+        let is_over = has_grants && !total.contains(&sum);
+        is_over.then(|| format!("agent {agent}: {sum} is held and granted of {total}"))
+    }
+
+    fn broken_framework(&self, framework: usize) -> Option<String> {
+        let own = || self.grants.values().filter(|grant| number(grant.framework.as_str()) == framework);
+        if own().count() > self.cap {
+            return Some(format!("framework {framework} has {} grants of {}", own().count(), self.cap));
+        }
+        let (is_active, demand) = self.frameworks.get(&framework)?;
+        if !is_active || own().count() == self.cap {
+            return None;
+        }
+        for item in &demand.items {
+            let has_some = own().any(|grant| grant.role == item.role)
+                || self.holds.iter().any(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
+            let is_covered = item.count.is_some() && has_some;
+            let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
+            if let Some(agent) = place.filter(|_| !is_covered) {
+                return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}"));
+            }
+        }
+        None
+    }
+
+    fn would_fit(&self, framework: usize, item: &DemandItem, agent: usize) -> bool {
+        let Some((info, true)) = self.agents.get(&agent) else { return false };
+        let left = self.available(agent);
+        let is_enough = match &item.shape {
+            Some(shape) => left.contains(shape),
+            None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
+        };
+        let is_refused = self.filters.iter().any(|filter| {
+            (filter.framework, &filter.role, filter.agent) == (framework, &item.role, agent)
+                && filter.until > self.now
+                && filter.refused.contains(&left)
+        });
+        let is_allowed = item.constraints.iter().all(|rule| rule.is_met_by(info));
+        is_enough && is_allowed && !is_refused && left.ports.count() >= item.ports
+    }
+
+    /// An idle cluster is silent: nothing is due when nothing can end.
+    fn broken_deadline(&self) -> Option<String> {
+        let due = self.allocator.next_deadline()?;
+        if due.0 <= self.now {
+            return Some(format!("{due:?} was due and is not done"));
+        }
+        let ends = self.filters.iter().map(|f| f.until).chain(self.holds.iter().map(|hold| hold.2));
+        (!ends.into_iter().any(|end| end == due.0)).then(|| format!("{due:?} is the end of nothing"))
+    }
+
+    fn available(&self, agent: usize) -> Resources {
+        let Some((info, _)) = self.agents.get(&agent) else { return Resources::default() };
+        let granted = self.grants.values().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
+        let tasks = self.tasks.iter().filter(|task| task.agent == agent).map(|task| &task.resources);
+        let used = granted.chain(tasks).fold(Resources::default(), |sum, more| sum.saturating_sum(more));
+        info.resources.checked_sub(&used).unwrap_or_default()
+    }
+
+    fn pick(&mut self, at: usize) -> Option<Grant> {
+        let id = *self.grants.keys().nth(at % self.grants.len().max(1))?;
+        self.grants.remove(&id)
+    }
+
+    fn refuse(&mut self, grant: &Grant, refused: Resources, refuse_ms: u64) {
+        let Grant { framework, role, agent, .. } = grant;
+        self.allocator.refuse(framework, role, agent, refused.clone(), Moment(self.now), refuse_ms);
+        let (framework, agent) = (number(framework.as_str()), number(agent.as_str()));
+        if refuse_ms > 0 {
+            let until = self.now + refuse_ms;
+            self.filters.push(Filter { framework, role: role.clone(), agent, refused, until });
+        }
+    }
+
+    fn close_all(&mut self, is_meant: impl Fn(&Grant) -> bool) {
+        let (gone, kept) = std::mem::take(&mut self.grants).into_iter().partition(|(_, grant)| is_meant(grant));
+        self.grants = kept;
+        let gone: BTreeMap<GrantId, Grant> = gone;
+        for id in gone.into_keys() {
+            self.allocator.close(id).unwrap();
+        }
+    }
+
+    fn end_all(&mut self, is_meant: impl Fn(&Task) -> bool) {
+        let (gone, kept) = std::mem::take(&mut self.tasks).into_iter().partition(|task| is_meant(task));
+        self.tasks = kept;
+        let gone: Vec<Task> = gone;
+        for task in gone {
+            self.recover(&task);
+        }
+    }
+
+    fn recover(&mut self, task: &Task) {
+        self.allocator.recover(&framework_id(task.framework), &task.role, &agent_id(task.agent), &task.resources);
+    }
+}

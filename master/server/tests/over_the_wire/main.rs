@@ -1,0 +1,11 @@
+//! A whole master in this process, spoken to over real gRPC as any peer would, well-behaved or not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod raw;
+mod restart;
+mod sessions;
+mod shutdown;
+mod slow_readers;
+mod support;
