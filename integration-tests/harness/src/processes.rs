@@ -67,7 +67,11 @@ impl Cluster {
             namespace: value("--namespace"),
             bridge: value("--bridge"),
             subnet: value("--bridge-subnet"),
-            host_ports: value("--resources").trim_start_matches("ports=").to_owned(),
+            host_ports: value("--resources")
+                .split(',')
+                .find_map(|amount| amount.strip_prefix("ports="))
+                .expect("dev gives each agent ports of its own")
+                .to_owned(),
         }
     }
 

@@ -34,6 +34,8 @@ const CUT_FRAME: &[u8] = b"\0\0\0\0\x40\x0a\x10abc";
 
 const APPLY: &str = "proffer.service.v1.Services/Apply";
 const TEARDOWN: &str = "proffer.operator.v1.Operator/TeardownFramework";
+const SESSION: &str = "proffer.scheduler.v1.Scheduler/Session";
+const ATTACH: &str = "proffer.agent.v1.AgentRegistry/Attach";
 const LIST: &str = "proffer.operator.v1.Operator/ListTasks";
 
 /// Name, input, the place that must be told, the fix that must be told.
@@ -84,6 +86,8 @@ const TABLE: &[(&str, Input, &str, &str)] = &[
     ("unknown framework", Line(&["tasks", "--framework", "F9-9"]), "no framework \"F9-9\"", "`proffer frameworks`"),
     ("cut message of the service framework", Grpc(APPLY, CUT_MESSAGE), "Services/Apply", "send it whole"),
     ("cut message of the master", Grpc(TEARDOWN, CUT_MESSAGE), "TeardownFrameworkRequest", "send it whole"),
+    ("cut message of a framework", Grpc(SESSION, CUT_MESSAGE), "Call.call", "send messages of this API"),
+    ("cut message of an agent", Grpc(ATTACH, CUT_MESSAGE), "AgentMessage.message", "send messages of this API"),
     ("cut frame", Grpc(LIST, CUT_FRAME), "Operator/ListTasks", "send it whole"),
     ("no frame", Grpc(LIST, b"GARBAGE"), "Operator/ListTasks", "send it whole"),
     ("no HTTP", Bytes(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), "HTTP/1.1 400", "Bad Request"),

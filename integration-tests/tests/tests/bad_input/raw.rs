@@ -27,7 +27,9 @@ pub fn call(cluster: &Cluster, call: &str, body: &[u8]) -> String {
     let (url, kind) = (format!("{server}/{call}"), "content-type: application/grpc");
     let line = ["-s", "-D", "-", "--max-time", "30", "--http2-prior-knowledge", "-H", kind, "-H", "te: trailers"];
     let output = cluster.run("curl", &[&line[..], &["--data-binary", &data, &url]].concat());
-    let line = |name: &str| output.stdout.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    // In the head, or right behind the bytes of the body.
+    let rest_after = |name: &str| output.stdout.rsplit_once(name).map(|(_, rest)| rest).unwrap_or_default();
+    let line = |name: &str| rest_after(name).lines().next().unwrap_or_default().trim();
     let status = line("grpc-status:");
     assert_eq!(status, "3", "{call}: the caller's mistake is INVALID_ARGUMENT: {output:?}");
     decoded(line("grpc-message:"))
@@ -85,7 +87,8 @@ pub fn subscribe(address: &str, id: &str) -> String {
         let mut events = client.session(calls).await.unwrap().into_inner();
         let event = events.message().await.unwrap().and_then(|event| event.event);
         let Some(event::Event::Error(error)) = event else { panic!("{id:?} was not refused: {event:?}") };
-        assert!(events.message().await.unwrap().is_none(), "the session of {id:?} goes on");
+        let next = events.message().await;
+        assert!(!matches!(next, Ok(Some(_))), "the session of {id:?} goes on with {next:?}");
         error.message
     })
 }
