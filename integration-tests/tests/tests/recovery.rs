@@ -45,6 +45,14 @@ fn containers_survive_the_death_of_everything_above_them() {
     drop(paused);
     same_as(&cluster, &namespace, &before, "kill -9 of all at once");
 
+    let daemon = cluster.containerd_pid();
+    kill_9(daemon);
+    wait_for("containerd to be started again", PATIENCE, || {
+        if cluster.containerd_pid() != daemon { Ok(()) } else { Err("not yet") }
+    });
+    wait_for("containerd to answer", PATIENCE, || cluster.try_containers(&namespace).map(|_| ()));
+    same_as(&cluster, &namespace, &before, "kill -9 of containerd");
+
     cluster.kill_dev();
     assert!(before.iter().all(|instance| is_alive(instance.pid)), "a container ended with proffer dev");
     cluster.run_dev();
