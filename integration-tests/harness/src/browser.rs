@@ -75,6 +75,11 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", media);
     }
 
+    /// Pages opened from now on run their scripts, or none.
+    pub fn scripts(&mut self, run: bool) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({ "value": !run }));
+    }
+
     /// Goes to a page and waits until it is loaded.
     pub fn open(&mut self, url: &str) {
         self.events.clear();

@@ -2,6 +2,8 @@
 //! browser has nothing to complain about.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::time::Duration;
+
 use proffer_integration_harness::{Browser, Scheme};
 use proffer_master_server::store::MemoryStore;
 use proffer_master_server::{Config, Handle, Master, RawConfig};
@@ -9,6 +11,8 @@ use proffer_proto_transport::{Address, connect};
 use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
 use proffer_proto_wire::agent::{AgentInfo, AgentMessage, AttachRequest, MasterMessage, agent_message};
 use proffer_proto_wire::common::{Attribute, ContainerSpec, Resources, TaskSpec, attribute};
+use proffer_proto_wire::operator::GetClusterRequest;
+use proffer_proto_wire::operator::operator_client::OperatorClient;
 use proffer_proto_wire::scheduler::scheduler_client::SchedulerClient;
 use proffer_proto_wire::scheduler::{
     Accept, Call, Demand, DemandItem, Event, FrameworkInfo, Launch, Operation, Subscribe, TaskLaunch, call, event,
@@ -23,9 +27,9 @@ const PAGES: [&str; 6] = ["/", "/offers", "/agents", "/agents/A1-1", "/framework
 /// Both directions of a stream to the master.
 type Link<Out, In> = (Sender<Out>, Streaming<In>);
 
-async fn master() -> Handle {
-    let raw = RawConfig { data_dir: "unused".into(), listen: Some("127.0.0.1:0".into()), ..RawConfig::default() };
-    Master::start_on(Config::try_from(raw).unwrap(), Box::new(MemoryStore::default())).await.unwrap()
+async fn master(store: MemoryStore, listen: &str) -> Handle {
+    let raw = RawConfig { data_dir: "unused".into(), listen: Some(listen.into()), ..RawConfig::default() };
+    Master::start_on(Config::try_from(raw).unwrap(), Box::new(store)).await.unwrap()
 }
 
 fn channel_to(master: &Handle) -> tonic::transport::Channel {
@@ -95,8 +99,8 @@ fn assert_fits(browser: &mut Browser, base: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_fit_wide_and_narrow_screens_and_follow_changes_without_a_reload() {
-    let master = master().await;
+async fn pages_follow_changes_without_a_reload_and_fit_wide_and_narrow_screens() {
+    let master = master(MemoryStore::default(), "127.0.0.1:0").await;
     let base = format!("http://{}", master.address());
     let mut browser = Browser::new();
     browser.resize(1200, 900, Scheme::Light);
@@ -115,14 +119,55 @@ async fn pages_fit_wide_and_narrow_screens_and_follow_changes_without_a_reload()
     browser.wait_until("document.querySelector('#open tbody tr time[data-until]') !== null");
     let said = browser.eval("document.querySelector('#open time[data-until]').textContent");
     browser.wait_until(&format!("document.querySelector('#open time[data-until]')?.textContent !== {said}"));
-    launch(&mut framework).await;
-    browser.wait_until("document.querySelector('#answered .badge.good')?.textContent === 'accepted'");
     assert_eq!(browser.eval("window.mark"), "still here");
 
     browser.open(&format!("{base}/tasks?state=active"));
+    browser.eval("window.mark = 'still here'");
+    launch(&mut framework).await;
     browser.wait_until("document.querySelector('#tasks .badge')?.textContent === 'staging'");
-    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.eval("window.mark"), "still here");
     assert_fits(&mut browser, &base);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    master.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_page_says_that_the_master_is_gone_and_follows_the_next_one() {
+    let store = MemoryStore::default();
+    let first = master(store.clone(), "127.0.0.1:0").await;
+    let address = first.address().to_string();
+    let mut browser = Browser::new();
+    browser.open(&format!("http://{address}/"));
+    browser.eval("window.mark = 'still here'");
+    browser.wait_until("document.getElementById('live').textContent === 'live'");
+    first.shutdown().await.unwrap();
+    browser.wait_until("document.getElementById('live').textContent === 'reconnecting'");
+    let second = master(store, &address).await;
+    browser.wait_until("document.querySelector('footer').textContent.includes('epoch 2')");
+    browser.wait_until("document.getElementById('live').textContent === 'live'");
+    let _agent = agent(&second).await;
+    browser.wait_until("document.querySelector('.usage') !== null");
+    assert_eq!(browser.eval("window.mark"), "still here");
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_work_without_scripts() {
+    let master = master(MemoryStore::default(), "127.0.0.1:0").await;
+    let base = format!("http://{}", master.address());
+    let mut browser = Browser::new();
+    browser.scripts(false);
+    let _agent = agent(&master).await;
+    let mut operator = OperatorClient::new(channel_to(&master));
+    let is_attached =
+        async { while operator.get_cluster(GetClusterRequest {}).await.unwrap().into_inner().agents_attached == 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), is_attached).await.expect("the agent attaches");
+    for path in PAGES {
+        browser.open(&format!("{base}{path}"));
+        let refresh = browser.eval("document.querySelector('noscript a')?.href");
+        assert_eq!(refresh, format!("{base}{path}"), "the link that refreshes leads back to the page");
+        assert_eq!(browser.eval("document.getElementById('live').hidden"), true, "{path} must not claim to be live");
+    }
     assert_eq!(browser.complaints(), Vec::<String>::new());
     master.shutdown().await.unwrap();
 }

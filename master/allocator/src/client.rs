@@ -1,6 +1,6 @@
 //! One framework in one role: what it wants, what it holds, what it refused. Never decides who is next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{DemandItem, Moment, Resources};
 
@@ -22,6 +22,8 @@ pub(crate) struct Client {
     pub items: Vec<Item>,
     /// By agent slot.
     pub filters: BTreeMap<usize, Vec<Refused>>,
+    /// When launches noted end to count, and of which shape.
+    pub holds: BTreeSet<(Moment, u64)>,
     next_serial: u64,
 }
 
@@ -78,6 +80,7 @@ impl Client {
             grants_made: 0,
             items: Vec::new(),
             filters: BTreeMap::new(),
+            holds: BTreeSet::new(),
             next_serial: 0,
         }
     }

@@ -67,8 +67,11 @@ impl Allocator {
     pub fn note_launch(&mut self, framework: &FrameworkId, role: &Role, task: &Resources, now: Moment) {
         let Some(slot) = self.frameworks.find(framework) else { return };
         let client = self.client_slot(slot, role);
-        if let Some(serial) = self.clients.get_mut(client).and_then(|state| state.note_launch(task)) {
-            *self.hold_ends.entry((now + LAUNCH_HOLD_MS, client, serial)).or_default() += 1;
+        let Some(state) = self.clients.get_mut(client) else { return };
+        if let Some(serial) = state.note_launch(task) {
+            let until = now + LAUNCH_HOLD_MS;
+            state.holds.insert((until, serial));
+            *self.hold_ends.entry((until, client, serial)).or_default() += 1;
             self.refresh_client(client);
         }
     }

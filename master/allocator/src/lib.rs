@@ -1,6 +1,18 @@
 //! Decides who is offered what. Pure: every change comes in as a call, [`Allocator::allocate`] gives the new grants.
 //!
 //! Never knows sessions, offers ids or tasks, never reads a clock, never walks agents × frameworks when nothing changed.
+//!
+//! A *client* is one framework in one role. An agent that has more to give than before gets a new *stamp*; a pass walks
+//! agents in the order of their stamps, so that the one waiting longest comes first.
+//!
+//! - An agent that changed since the last pass is tried for every client that may get something.
+//! - An agent that did not is tried only for clients that *lag*: each wanted shape remembers the stamp up to which
+//!   agents were tried for it while it could be granted, and goes on from there when it can be again (its offers were
+//!   answered, its framework is below its cap, a launch counts no more). A new shape begins at the oldest agent.
+//! - A filter that ends gives its agent a new stamp; one that is cleared lets its client begin at the oldest agent.
+//! - Of several that want an agent, the lowest weighted dominant share is next, exactly. Only who gave that agent back
+//!   unused comes after the others, once: else a low share that declines again and again would block it.
+//! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
 
 mod agents;
 mod allocator;

@@ -64,6 +64,7 @@ impl Allocator {
         {
             let launched = self.hold_ends.remove(&(until, client, serial)).unwrap_or(0);
             if let Some(state) = self.clients.get_mut(client) {
+                state.holds.remove(&(until, serial));
                 state.end_hold(serial, launched);
                 self.refresh_client(client);
             }
@@ -96,6 +97,9 @@ impl Allocator {
 
     /// The client has said what it wants, or is gone: launches are counted no more.
     pub(crate) fn end_holds(&mut self, client: usize) {
-        self.hold_ends.retain(|(_, holder, _), _| *holder != client);
+        let holds = self.clients.get_mut(client).map(|state| std::mem::take(&mut state.holds));
+        for (until, serial) in holds.unwrap_or_default() {
+            self.hold_ends.remove(&(until, client, serial));
+        }
     }
 }

@@ -10,11 +10,14 @@ use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Attach { agent: u64, listed: u8, cpus: u64 },
+    Attach { agent: u64, listed: u8, cpus: u64, is_same_stream: bool },
     Detach { agent: u64 },
     Subscribe { framework: u64 },
     Leave { framework: u64 },
     Teardown { framework: u64 },
+    OperatorTeardown { framework: u64 },
+    Roles { framework: u64, has_second: bool },
+    Gang { framework: u64, tasks: Vec<(u8, u64)> },
     Demand { framework: u64, cpus: u64, count: u32 },
     Launch { framework: u64, tasks: Vec<(u8, u64)> },
     Decline { framework: u64, refuse_ms: u64 },
@@ -29,11 +32,17 @@ enum Step {
 fn steps() -> impl Strategy<Value = Step> {
     let (a, f, t) = (0u64..3, 0u64..3, 0u8..6);
     prop_oneof![
-        4 => (a.clone(), any::<u8>(), 1u64..5).prop_map(|(agent, listed, cpus)| Step::Attach { agent, listed, cpus: cpus * 1_000 }),
+        4 => (a.clone(), any::<u8>(), 1u64..5, prop::bool::weighted(0.2)).prop_map(|(agent, listed, cpus, is_same_stream)| {
+            Step::Attach { agent, listed, cpus: cpus * 1_000, is_same_stream }
+        }),
         1 => a.clone().prop_map(|agent| Step::Detach { agent }),
         4 => f.clone().prop_map(|framework| Step::Subscribe { framework }),
         1 => f.clone().prop_map(|framework| Step::Leave { framework }),
         1 => f.clone().prop_map(|framework| Step::Teardown { framework }),
+        1 => f.clone().prop_map(|framework| Step::OperatorTeardown { framework }),
+        1 => (f.clone(), any::<bool>()).prop_map(|(framework, has_second)| Step::Roles { framework, has_second }),
+        3 => (f.clone(), proptest::collection::vec((t.clone(), 1u64..4), 1..4))
+            .prop_map(|(framework, tasks)| Step::Gang { framework, tasks }),
         4 => (f.clone(), 0u64..3, 1u32..4).prop_map(|(framework, cpus, count)| Step::Demand { framework, cpus: cpus * 500, count }),
         8 => (f.clone(), proptest::collection::vec((t.clone(), 1u64..4), 0..3))
             .prop_map(|(framework, tasks)| Step::Launch { framework, tasks }),
@@ -70,7 +79,9 @@ impl Run {
     fn step(&mut self, step: Step) {
         let name = format!("{step:?}");
         match step {
-            Step::Attach { agent, listed, cpus } => self.attach(agent as usize, listed, cpus),
+            Step::Attach { agent, listed, cpus, is_same_stream } => {
+                self.attach(agent as usize, listed, cpus, is_same_stream);
+            }
             Step::Detach { agent } => {
                 let session = SessionId(self.agents[agent as usize].as_ref().map_or(0, |a| a.1));
                 self.world.handle(&name, Input::AgentDisconnected { session });
@@ -92,6 +103,23 @@ impl Run {
                 self.world.fail_over(self.epoch);
             }
             Step::Teardown { framework } => self.call(framework, &name, FrameworkCall::Teardown),
+            Step::OperatorTeardown { framework } => {
+                let session = SessionId(self.frameworks[framework as usize]);
+                if let Some(framework) = self.world.streams.get(&session).cloned() {
+                    let call = OperatorCall::TeardownFramework { request: 1, framework };
+                    self.world.handle(&name, Input::Operator(call));
+                }
+            }
+            Step::Roles { framework, has_second } => {
+                let mut info = framework_info(&format!("f{framework}"));
+                info.roles.extend(has_second.then(|| Role::new("second").unwrap()));
+                self.call(framework, &name, FrameworkCall::Update(info));
+                if has_second {
+                    let demand = Demand::anything(Role::new("second").unwrap());
+                    self.call(framework, &name, FrameworkCall::Demand(demand));
+                }
+            }
+            Step::Gang { framework, tasks } => self.gang(framework, tasks),
             Step::Demand { framework, cpus, count } => {
                 let demand = if cpus == 0 { Demand::default() } else { want(cpus, count) };
                 self.call(framework, &name, FrameworkCall::Demand(demand));
@@ -117,10 +145,10 @@ impl Run {
     }
 
     /// Attaches with some of the tasks the master believes to be there.
-    fn attach(&mut self, agent: usize, listed: u8, cpus: u64) {
-        let session = self.session();
+    fn attach(&mut self, agent: usize, listed: u8, cpus: u64, is_same_stream: bool) {
+        let older = self.agents[agent].as_ref().map(|a| a.1).filter(|_| is_same_stream);
+        let session = older.unwrap_or_else(|| self.session());
         let id = self.agents[agent].as_ref().map(|a| a.0.clone());
-        let cpus = self.agents[agent].as_ref().map_or(cpus, |_| 4_000);
         let here = self.world.registry.tasks.iter().filter(|t| Some(t.agent.as_str()) == id.as_deref());
         let tasks = here
             .enumerate()
@@ -153,6 +181,19 @@ impl Run {
         self.world.offers = others;
         let mine: Vec<(SessionId, Offer)> = mine;
         mine.into_iter().map(|(_, offer)| offer.id).collect()
+    }
+
+    /// All offers together, of several agents and perhaps several roles.
+    fn gang(&mut self, framework: u64, tasks: Vec<(u8, u64)>) {
+        let session = self.frameworks[framework as usize];
+        let agents: Vec<AgentId> =
+            self.world.offers.iter().filter(|(to, _)| to.0 == session).map(|(_, offer)| offer.agent.clone()).collect();
+        let offers = self.take_offers(framework);
+        let on = |at: usize| agents.get(at % agents.len().max(1)).cloned();
+        let launches =
+            tasks.iter().enumerate().map(|(at, (id, cpus))| TaskLaunch { agent: on(at), task: spec(*id, *cpus) });
+        let group = Operation::LaunchGroup { operation_id: "gang".into(), tasks: launches.collect() };
+        self.call(framework, "gang", accept(offers, vec![group]));
     }
 
     /// Stale offers may be among them: then nothing may be launched.

@@ -74,9 +74,8 @@
       const answer = await fetch(location.href, { cache: "no-store", headers: { accept: "text/html" } });
       const text = await answer.text();
       const page = new DOMParser().parseFromString(text, "text/html");
-      const main = page.getElementById("main");
-      if (main) {
-        patch(document.getElementById("main"), main);
+      if (page.getElementById("main")) {
+        for (const part of ["main", "footer"]) patch(document.querySelector(part), page.querySelector(part));
         body.dataset.seen = page.body.dataset.seen;
         skew = Number(page.body.dataset.now) - Date.now();
         tick();
@@ -95,7 +94,7 @@
   }
 
   function open() {
-    if (source || document.hidden) return;
+    if (source || document.hidden || topics.size === 0) return;
     source = new EventSource(`/events?seen=${encodeURIComponent(body.dataset.seen)}`);
     source.onopen = () => say("live", "live");
     source.addEventListener("changed", (event) => {
@@ -125,5 +124,5 @@
   }
   setInterval(tick, 1000);
   tick();
-  if (topics.size > 0) open();
+  open();
 })();

@@ -41,6 +41,14 @@ fn number(id: &str) -> usize {
     id[1..].parse().unwrap()
 }
 
+/// How many of the item a grant could stand for.
+fn times(item: &DemandItem, granted: &Resources) -> u64 {
+    let Some(shape) = &item.shape else { return 1 };
+    let by = |have: u64, want: u64| have.checked_div(want).unwrap_or(u64::MAX);
+    let by_ports = by(granted.ports.count().into(), item.ports.into());
+    by(granted.cpus.0, shape.cpus.0).min(by(granted.memory.0, shape.memory.0)).min(by_ports)
+}
+
 impl Naive {
     pub fn new(cap: usize) -> Self {
         Self {
@@ -193,9 +201,11 @@ impl Naive {
             return None;
         }
         for item in &demand.items {
-            let has_some = own().any(|grant| grant.role == item.role)
-                || self.holds.iter().any(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
-            let is_covered = item.count.is_some() && has_some;
+            let in_role = own().filter(|grant| grant.role == item.role);
+            let granted: u64 = in_role.map(|grant| times(item, &grant.resources)).sum();
+            let launches =
+                self.holds.iter().filter(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
+            let is_covered = item.count.is_some_and(|count| u64::from(count) <= granted + launches.count() as u64);
             let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
             if let Some(agent) = place.filter(|_| !is_covered) {
                 return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, Resources};
+use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, RescindReason, Resources};
 
 use super::replace::Former;
 use crate::registry::{AgentRecord, Operation};
@@ -35,6 +35,11 @@ impl State {
             return;
         }
         let id = self.agent_id(&info, cluster.is_some());
+        // A stream is one agent for life: whoever attaches as another one on it leaves the first.
+        if let Some(first) = self.agent_sessions.get(&session).filter(|first| **first != id).cloned() {
+            self.detach_agent(now, &first);
+            self.expect_agent(now, &first);
+        }
         self.drop_older_stream(now, &id, session);
         let was_unreachable = self.admit_agent(&id, info, incarnation, session);
         let attached = ToAgent::Attached {
@@ -103,8 +108,13 @@ impl State {
         }
     }
 
+    /// What was offered of it is void: it may have less, and tasks that nobody here knows.
     fn drop_older_stream(&mut self, now: Now, id: &AgentId, session: SessionId) {
-        let older = self.agents.get(id).and_then(|agent| agent.session);
+        let Some(agent) = self.agents.get(id) else { return };
+        let older = agent.session;
+        for offer in agent.offers.clone() {
+            self.rescind(now, &offer, RescindReason::AgentChanged);
+        }
         if let Some(older) = older.filter(|older| *older != session) {
             self.detach_agent(now, id);
             self.send.push(Effect::Close { session: older });

@@ -19,19 +19,19 @@ impl State {
             Ok(role) => role,
             Err(defect) => return self.void_accept(now, framework, accept, &defect),
         };
-        let mut pool = Pool::new();
+        let mut pool = Pool::default();
         let mut beside = BTreeMap::new();
         for id in &accept.offers {
             let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()) };
             let Some((open, closed)) = self.close_offer(now, id, outcome) else { continue };
-            let have = pool.entry(open.offer.agent.clone()).or_default();
+            let have = pool.left.entry(open.offer.agent.clone()).or_default();
             *have = have.saturating_sum(&closed.resources);
             beside.insert(open.offer.agent, closed.beside);
         }
         for operation in accept.operations {
             self.run_operation(now, framework, &role, &mut pool, operation);
         }
-        for (agent, rest) in pool {
+        for (agent, rest) in pool.left {
             if !rest.is_empty() {
                 let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
                 self.refuse(now, framework, &role, &agent, refused, accept.filter);

@@ -8,13 +8,19 @@ use proffer_proto_model::{
     TaskState, TaskStatus,
 };
 
-use crate::ToAgent;
 use crate::registry::TaskRecord;
 use crate::state::State;
 use crate::validate::check_task;
+use crate::{FrameworkErrorKind, ToAgent};
 
-/// What is left of the accepted offers, by agent.
-pub(crate) type Pool = BTreeMap<AgentId, Resources>;
+/// What an accept has to work with.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Pool {
+    /// What is left of the offers, by agent.
+    pub left: BTreeMap<AgentId, Resources>,
+    /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
+    pub refused: BTreeSet<TaskId>,
+}
 
 type Refusal = (TaskReason, String);
 
@@ -24,6 +30,7 @@ impl State {
         match self.take_from_pool(framework, pool, &task) {
             Ok(agent) => self.start_task(now, framework, role, agent, task),
             Err((reason, message)) => {
+                pool.refused.insert(task.task.id.clone());
                 self.refuse_task(now, framework, &task, TaskState::Error, reason, message);
             }
         }
@@ -65,12 +72,16 @@ impl State {
         let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
         for (at, task) in tasks.iter().enumerate() {
             let state = if at == bad { TaskState::Error } else { TaskState::Dropped };
+            pool.refused.insert(task.task.id.clone());
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
         self.operation_status(framework, operation_id, OperationOutcome::Refused, whole);
     }
 
     /// A task that was never taken: told once, never stored, nothing to confirm.
+    ///
+    /// An id that is in use is told apart: a status under it would be taken for the end of the task that has it. The
+    /// call is answered with an error, and the id with the true state of its task, as a reconciliation would be.
     pub(super) fn refuse_task(
         &mut self,
         now: Now,
@@ -80,6 +91,14 @@ impl State {
         reason: TaskReason,
         message: String,
     ) {
+        let key = TaskKey { framework: framework.clone(), task: task.task.id.clone() };
+        if self.tasks.contains_key(&key) {
+            if let Some(session) = self.frameworks.get(framework).and_then(|f| f.session) {
+                let message = format!("task {} was not launched: {message}", key.task);
+                self.framework_error(session, FrameworkErrorKind::Invalid, message, false);
+            }
+            return self.reconcile_one(now, &key, None);
+        }
         let status = TaskStatus::new(task.task.id.clone(), task.agent.clone(), state, TaskSource::Master, now.unix);
         self.tell_status(framework, status.because(reason, message));
     }
@@ -98,14 +117,18 @@ impl State {
             let id = &launch.task.id;
             return Err(invalid(format!("task.id: {id} is in use by another task; choose a new id for each task")));
         }
+        if pool.refused.contains(&key.task) {
+            let id = &key.task;
+            return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
+        }
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
-            None => match pool.keys().next().filter(|_| pool.len() == 1) {
+            None => match pool.left.keys().next().filter(|_| pool.left.len() == 1) {
                 Some(only) => only.clone(),
                 None => return Err(invalid("agent: must be named, the offers are of several agents".to_owned())),
             },
         };
-        let Some(have) = pool.get_mut(&agent) else {
+        let Some(have) = pool.left.get_mut(&agent) else {
             return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
         };
         if let Some(Shortage(missing)) = have.shortage(&launch.task.resources) {

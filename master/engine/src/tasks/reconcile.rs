@@ -20,7 +20,7 @@ impl State {
     }
 
     /// Answers for one task: the latest state when it is known, else what its agent's state tells.
-    pub(super) fn reconcile_one(&mut self, now: Now, key: &TaskKey, agent: Option<&AgentId>) {
+    pub fn reconcile_one(&mut self, now: Now, key: &TaskKey, agent: Option<&AgentId>) {
         let status = match self.tasks.get(key) {
             Some(task) => TaskStatus {
                 seq: 0,

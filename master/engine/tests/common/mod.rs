@@ -18,13 +18,17 @@ pub struct World {
     pub now: Now,
     pub trace: String,
     pub offers: Vec<(SessionId, Offer)>,
+    pub streams: BTreeMap<SessionId, FrameworkId>,
     pub is_traced: bool,
 }
 
 impl World {
     pub fn new() -> Self {
-        let engine =
-            Engine::recover(Config::default(), cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
+        Self::with(Config::default())
+    }
+
+    pub fn with(config: Config) -> Self {
+        let engine = Engine::recover(config, cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
         Self {
             engine,
             registry: Registry::default(),
@@ -32,6 +36,7 @@ impl World {
             now: Now::default(),
             trace: String::new(),
             offers: Vec::new(),
+            streams: BTreeMap::new(),
             is_traced: true,
         }
     }
@@ -66,6 +71,7 @@ impl World {
             }
         }
         assert_eq!(self.engine.audit(), Vec::<String>::new(), "after {what}\n{}", self.trace);
+        effects.iter().for_each(|effect| self.check_told(what, effect));
         let seen: Vec<_> = self.tasks.values().cloned().collect();
         assert_eq!(seen, self.registry.tasks, "readers see what is stored, after {what}");
         effects
@@ -76,6 +82,22 @@ impl World {
         let Some(old) = self.registry.tasks.iter().find(|old| old.key == new.key) else { return };
         let same = old.status.state == new.status.state;
         assert!(same || !old.status.state.is_terminal(), "I7: {} left {}", new.key, old.status.state);
+    }
+
+    /// No end is told of a task that lives on: not even when a launch under its id was refused.
+    fn check_told(&mut self, what: &str, effect: &Effect) {
+        let Effect::ToFramework { session, message } = effect else { return };
+        match message {
+            ToFramework::Subscribed { framework, .. } => drop(self.streams.insert(*session, framework.clone())),
+            ToFramework::Status(statuses) => {
+                for status in statuses.iter().filter(|status| status.state.is_terminal() && status.seq == 0) {
+                    let key = TaskKey { framework: self.streams[session].clone(), task: status.task.clone() };
+                    let lives = self.tasks.get(&key).is_some_and(|task| !task.status.state.is_terminal());
+                    assert!(!lives, "{key} lives on and is told to be {}, after {what}", status.state);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Moves time and fires every timer that becomes due on the way.

@@ -145,6 +145,10 @@ impl Live {
 
 /// `/events`: server-sent events, one `changed` with the kinds of things after each change.
 pub(super) async fn serve(State(dashboard): State<Dashboard>, headers: HeaderMap, query: RawParams) -> Response {
+    // A page of another place must not take the places of ours.
+    if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+        return (StatusCode::FORBIDDEN, "live updates are for the pages of this master only\n").into_response();
+    }
     let seen = match seen(&headers, query) {
         Ok(seen) => seen,
         Err(error) => return problem::bad_query(&dashboard, &error),

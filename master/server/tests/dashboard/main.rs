@@ -234,6 +234,8 @@ async fn the_number_of_live_pages_is_bounded_and_a_place_is_free_again_after_a_p
     assert_eq!(refused.status, 503);
     assert!(refused.body.contains("live already"), "{}", refused.body);
     assert_eq!(world.get("/offers").await.status, 200, "pages themselves go on");
+    let foreign = world.http.get(world.url("/events")).header("sec-fetch-site", "cross-site").send().await.unwrap();
+    assert_eq!(foreign.status().as_u16(), 403, "other sites take no places");
     open.pop();
     let begun = Instant::now();
     while world.http.get(world.url("/events")).send().await.unwrap().status().as_u16() != 200 {
