@@ -142,7 +142,7 @@ pub struct ScaleArgs {
     /// The service
     pub service: String,
     /// How many instances, 0 to 10000
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub instances: u32,
     /// How to wait.
     #[command(flatten)]
@@ -200,13 +200,13 @@ pub struct JobRunArgs {
     #[arg(long)]
     pub name: Option<String>,
     /// How many tasks must succeed
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub completions: u32,
     /// How many run at once; all when left out
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub parallelism: Option<u32>,
     /// How often one task may be tried again
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub retries: u32,
     /// CPUs of each task, e.g. 0.5 or 500m
     #[arg(long, default_value = "0.1", value_parser = amounts::cpus)]
@@ -295,8 +295,9 @@ mod tests {
 
     #[test]
     fn wrong_flags_are_told_with_the_fix() {
-        let table: [(&[&str], &str); 8] = [
-            (&["scale", "web", "-1"], "unexpected argument"),
+        let table: [(&[&str], &str); 9] = [
+            (&["scale", "web", "-1"], "-1 is not in 0..=10000"),
+            (&["job", "run", "--image", "a", "--completions", "-3"], "-3 is not in 1..=1000000"),
             (&["scale", "web", "10001"], "10000"),
             (&["--master", "localhost", "ps"], "write localhost:5050"),
             (&["apply"], "--file"),

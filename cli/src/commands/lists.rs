@@ -291,11 +291,24 @@ impl TaskView {
     }
 }
 
+/// A misspelt framework must not look like one without tasks.
+async fn check_framework(cluster: &Cluster, wanted: &str) -> Result<(), CliError> {
+    let frameworks = cluster.frameworks().await?;
+    let is_wanted = |f: &operator::Framework| {
+        f.info.as_ref().is_some_and(|info| info.framework_id == wanted || info.name == wanted)
+    };
+    if frameworks.iter().any(is_wanted) {
+        return Ok(());
+    }
+    Err(CliError::new(format!("there is no framework {wanted:?}"), "see `proffer frameworks` for names and ids"))
+}
+
 pub(crate) async fn tasks(cluster: &Cluster, format: Format, args: TasksArgs) -> Result<Outcome, CliError> {
     let tasks = cluster.tasks(String::new(), args.all).await?;
     let views: Result<Vec<TaskView>, _> = tasks.into_iter().map(TaskView::new).collect();
     let mut views = views?;
     if let Some(wanted) = args.framework {
+        check_framework(cluster, &wanted).await?;
         views.retain(|task| task.framework_id == wanted || task.framework == wanted);
     }
     if format == Format::Json {

@@ -10,7 +10,8 @@ use crate::CliError;
 
 /// Removes everything that runs; goes on after an error and returns the first.
 pub async fn all(plan: &Plan, containers: &mut Containers) -> Result<(), CliError> {
-    let mut first = Ok(());
+    // A daemon that died could not tell what is left.
+    let mut first = containers.look_after().await.map(|_| ());
     for agent in &plan.agents {
         first = first.and(remove_containers(agent, containers).await);
         first = first.and(remove_network(agent).await);

@@ -47,6 +47,16 @@ impl Containers {
         self.daemon.as_ref().map(|daemon| daemon.config(&agent.namespace, &self.program))
     }
 
+    /// Starts containerd again when it has died; tells whether it had. Call it often.
+    pub async fn look_after(&mut self) -> Result<bool, CliError> {
+        let Some(daemon) = &mut self.daemon else { return Ok(false) };
+        if !daemon.is_down() {
+            return Ok(false);
+        }
+        daemon.restart().await.map_err(|e| told("cannot start containerd again", &e))?;
+        Ok(true)
+    }
+
     /// Ends all containers and containerd.
     pub async fn stop(&mut self) -> Result<(), CliError> {
         match self.daemon.take() {

@@ -71,7 +71,7 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
     let mut containers = containers::start(&plan, &program).await?;
     let mut supervisor = Supervisor::new(program, &data_dir).map_err(|e| told("", &e))?;
     let outcome = tokio::select! {
-        result = serve(&plan, &args, &share, &containers, &mut supervisor) => result,
+        result = serve(&plan, &args, &share, &mut containers, &mut supervisor) => result,
         () = interrupt.wait() => Ok(()),
     };
     println!("\nstopping: ending all parts and containers; state stays in {}", data_dir.display());
@@ -88,7 +88,7 @@ async fn serve(
     plan: &Plan,
     args: &DevArgs,
     share: &Resources,
-    containers: &containers::Containers,
+    containers: &mut containers::Containers,
     supervisor: &mut Supervisor,
 ) -> Result<(), CliError> {
     for part in parts(plan, share, containers) {
@@ -103,6 +103,11 @@ async fn serve(
     loop {
         for line in supervisor.look_after() {
             eprintln!("proffer dev: {line}");
+        }
+        match containers.look_after().await {
+            Ok(false) => {}
+            Ok(true) => eprintln!("proffer dev: containerd ended; it was started again"),
+            Err(error) => eprintln!("proffer dev: {error}"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

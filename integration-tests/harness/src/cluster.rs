@@ -73,19 +73,7 @@ impl Cluster {
         let err = out.try_clone().expect("a file can be shared");
         // A test that is killed takes its cluster along: dev cleans up on SIGINT.
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "INT", "--"])
-            .arg(binary("proffer", "proffer"))
-            .arg("dev")
-            .args(["--agents", &self.options.agents.to_string()])
-            .arg("--data-dir")
-            .arg(self.data_dir())
-            .args(["--port", &self.slot.port().to_string()])
-            .args(["--host-ports", &self.slot.host_ports().to_string()])
-            .args(["--subnet", &self.slot.subnet()]);
-        if !self.options.with_stack {
-            command.arg("--no-stack");
-        }
+        command.args(["--pdeathsig", "INT", "--"]).arg(binary("proffer", "proffer")).args(self.dev_words());
         // A group of its own, so that SIGINT reaches all of it as Ctrl-C in a terminal does.
         command.process_group(0).stdin(Stdio::null()).stdout(out).stderr(err);
         self.dev = Some(command.spawn().expect("proffer dev starts"));
@@ -112,6 +100,32 @@ impl Cluster {
         assert!(status.success(), "proffer dev ended with {status}:\n{}", self.dev_output());
         let left = leaks.left();
         assert!(left.is_empty(), "the cluster left behind:\n{}\n{}", left.join("\n"), self.dev_output());
+    }
+
+    /// kill -9 of `proffer dev` itself; start it again with [`Self::run_dev`].
+    pub fn kill_dev(&mut self) {
+        let mut dev = self.dev.take().expect("the cluster runs");
+        dev.kill().expect("dev is ours");
+        dev.wait().expect("dev is ours");
+    }
+
+    /// What a second `proffer dev` says that is started with the same command line.
+    pub fn second_dev(&self) -> crate::Output {
+        let words = self.dev_words();
+        self.proffer(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn dev_words(&self) -> Vec<String> {
+        let text = |word: &str| word.to_owned();
+        let mut words = vec![text("dev"), text("--agents"), self.options.agents.to_string()];
+        words.extend([text("--data-dir"), self.data_dir().to_string_lossy().into_owned()]);
+        words.extend([text("--port"), self.slot.port().to_string()]);
+        words.extend([text("--host-ports"), self.slot.host_ports().to_string()]);
+        words.extend([text("--subnet"), self.slot.subnet()]);
+        if !self.options.with_stack {
+            words.push(text("--no-stack"));
+        }
+        words
     }
 
     /// SIGINT to the whole group, then waits.

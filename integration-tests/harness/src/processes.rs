@@ -40,6 +40,12 @@ impl Cluster {
         })
     }
 
+    /// The process id of the cluster's own containerd; 0 while it is down.
+    pub fn containerd_pid(&self) -> u32 {
+        let path = self.data_dir().join("containerd").join("containerd.pid");
+        std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+    }
+
     /// kill -9 of one part, and waits until the supervisor started it again.
     pub fn kill_9(&self, part: &str) {
         let pid = self.pid(part);
@@ -67,27 +73,38 @@ impl Cluster {
             namespace: value("--namespace"),
             bridge: value("--bridge"),
             subnet: value("--bridge-subnet"),
-            host_ports: value("--resources").trim_start_matches("ports=").to_owned(),
+            host_ports: value("--resources")
+                .split(',')
+                .find_map(|amount| amount.strip_prefix("ports="))
+                .expect("dev gives each agent ports of its own")
+                .to_owned(),
         }
     }
 
     /// What containerd itself says runs in an agent's namespace: container ids with the pids of their processes.
     pub fn containers(&self, namespace: &str) -> BTreeMap<String, u32> {
+        self.try_containers(namespace).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same, or why containerd does not answer.
+    pub fn try_containers(&self, namespace: &str) -> Result<BTreeMap<String, u32>, String> {
         let socket = self.data_dir().join("containerd").join("containerd.sock");
         let output = Command::new("ctr")
             .arg("--address")
             .arg(socket)
-            .args(["--namespace", namespace, "tasks", "ls"])
+            .args(["--connect-timeout", "10s", "--namespace", namespace, "tasks", "ls"])
             .output()
             .expect("ctr starts");
-        assert!(output.status.success(), "ctr tasks ls: {}", String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err(format!("ctr tasks ls: {}", String::from_utf8_lossy(&output.stderr)));
+        }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let row = |line: &str| {
             let mut words = line.split_whitespace();
             let (id, pid, state) = (words.next()?, words.next()?, words.next()?);
             (state == "RUNNING").then(|| (id.to_owned(), pid.parse().expect("ctr prints pids")))
         };
-        text.lines().skip(1).filter_map(row).collect()
+        Ok(text.lines().skip(1).filter_map(row).collect())
     }
 }
 

@@ -21,6 +21,9 @@ fn dev_runs_the_example_and_finds_its_state_again() {
     let agents = agent_ids(&cluster);
 
     the_leak_check_sees_a_running_cluster(&cluster);
+    let second = cluster.second_dev();
+    assert!(!second.status.success() && second.told().contains("another proffer dev uses"), "{second:?}");
+    assert!(second.told().contains("--data-dir, --port, --host-ports and --subnet"), "{second:?}");
     cluster.stop();
     cluster.run_dev();
 

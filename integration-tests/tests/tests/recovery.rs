@@ -22,11 +22,11 @@ services:
     stop_grace: 1s
 "#;
 
-const PARTS: [&str; 3] = ["master", "agent-1", "service"];
+const PARTS: [&str; 4] = ["master", "agent-1", "service", "batch"];
 
 #[test]
 fn containers_survive_the_death_of_everything_above_them() {
-    let cluster = Cluster::start();
+    let mut cluster = Cluster::start();
     let namespace = cluster.flags("agent-1").namespace;
     let file = cluster.file("stack.yaml", STACK);
     cluster.ok(&["apply", "-f", &file]);
@@ -45,7 +45,21 @@ fn containers_survive_the_death_of_everything_above_them() {
     drop(paused);
     same_as(&cluster, &namespace, &before, "kill -9 of all at once");
 
+    let daemon = cluster.containerd_pid();
+    kill_9(daemon);
+    wait_for("containerd to be started again", PATIENCE, || {
+        if cluster.containerd_pid() != daemon { Ok(()) } else { Err("not yet") }
+    });
+    wait_for("containerd to answer", PATIENCE, || cluster.try_containers(&namespace).map(|_| ()));
+    same_as(&cluster, &namespace, &before, "kill -9 of containerd");
+
+    cluster.kill_dev();
+    assert!(before.iter().all(|instance| is_alive(instance.pid)), "a container ended with proffer dev");
+    cluster.run_dev();
+    same_as(&cluster, &namespace, &before, "kill -9 of proffer dev");
+
     changes_go_on(&cluster);
+    a_job_goes_on(&cluster);
     an_exit_while_the_agent_was_dead_is_told(&cluster);
     agreed(&cluster, &namespace, &running(&cluster, "web", 5));
 }
@@ -88,6 +102,40 @@ fn changes_go_on(cluster: &Cluster) {
     running(cluster, "web", 6);
     cluster.ok(&["scale", "web", "5"]);
     running(cluster, "web", 5);
+}
+
+/// A job that runs while everything dies keeps its attempts: nothing is run twice.
+fn a_job_goes_on(cluster: &Cluster) {
+    let line = ["job", "run", "--detach", "--image", "hello:latest", "--name", "wait", "--completions", "2"];
+    let script = "until [ -e /tmp/go ]; do sleep 0.1; done; echo gone";
+    let taken = cluster.json(&[&line[..], &["--memory", "32MiB", "--", "/bin/sh", "-c", script]].concat());
+    let id = taken["job_id"].as_str().unwrap();
+    let pids = || {
+        wait_for("two running attempts with their processes", PATIENCE, || {
+            let job = cluster.try_json(&["job", "status", id])?;
+            let attempts = job["attempts"].as_array().ok_or("no attempts")?;
+            let is_running = |attempt: &&serde_json::Value| attempt["status"]["state"] == "RUNNING";
+            let pids: Vec<u64> =
+                attempts.iter().filter(is_running).filter_map(|a| a["status"]["pid"].as_u64()).collect();
+            if pids.len() == 2 { Ok(pids) } else { Err(job.to_string()) }
+        })
+    };
+    let before = pids();
+    let paused = cluster.pause();
+    for part in PARTS {
+        paused.kill_9(part);
+    }
+    drop(paused);
+    assert_eq!(pids(), before, "the same processes");
+    for pid in &before {
+        std::fs::write(format!("/proc/{pid}/root/tmp/go"), "").unwrap();
+    }
+    let ended = wait_for("the end of the job", PATIENCE, || {
+        let job = cluster.try_json(&["job", "status", id])?;
+        if job["state"] != "ACTIVE" { Ok(job) } else { Err(job.to_string()) }
+    });
+    assert_eq!((&ended["state"], &ended["retried"]), (&"SUCCEEDED".into(), &0.into()), "{ended:#}");
+    assert_eq!(ended["attempts"].as_array().unwrap().len(), 2, "{ended:#}");
 }
 
 /// A container that ended while nobody watched is reported as it ended, and replaced.

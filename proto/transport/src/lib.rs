@@ -10,6 +10,7 @@ mod cut;
 mod serve;
 mod shutdown;
 mod status;
+mod unreadable;
 
 pub use address::{Address, AddressError, parse_addresses};
 pub use backoff::Backoff;

@@ -16,7 +16,7 @@ use tonic::transport::Server;
 use tower::{ServiceExt, service_fn};
 
 use crate::cut::CutStream;
-use crate::{Address, KeepAlive, Shutdown};
+use crate::{Address, KeepAlive, Shutdown, unreadable};
 
 /// Largest gRPC message a server decodes, in bytes. Give it to each service with `max_decoding_message_size`.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -114,8 +114,12 @@ pub async fn serve_with(
 /// gRPC is told apart by its content type, so that each side keeps an answer of its own for unknown paths.
 fn by_content_type(grpc: Router, http: Router) -> Router {
     Router::new().fallback_service(service_fn(move |request: Request<Body>| {
-        let side = if is_grpc(&request) { grpc.clone() } else { http.clone() };
-        async move { side.oneshot(request).await as Result<Response, Infallible> }
+        let (is_grpc, path) = (is_grpc(&request), request.uri().path().to_owned());
+        let side = if is_grpc { grpc.clone() } else { http.clone() };
+        async move {
+            let answer: Result<Response, Infallible> = side.oneshot(request).await;
+            answer.map(|response| if is_grpc { unreadable::explain(&path, response) } else { response })
+        }
     }))
 }
 

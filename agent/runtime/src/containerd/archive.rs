@@ -65,7 +65,10 @@ impl Archive {
                 (copy.to_path_buf(), Some(copy))
             }
         };
-        let entries = index(&path)?;
+        let entries = index(&path).map_err(|error| {
+            let fix = "write it with `docker save` or as an OCI layout, and copy it whole";
+            io::Error::new(error.kind(), format!("this is not a whole tar archive ({error}): {fix}"))
+        })?;
         let mut archive = Self { path, _unzipped: unzipped, entries, by_digest: BTreeMap::new(), docker: Vec::new() };
         if !archive.entries.contains_key("index.json") {
             archive.index_docker()?;

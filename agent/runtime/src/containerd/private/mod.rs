@@ -86,7 +86,12 @@ impl PrivateContainerd {
         self.end_daemon(Signal::SIGKILL)
     }
 
-    /// Starts the daemon again after [`Self::crash`]; a running one is left alone.
+    /// True when the daemon has ended without being told to: see [`Self::restart`]. Cheap.
+    pub fn is_down(&mut self) -> bool {
+        self.daemon.as_mut().is_none_or(Daemon::has_ended)
+    }
+
+    /// Starts the daemon again after it ended; a running one is left alone. Containers go on meanwhile.
     ///
     /// # Errors
     /// When it does not come up.
