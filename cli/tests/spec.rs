@@ -169,3 +169,13 @@ fn an_escape_in_a_name_does_not_reach_the_terminal() {
     let told = parse("version: 1\nservices:\n  web:\n    image: a\n    \"\\e[31mx\": 1\n").unwrap_err().to_string();
     assert!(!told.contains('\u{1b}'), "{told:?}");
 }
+
+#[test]
+fn the_files_in_the_documentation_are_right() {
+    let tutorial = include_str!("../../docs/tutorial.md");
+    let blocks: Vec<&str> = tutorial.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!blocks.is_empty(), "the tutorial has a file");
+    for text in blocks {
+        parse(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
+    }
+}

@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{Constraint, ConstraintOperator};
 
-const FIX: &str = "write \"zone == b\", \"@hostname != x\", \"exists gpu\" or \"not exists gpu\"";
+const FIX: &str = "write \"@zone == b\", \"disk == ssd\", \"exists gpu\" or \"not exists gpu\"";
 
 /// Reads one rule; the error says what would be right.
 pub(super) fn parse_constraint(text: &str) -> Result<Constraint, String> {

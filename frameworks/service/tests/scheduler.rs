@@ -118,7 +118,7 @@ fn scaling_adds_slots_and_ends_the_highest_first() {
     let (change, calls) = driver.with(|s, cx| s.scale("web", 4, cx));
     assert_eq!(change.unwrap().kind, ChangeKind::Scaled);
     assert_eq!(calls.demand().unwrap().items[0].count, Some(2));
-    driver.offers([agent("a1")]);
+    driver.offers([agent("a1"), agent("a2")]);
     let (_, calls) = driver.with(|s, cx| s.scale("web", 1, cx));
     calls.assert(&["kill web.3.4", "kill web.2.3", "kill web.1.2"]);
     for task in ["web.3.4", "web.2.3", "web.1.2"] {
@@ -173,7 +173,7 @@ fn an_update_without_room_ends_one_instance_after_the_other() {
     assert!(driver.status("web.0.3", TaskState::Starting).killed().is_empty());
     assert_eq!(driver.status("web.0.3", TaskState::Running).killed().len(), 1);
     driver.status("web.1.2", TaskState::Killed);
-    driver.offers([agent("a1")]);
+    driver.offers([agent("a2")]);
     assert!(driver.status("web.1.4", TaskState::Running).killed().is_empty());
     assert_eq!(view(&mut driver).message, "");
 }
@@ -217,7 +217,7 @@ fn an_update_that_does_not_start_leaves_the_old_instances_alone_and_can_be_taken
 fn a_replacement_outlives_a_new_run_and_the_instance_it_was_to_replace() {
     let mut driver = running(1);
     apply(&mut driver, changed(1));
-    driver.offers([agent("a1")]);
+    driver.offers([agent("a2")]);
     let mut driver = driver.restart(ServiceScheduler::new());
     let calls = driver.connect();
     assert!(calls.killed().is_empty() && calls.launched().is_empty(), "{calls}");
@@ -228,9 +228,24 @@ fn a_replacement_outlives_a_new_run_and_the_instance_it_was_to_replace() {
 }
 
 #[test]
+fn an_agent_with_fewer_instances_is_waited_for_but_not_long() {
+    let mut driver = running(3);
+    driver.with(|s, cx| s.scale("web", 5, cx).map(|_| ())).0.unwrap();
+    // a1 has two and a2 one: the offer of a1 goes back with the reason.
+    let calls = driver.offers([agent("a1")]);
+    assert!(calls.launched().is_empty() && matches!(calls.declined()[0].1.kind, DeclineKind::Spread), "{calls}");
+    assert!(view(&mut driver).message.contains("has more of it"));
+    assert_eq!(driver.offers([agent("a2")]).launched_ids(), ["web.3.4", "web.4.5"]);
+    // Now a2 has more. a1 says nothing: after a second any agent will do.
+    driver.with(|s, cx| s.scale("web", 7, cx).map(|_| ())).0.unwrap();
+    assert!(driver.offers([agent("a2")]).launched().is_empty());
+    driver.advance(1_000);
+    assert_eq!(driver.offers([agent("a2")]).launched().len(), 2);
+}
+
+#[test]
 fn a_new_instance_goes_where_fewest_of_its_service_are_even_when_that_agent_has_less_left() {
     let mut driver = running(3);
-    // Two run on a1 and one on a2; the next offers come one by one and then together.
     driver.with(|s, cx| s.scale("web", 5, cx).map(|_| ())).0.unwrap();
     driver.offers([agent("a1"), agent("a2"), agent("a3")]);
     let mut hosts: Vec<String> = view(&mut driver).instances.into_iter().map(|i| i.hostname).collect();

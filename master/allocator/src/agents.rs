@@ -2,31 +2,32 @@
 
 use proffer_proto_model::{AgentId, AgentInfo, Resources};
 
-use crate::allocator::{Agent, Allocator};
+use crate::allocator::{Agent, Allocator, Room};
 
 impl Agent {
-    /// Something of it may be granted.
-    pub fn is_free(&self) -> bool {
-        self.is_active && !self.available.is_empty()
+    /// What of it may be granted; never nothing.
+    pub fn free(&self) -> Option<&Resources> {
+        match &self.room {
+            Room::Left(left) if self.is_active && !left.is_empty() => Some(left),
+            _ => None,
+        }
     }
 }
 
 impl Allocator {
     /// Adds an agent, or takes a known one's new description. What is charged to a known one stays.
     pub fn put_agent(&mut self, id: &AgentId, info: &AgentInfo, is_active: bool) {
+        let used = self.agent_used(id).unwrap_or_default();
         let old = self.agents.find(id).and_then(|slot| self.agents.get(slot));
-        let (used, stamp) = old.map(|agent| (agent.used.clone(), agent.stamp)).unwrap_or_default();
-        if let Some(old) = old.map(|agent| agent.info.resources.clone()) {
-            let old = self.kinds.amounts(&old);
-            self.total.sub(&old);
+        if let Some(old) = old.map(|agent| self.kinds.amounts(&agent.info.resources)) {
+            self.tree.sub_total(&old);
         }
-        let more = self.kinds.amounts(&info.resources);
-        self.total.add(&more);
-        // Without anything available all of it counts as new: its attributes may suit others than before.
-        let available = Resources::default();
-        let agent = Agent { id: id.clone(), info: info.clone(), used, available, is_active, stamp, returned_by: None };
+        self.tree.add_total(&self.kinds.amounts(&info.resources));
+        let room = room(&info.resources, used);
+        let agent = Agent { id: id.clone(), info: Box::new(info.clone()), room, is_active, returned_by: None };
         let slot = self.agents.insert(id.clone(), agent);
-        self.refresh_agent(slot);
+        // All of it counts as new: its attributes may suit others than before.
+        self.list_agent(slot, true);
     }
 
     /// Offers the agent's resources, or stops to. Unknown agents are ignored.
@@ -35,60 +36,78 @@ impl Allocator {
         if let Some(agent) = self.agents.get_mut(slot) {
             agent.is_active = is_active;
         }
-        self.refresh_agent(slot);
+        self.list_agent(slot, false);
     }
 
     /// Forgets an agent. All that was charged to it must have been recovered, all its grants closed.
     pub fn remove_agent(&mut self, id: &AgentId) {
         let Some((slot, agent)) = self.agents.remove(id) else { return };
-        let less = self.kinds.amounts(&agent.info.resources);
-        self.total.sub(&less);
-        self.by_stamp.remove(&agent.stamp);
+        self.tree.sub_total(&self.kinds.amounts(&agent.info.resources));
+        self.changes.remove(slot);
         let clients: Vec<usize> = self.clients.iter().map(|(client, _)| client).collect();
         for client in clients {
             self.clear_filters_of(client, slot);
         }
     }
 
+    /// Takes what a grant or a task holds of the agent.
     pub(crate) fn use_agent(&mut self, slot: usize, resources: &Resources) {
-        if let Some(agent) = self.agents.get_mut(slot) {
-            agent.used = agent.used.saturating_sum(resources);
-        }
-        self.refresh_agent(slot);
-    }
-
-    pub(crate) fn free_agent(&mut self, slot: usize, resources: &Resources) {
-        if let Some(agent) = self.agents.get_mut(slot) {
-            agent.used = agent.used.saturating_minus(resources);
-        }
-        self.refresh_agent(slot);
-    }
-
-    /// Recomputes what is available; an agent with more than before is looked at again.
-    fn refresh_agent(&mut self, slot: usize) {
         let Some(agent) = self.agents.get_mut(slot) else { return };
-        // An agent that shrank below what its tasks hold has nothing to give, in no kind, until enough has ended.
-        let available = agent.info.resources.checked_sub(&agent.used).unwrap_or_default();
-        let was_listed = self.by_stamp.get(&agent.stamp) == Some(&slot);
-        let has_more = !agent.available.contains(&available);
-        agent.available = available;
-        if !agent.is_free() {
-            if was_listed {
-                self.by_stamp.remove(&agent.stamp);
+        match &mut agent.room {
+            Room::Left(left) => {
+                if !left.take(resources) {
+                    let used = agent.info.resources.saturating_minus(left).saturating_sum(resources);
+                    agent.room = Room::Over(used);
+                }
             }
-        } else if has_more || !was_listed {
-            self.look_at_agent(slot);
+            Room::Over(used) => used.add(resources.clone()),
+        }
+        self.list_agent(slot, false);
+    }
+
+    /// Takes all that is left of the agent.
+    pub(crate) fn use_whole_agent(&mut self, slot: usize) -> Resources {
+        let Some(agent) = self.agents.get_mut(slot) else { return Resources::default() };
+        let whole = match &mut agent.room {
+            Room::Left(left) => std::mem::take(left),
+            Room::Over(_) => Resources::default(),
+        };
+        self.list_agent(slot, false);
+        whole
+    }
+
+    /// Gives back what a grant or a task held of the agent, which the next pass looks at again.
+    pub(crate) fn free_agent(&mut self, slot: usize, resources: Resources) {
+        let Some(agent) = self.agents.get_mut(slot) else { return };
+        match &mut agent.room {
+            Room::Left(left) => left.add(resources),
+            Room::Over(used) => {
+                let used = used.saturating_minus(&resources);
+                agent.room = room(&agent.info.resources, used);
+            }
+        }
+        self.list_agent(slot, true);
+    }
+
+    /// Lists the agent when something of it is free; the next pass looks at it if it has more than before.
+    fn list_agent(&mut self, slot: usize, has_more: bool) {
+        if self.agents.get(slot).and_then(Agent::free).is_none() {
+            self.changes.remove(slot);
+        } else if has_more || !self.changes.is_listed(slot) {
+            self.changes.push(slot);
         }
     }
 
     /// The next pass tries the agent for everybody.
     pub(crate) fn look_at_agent(&mut self, slot: usize) {
-        let Some(agent) = self.agents.get_mut(slot).filter(|agent| agent.is_free()) else { return };
-        if self.by_stamp.get(&agent.stamp) == Some(&slot) {
-            self.by_stamp.remove(&agent.stamp);
-        }
-        self.last_stamp += 1;
-        agent.stamp = self.last_stamp;
-        self.by_stamp.insert(self.last_stamp, slot);
+        self.list_agent(slot, true);
+    }
+}
+
+/// What is left of `total` when so much is used.
+fn room(total: &Resources, used: Resources) -> Room {
+    match total.checked_sub(&used) {
+        Some(left) => Room::Left(left),
+        None => Room::Over(used),
     }
 }

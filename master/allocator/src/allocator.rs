@@ -1,13 +1,17 @@
 //! What is there, who holds it and who wants it: the state and the questions about it. Changes are made in `agents`,
 //! `demands`, `holdings` and `waits`, grants in `pass`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Resources, Role};
+use rustc_hash::FxBuildHasher;
 
+use crate::changes::Changes;
 use crate::client::Client;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
+use crate::tree::{NodeId, Tree};
 
 /// The number of a grant, never used again by the same allocator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,14 +54,21 @@ pub struct Work {
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub id: AgentId,
-    pub info: AgentInfo,
-    pub used: Resources,
-    pub available: Resources,
+    /// Apart, as passes hardly ever need it: agents stay close together in memory.
+    pub info: Box<AgentInfo>,
+    pub room: Room,
     pub is_active: bool,
-    /// Its place in the order of changes.
-    pub stamp: u64,
     /// Gave it back unused last: comes after the others on it, so that nobody can block it with a low share.
     pub returned_by: Option<usize>,
+}
+
+/// What is left of an agent.
+#[derive(Debug)]
+pub(crate) enum Room {
+    /// So much of it is neither granted nor held.
+    Left(Resources),
+    /// It shrank below what is granted and held, which is this: it has nothing to give, in no kind.
+    Over(Resources),
 }
 
 #[derive(Debug)]
@@ -65,17 +76,18 @@ pub(crate) struct Framework {
     pub id: FrameworkId,
     pub is_active: bool,
     pub grants_open: usize,
+    /// Grants that are being cut from the agent a pass is looking at.
+    pub grants_begun: usize,
     pub clients: BTreeSet<usize>,
     pub held: Amounts,
 }
 
-/// A role. The tree is flat for now: every path is a leaf below the root.
+/// A role's places in the tree: its own, and that of the frameworks in it.
 #[derive(Debug)]
 pub(crate) struct RoleState {
     pub name: Role,
-    pub weight: u32,
-    pub held: Amounts,
-    pub grants_made: u64,
+    pub node: NodeId,
+    pub own: NodeId,
 }
 
 #[derive(Debug)]
@@ -92,30 +104,30 @@ pub(crate) struct OpenGrant {
 #[derive(Debug, Default)]
 pub struct Allocator {
     pub(crate) kinds: Kinds,
-    pub(crate) total: Amounts,
+    pub(crate) tree: Tree,
     pub(crate) agents: Slots<AgentId, Agent>,
     pub(crate) frameworks: Slots<FrameworkId, Framework>,
     pub(crate) roles: Slots<Role, RoleState>,
     pub(crate) clients: Slots<(usize, usize), Client>,
-    pub(crate) grants: BTreeMap<GrantId, OpenGrant>,
+    /// Only looked up, never walked.
+    pub(crate) grants: HashMap<GrantId, OpenGrant, FxBuildHasher>,
     pub(crate) next_grant: u64,
     pub(crate) max_grants: usize,
-    /// Agents with something free, in the order in which they last changed for the better.
-    pub(crate) by_stamp: BTreeMap<u64, usize>,
-    pub(crate) last_stamp: u64,
+    pub(crate) changes: Changes,
     /// Up to this stamp every agent was looked at for every client that is not lagging.
     pub(crate) looked: u64,
     /// During a pass: up to this stamp it has come.
     pub(crate) position: Option<u64>,
-    /// Clients that may get something.
-    pub(crate) wanting: BTreeSet<usize>,
-    /// Those of them that have not been tried on every agent up to `looked`.
+    /// Clients that may get something, and have not been tried on every agent up to `looked`.
     pub(crate) lagging: BTreeSet<usize>,
     /// When a client's filter of an agent ends.
     pub(crate) filter_ends: BTreeSet<(Moment, usize, usize)>,
     /// When launches of a client's shape count as wanted again, and how many.
     pub(crate) hold_ends: BTreeMap<(Moment, usize, u64), u32>,
-    pub(crate) work: Work,
+    /// Counts the agents a pass looked at: a client marked with it can get nothing more of that agent.
+    pub(crate) look: u64,
+    pub(crate) agents_looked_at: u64,
+    pub(crate) clients_looked_at: Cell<u64>,
 }
 
 impl Allocator {
@@ -125,24 +137,27 @@ impl Allocator {
     }
 
     /// What is charged to the agent and out in grants; for checks.
-    pub fn agent_used(&self, id: &AgentId) -> Option<&Resources> {
-        Some(&self.agents.get(self.agents.find(id)?)?.used)
+    pub fn agent_used(&self, id: &AgentId) -> Option<Resources> {
+        let agent = self.agents.get(self.agents.find(id)?)?;
+        Some(match &agent.room {
+            Room::Left(left) => agent.info.resources.saturating_minus(left),
+            Room::Over(used) => used.clone(),
+        })
     }
 
     /// What could be granted of the agent now; nothing when it is not active.
     pub fn agent_available(&self, id: &AgentId) -> Option<&Resources> {
-        let agent = self.agents.get(self.agents.find(id)?)?;
-        agent.is_free().then_some(&agent.available)
+        self.agents.get(self.agents.find(id)?)?.free()
     }
 
     /// The framework's dominant share of the cluster over all roles, in millionths.
     pub fn share_millionths(&self, id: &FrameworkId) -> u64 {
         let framework = self.frameworks.find(id).and_then(|slot| self.frameworks.get(slot));
-        framework.map_or(0, |framework| framework.held.dominant_share(&self.total).millionths())
+        framework.map_or(0, |framework| framework.held.dominant_share(self.tree.total()).millionths())
     }
 
     /// Steps done since the start.
     pub fn work(&self) -> Work {
-        self.work
+        Work { agents: self.agents_looked_at, clients: self.clients_looked_at.get() }
     }
 }

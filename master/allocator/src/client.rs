@@ -1,10 +1,11 @@
 //! One framework in one role: what it wants, what it holds, what it refused. Never decides who is next.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{DemandItem, Moment, Resources};
 
-use crate::share::Amounts;
+use crate::tree::NodeId;
 
 /// How many agents a framework gets to choose from: one whole offer never covers more than this part of the count.
 const CHOICE: u32 = 4;
@@ -14,10 +15,12 @@ const CHOICE: u32 = 4;
 pub(crate) struct Client {
     pub framework: usize,
     pub role: usize,
-    /// Tasks and outstanding offers.
-    pub held: Amounts,
-    /// Grants made so far; breaks ties.
-    pub grants_made: u64,
+    /// Its place among the others: what it holds and how many grants it got is counted there.
+    pub node: NodeId,
+    /// The number of the last look at an agent in which it could get nothing, or nothing more.
+    pub is_out_of: Cell<u64>,
+    /// A grant for it is being cut from the agent a pass is looking at.
+    pub has_part: bool,
     /// In order of priority, highest first.
     pub items: Vec<Item>,
     /// By agent slot.
@@ -72,12 +75,13 @@ impl Item {
 }
 
 impl Client {
-    pub fn new(framework: usize, role: usize) -> Self {
+    pub fn new(framework: usize, role: usize, node: NodeId) -> Self {
         Self {
             framework,
             role,
-            held: Amounts::default(),
-            grants_made: 0,
+            node,
+            is_out_of: Cell::new(0),
+            has_part: false,
             items: Vec::new(),
             filters: BTreeMap::new(),
             holds: BTreeSet::new(),

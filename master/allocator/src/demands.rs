@@ -19,6 +19,7 @@ impl Allocator {
                     id: id.clone(),
                     is_active,
                     grants_open: 0,
+                    grants_begun: 0,
                     clients: BTreeSet::new(),
                     held: Amounts::default(),
                 };
@@ -41,9 +42,9 @@ impl Allocator {
         for client in framework.clients {
             self.clear_filters(client);
             self.end_holds(client);
-            self.wanting.remove(&client);
             self.lagging.remove(&client);
-            if let Some(role) = self.clients.get(client).map(|c| c.role) {
+            if let Some((node, role)) = self.clients.get(client).map(|c| (c.node, c.role)) {
+                self.tree.remove_client(node);
                 self.clients.remove(&(slot, role));
             }
         }
@@ -52,8 +53,8 @@ impl Allocator {
     /// The weight of a role; 1 when never set, 0 counts as 1.
     pub fn set_weight(&mut self, role: &Role, weight: u32) {
         let slot = self.role_slot(role);
-        if let Some(role) = self.roles.get_mut(slot) {
-            role.weight = weight.max(1);
+        if let Some(role) = self.roles.get(slot) {
+            self.tree.set_weight(role.node, weight);
         }
     }
 
@@ -98,11 +99,7 @@ impl Allocator {
         let framework = self.frameworks.get(state.framework);
         let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < self.max_grants);
         state.open_items(may_get, self.position, self.looked);
-        if state.is_wanting() {
-            self.wanting.insert(client);
-        } else {
-            self.wanting.remove(&client);
-        }
+        self.tree.set_wanting(state.node, state.is_wanting());
         if state.looked_until().is_some() {
             self.lagging.insert(client);
         } else {
@@ -111,26 +108,28 @@ impl Allocator {
     }
 
     fn role_slot(&mut self, role: &Role) -> usize {
-        match self.roles.find(role) {
-            Some(slot) => slot,
-            None => {
-                let state = RoleState { name: role.clone(), weight: 1, held: Amounts::default(), grants_made: 0 };
-                self.roles.insert(role.clone(), state)
-            }
+        if let Some(slot) = self.roles.find(role) {
+            return slot;
         }
+        let above = role.parent().map(|parent| self.role_slot(&parent));
+        let above = above.and_then(|slot| self.roles.get(slot)).map(|parent| parent.node);
+        let node = self.tree.add_role(above);
+        let own = self.tree.add_own(node);
+        self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own })
     }
 
     pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {
         let role = self.role_slot(role);
-        match self.clients.find(&(framework, role)) {
-            Some(slot) => slot,
-            None => {
-                let slot = self.clients.insert((framework, role), Client::new(framework, role));
-                if let Some(framework) = self.frameworks.get_mut(framework) {
-                    framework.clients.insert(slot);
-                }
-                slot
-            }
+        if let Some(slot) = self.clients.find(&(framework, role)) {
+            return slot;
         }
+        let slot = self.clients.next_slot();
+        let Some(own) = self.roles.get(role).map(|role| role.own) else { return slot };
+        let node = self.tree.add_client(own, slot);
+        let slot = self.clients.insert((framework, role), Client::new(framework, role, node));
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            framework.clients.insert(slot);
+        }
+        slot
     }
 }

@@ -3,7 +3,6 @@
 use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
 
 use crate::allocator::{Allocator, Closed, GrantId};
-use crate::share::Amounts;
 
 /// How long a launched task counts as wanted no more while the framework has not stated a new demand.
 const LAUNCH_HOLD_MS: u64 = 1_000;
@@ -31,7 +30,7 @@ impl Allocator {
             self.count_held(client, resources, false);
         }
         if let Some(slot) = self.agents.find(agent) {
-            self.free_agent(slot, resources);
+            self.free_agent(slot, resources.clone());
         }
     }
 
@@ -39,7 +38,7 @@ impl Allocator {
     pub fn close(&mut self, grant: GrantId) -> Option<Closed> {
         let open = self.grants.remove(&grant)?;
         self.count_held(open.client, &open.resources, false);
-        self.free_agent(open.agent, &open.resources);
+        self.free_agent(open.agent, open.resources.clone());
         if let Some(agent) = self.agents.get_mut(open.agent) {
             agent.returned_by = Some(open.client);
         }
@@ -78,15 +77,11 @@ impl Allocator {
 
     pub(crate) fn count_held(&mut self, client: usize, resources: &Resources, is_more: bool) {
         let amounts = self.kinds.amounts(resources);
-        let count = |held: &mut Amounts| if is_more { held.add(&amounts) } else { held.sub(&amounts) };
-        let Some(state) = self.clients.get_mut(client) else { return };
-        count(&mut state.held);
-        let (framework, role) = (state.framework, state.role);
-        if let Some(role) = self.roles.get_mut(role) {
-            count(&mut role.held);
-        }
-        if let Some(framework) = self.frameworks.get_mut(framework) {
-            count(&mut framework.held);
+        let Some(state) = self.clients.get(client) else { return };
+        self.tree.count_held(state.node, &amounts, is_more);
+        if let Some(framework) = self.frameworks.get_mut(state.framework) {
+            let held = &mut framework.held;
+            if is_more { held.add(&amounts) } else { held.sub(&amounts) }
         }
     }
 }

@@ -10,19 +10,23 @@
 //!   agents were tried for it while it could be granted, and goes on from there when it can be again (its offers were
 //!   answered, its framework is below its cap, a launch counts no more). A new shape begins at the oldest agent.
 //! - A filter that ends gives its agent a new stamp; one that is cleared lets its client begin at the oldest agent.
-//! - Of several that want an agent, the lowest weighted dominant share is next, exactly. Only who gave that agent back
+//! - Of several that want an agent, the lowest weighted dominant share is next, exactly: among roles from the top
+//!   down, then among the frameworks in a role (`tree`). Only who gave that agent back
 //!   unused comes after the others, once: else a low share that declines again and again would block it.
 //! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
 
 mod agents;
 mod allocator;
+mod changes;
 mod client;
 mod demands;
 mod fit;
+mod heap;
 mod holdings;
 mod pass;
 mod share;
 mod slots;
+mod tree;
 mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};

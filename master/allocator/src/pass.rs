@@ -1,24 +1,36 @@
 //! One pass: looks only at agents and clients that changed, and gives what they make possible.
 //!
 //! An agent only one client wants is given whole. One that several want is filled shape by shape, always for the
-//! one with the lowest weighted dominant share: roles first, then frameworks inside the role.
+//! client whose turn it is in the tree of roles.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use proffer_proto_model::{Moment, Resources};
 
 use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
+use crate::client::{Client, Item};
 use crate::fit::{cut, times_it_fits};
 
 /// Steps in which one client's part of a contended agent grows, at most: keeps tiny shapes cheap.
 const STEPS: u32 = 64;
 
+/// Serial of a wanted shape, and how many of it a grant stands for.
+type Covers = Vec<(u64, u32)>;
+
 /// What one client gets of one agent, while it grows.
 #[derive(Default)]
 struct Part {
     resources: Resources,
-    covers: Vec<(u64, u32)>,
+    covers: Covers,
+}
+
+/// One look at one agent.
+#[derive(Clone, Copy)]
+struct Look {
+    agent: usize,
+    /// Everybody is tried, not only those that lag.
+    is_for_all: bool,
+    now: Moment,
 }
 
 impl Allocator {
@@ -26,19 +38,20 @@ impl Allocator {
     /// changed: those that changed since the last pass are tried for everybody, older ones only for those that lag.
     pub fn allocate(&mut self, now: Moment) -> Vec<Grant> {
         self.expire(now);
+        self.tree.refresh();
         let mut grants = Vec::new();
         let mut at = self.lowest_unlooked();
-        while let Some((stamp, agent)) = self.by_stamp.range(at.saturating_add(1)..).next().map(|(s, a)| (*s, *a)) {
+        while let Some((stamp, agent)) = self.changes.after(at) {
             at = stamp;
             if stamp <= self.looked && self.lagging.is_empty() {
                 at = self.looked;
                 continue;
             }
             self.position = Some(stamp - 1);
-            self.grant_agent(agent, stamp, now, &mut grants);
+            self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, &mut grants);
         }
         self.position = None;
-        self.looked = self.last_stamp;
+        self.looked = self.changes.last();
         for client in std::mem::take(&mut self.lagging) {
             if let Some(state) = self.clients.get_mut(client) {
                 state.has_looked_at_all();
@@ -53,72 +66,137 @@ impl Allocator {
         lagging.chain([self.looked]).min().unwrap_or(self.looked)
     }
 
-    fn grant_agent(&mut self, agent: usize, stamp: u64, now: Moment, grants: &mut Vec<Grant>) {
-        let among = if stamp > self.looked { &self.wanting } else { &self.lagging };
-        self.work.agents += 1;
-        self.work.clients += among.len() as u64;
-        let mut able: Vec<usize> =
-            among.iter().copied().filter(|client| self.client_wants(*client, agent, now)).collect();
-        let Some(place) = self.agents.get(agent) else { return };
-        let (mut available, returned_by) = (place.available.clone(), place.returned_by);
-        if able.len() > 1
-            && let Some(at) = able.iter().position(|client| returned_by == Some(*client))
-        {
-            let last = able.remove(at);
-            self.share_agent(able, agent, &available, grants);
-            let Some(place) = self.agents.get(agent) else { return };
-            available = place.available.clone();
-            able = if self.client_wants(last, agent, now) { vec![last] } else { Vec::new() };
-            if !able.is_empty() {
-                return self.share_agent(able, agent, &available, grants);
+    fn grant_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
+        self.agents_looked_at += 1;
+        self.look += 1;
+        let returned_by = self.agents.get(look.agent).and_then(|agent| agent.returned_by);
+        let last = returned_by.filter(|client| self.is_among(*client, look) && self.may_get(*client, look));
+        if let Some(client) = returned_by {
+            self.is_out(client);
+        }
+        match self.next_client(look, None) {
+            None => {
+                if let Some(last) = last {
+                    self.grant_whole(last, look.agent, grants);
+                }
+            }
+            Some(first) if last.is_none() && self.is_whole(first, look) => self.grant_whole(first, look.agent, grants),
+            Some(_) => {
+                self.share_agent(look, None, grants);
+                if let Some(last) = last {
+                    self.look += 1;
+                    if self.may_get(last, look) {
+                        self.share_agent(look, Some(last), grants);
+                    }
+                }
             }
         }
-        match able.as_slice() {
-            [] => {}
-            [only] => self.grant_whole(*only, agent, &available, grants),
-            _ => self.share_agent(able, agent, &available, grants),
+    }
+
+    /// Nobody else can use what is left beside the client, or the client takes all there is.
+    fn is_whole(&self, client: usize, look: Look) -> bool {
+        let Some(left) = self.agents.get(look.agent).and_then(|agent| agent.free()) else { return false };
+        if self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
+            return true;
+        }
+        self.is_out(client);
+        let is_only = self.next_client(look, None).is_none();
+        if let Some(state) = self.clients.get(client) {
+            state.is_out_of.set(0);
+        }
+        is_only
+    }
+
+    /// Whose turn it is among those who can use what is left of the agent, or of `left` of it.
+    fn next_client(&self, look: Look, left: Option<&Resources>) -> Option<usize> {
+        let left = left.or_else(|| self.agents.get(look.agent).and_then(|agent| agent.free()))?;
+        let is_able = |client: usize| {
+            let is_able = self.is_able(client, look, left);
+            if !is_able {
+                self.is_out(client);
+            }
+            is_able
+        };
+        if look.is_for_all {
+            return self.tree.first(is_able);
+        }
+        let able = self.lagging.iter().copied().filter(|client| is_able(*client));
+        able.filter_map(|client| Some((client, self.clients.get(client)?.node)))
+            .min_by(|a, b| self.tree.compare(a.1, b.1))
+            .map(|(client, _)| client)
+    }
+
+    /// Notes that the client can get nothing more in this look.
+    fn is_out(&self, client: usize) {
+        if let Some(state) = self.clients.get(client) {
+            state.is_out_of.set(self.look);
         }
     }
 
-    fn grant_whole(&mut self, client: usize, agent: usize, available: &Resources, grants: &mut Vec<Grant>) {
-        let covers = self.covers_of_whole(client, agent, available);
-        for (serial, times) in &covers {
-            self.count_cover(client, *serial, *times);
-        }
-        self.count_held(client, available, true);
-        self.open(client, agent, Part { resources: available.clone(), covers }, available, grants);
+    /// It is tried in this look.
+    fn is_among(&self, client: usize, look: Look) -> bool {
+        look.is_for_all || self.lagging.contains(&client)
     }
 
-    /// Some shape it may get fits and may run there, and it is not refusing.
-    fn client_wants(&self, client: usize, agent: usize, now: Moment) -> bool {
-        let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get(agent)) else { return false };
+    /// Some shape it may get fits into what is free of the agent and may run there, and it is not refusing.
+    fn may_get(&self, client: usize, look: Look) -> bool {
+        let free = self.agents.get(look.agent).and_then(|agent| agent.free());
+        free.is_some_and(|free| self.is_able(client, look, free))
+    }
+
+    fn is_able(&self, client: usize, look: Look, left: &Resources) -> bool {
+        let Some(state) = self.clients.get(client).filter(|state| state.is_out_of.get() != self.look) else {
+            return false;
+        };
+        self.clients_looked_at.set(self.clients_looked_at.get() + 1);
+        let Some(free) = self.agents.get(look.agent).and_then(|agent| agent.free()) else { return false };
         state.is_wanting()
-            && self.next_fit(client, agent, &place.available).is_some()
-            && !state.is_refusing(agent, &place.available, now)
+            && self.next_fit(client, look.agent, left).is_some()
+            && self.has_room(state)
+            && !state.is_refusing(look.agent, free, look.now)
     }
 
-    /// The most important item that still wants something, may run on the agent and fits: its place and how often.
-    fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(usize, u32)> {
+    /// Its framework may have one grant more than those that are open and those that were begun.
+    fn has_room(&self, client: &Client) -> bool {
+        let framework = self.frameworks.get(client.framework);
+        client.has_part || framework.is_some_and(|f| f.grants_open + f.grants_begun < self.max_grants)
+    }
+
+    /// The most important item that still wants something, may run on the agent and fits, and how often.
+    fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
-        state.items.iter().enumerate().find_map(|(at, item)| {
+        state.items.iter().find_map(|item| {
             if item.remaining() == 0 || !item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info)) {
                 return None;
             }
             let fits = times_it_fits(&item.wanted, left).min(item.remaining());
-            (fits > 0).then_some((at, fits))
+            (fits > 0).then_some((item, fits))
         })
     }
 
-    fn covers_of_whole(&self, client: usize, agent: usize, available: &Resources) -> Vec<(u64, u32)> {
+    fn grant_whole(&mut self, client: usize, agent: usize, grants: &mut Vec<Grant>) {
+        let resources = self.use_whole_agent(agent);
+        let covers = self.covers_of_whole(client, agent, &resources);
+        for (serial, times) in &covers {
+            self.count_cover(client, *serial, *times);
+        }
+        self.count_held(client, &resources, true);
+        self.open(client, agent, Part { resources, covers }, Resources::default(), grants);
+    }
+
+    fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get(agent)) else {
             return Vec::new();
         };
-        let mut left = available.clone();
+        let is_allowed = |item: &Item| item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info));
+        let allowed = || state.items.iter().filter(|item| item.remaining() > 0 && is_allowed(item));
+        // Nothing is counted for what is wanted without end.
+        if allowed().all(|item| item.wanted.count.is_none()) {
+            return Vec::new();
+        }
+        let mut left = whole.clone();
         let mut covers = Vec::new();
-        for item in &state.items {
-            if item.remaining() == 0 || !item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info)) {
-                continue;
-            }
+        for item in allowed() {
             let times = item.cover_of_whole(times_it_fits(&item.wanted, &left));
             if let Some(taken) = cut(&item.wanted, times, &left) {
                 covers.push((item.serial, times));
@@ -128,64 +206,51 @@ impl Allocator {
         covers
     }
 
-    fn share_agent(&mut self, mut able: Vec<usize>, agent: usize, available: &Resources, grants: &mut Vec<Grant>) {
-        let mut left = available.clone();
+    /// Fills the agent shape by shape, for everybody or for one client.
+    fn share_agent(&mut self, look: Look, only: Option<usize>, grants: &mut Vec<Grant>) {
+        let free = self.agents.get(look.agent).and_then(|agent| agent.free()).cloned();
+        let Some(free) = free else { return };
+        let mut left = free.clone();
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
-        while let Some(at) = self.next_in_turn(&able) {
-            let client = able[at];
-            if !parts.contains_key(&client) && !self.has_room(client, &parts) {
-                able.swap_remove(at);
-                continue;
-            }
-            let Some((item, fits)) = self.next_fit(client, agent, &left) else {
-                able.swap_remove(at);
-                continue;
+        while !left.is_empty() {
+            let next = match only {
+                Some(client) => self.is_able(client, look, &left).then_some(client),
+                None => self.next_client(look, Some(&left)),
             };
-            let Some((serial, wanted)) =
-                self.clients.get(client).map(|c| (c.items[item].serial, c.items[item].wanted.clone()))
-            else {
-                break;
-            };
-            let times = (fits / STEPS).max(1);
-            let Some(taken) = cut(&wanted, times, &left) else { break };
+            let Some(client) = next else { break };
+            let Some((item, fits)) = self.next_fit(client, look.agent, &left) else { break };
+            let (serial, times) = (item.serial, (fits / STEPS).max(1));
+            let Some(taken) = cut(&item.wanted, times, &left) else { break };
             left = left.saturating_minus(&taken);
+            self.begin_part(client, parts.contains_key(&client));
             self.count_cover(client, serial, times);
             self.count_held(client, &taken, true);
             let part = parts.entry(client).or_default();
-            part.resources = part.resources.saturating_sum(&taken);
+            part.resources.add(taken);
             part.covers.push((serial, times));
         }
         for (client, part) in parts {
-            self.open(client, agent, part, available, grants);
+            self.end_part(client);
+            self.use_agent(look.agent, &part.resources);
+            let beside = free.saturating_minus(&part.resources);
+            self.open(client, look.agent, part, beside, grants);
         }
     }
 
-    /// Its framework may have one grant more than those that are open and those that `parts` will be.
-    fn has_room(&self, client: usize, parts: &BTreeMap<usize, Part>) -> bool {
-        let Some(framework) = self.clients.get(client).map(|c| c.framework) else { return false };
-        let is_own = |other: &&usize| self.clients.get(**other).is_some_and(|c| c.framework == framework);
-        let open = self.frameworks.get(framework).map_or(0, |f| f.grants_open);
-        open + parts.keys().filter(is_own).count() < self.max_grants
-    }
-
-    /// Whose turn it is: the lowest share of roles, then of frameworks; fewer grants; name.
-    fn next_in_turn(&self, able: &[usize]) -> Option<usize> {
-        (0..able.len()).min_by(|a, b| self.compare(able[*a], able[*b]))
-    }
-
-    pub(crate) fn compare(&self, a: usize, b: usize) -> Ordering {
-        let (Some(a), Some(b)) = (self.clients.get(a), self.clients.get(b)) else { return Ordering::Equal };
-        if a.role != b.role
-            && let (Some(a), Some(b)) = (self.roles.get(a.role), self.roles.get(b.role))
-        {
-            let share_a = a.held.dominant_share(&self.total).weighted(a.weight);
-            let share_b = b.held.dominant_share(&self.total).weighted(b.weight);
-            let by_share = share_a.cmp(&share_b);
-            return by_share.then(a.grants_made.cmp(&b.grants_made)).then_with(|| a.name.cmp(&b.name));
+    fn begin_part(&mut self, client: usize, has_part: bool) {
+        let Some(state) = self.clients.get_mut(client).filter(|_| !has_part) else { return };
+        state.has_part = true;
+        if let Some(framework) = self.frameworks.get_mut(state.framework) {
+            framework.grants_begun += 1;
         }
-        let by_share = a.held.dominant_share(&self.total).cmp(&b.held.dominant_share(&self.total));
-        let name = |client: &crate::client::Client| self.frameworks.get(client.framework).map(|f| f.id.clone());
-        by_share.then(a.grants_made.cmp(&b.grants_made)).then_with(|| name(a).cmp(&name(b)))
+    }
+
+    fn end_part(&mut self, client: usize) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        state.has_part = false;
+        if let Some(framework) = self.frameworks.get_mut(state.framework) {
+            framework.grants_begun = framework.grants_begun.saturating_sub(1);
+        }
     }
 
     fn count_cover(&mut self, client: usize, serial: u64, times: u32) {
@@ -195,35 +260,29 @@ impl Allocator {
         self.refresh_client(client);
     }
 
-    /// Makes the grant of a part whose amounts are counted as held already.
-    fn open(&mut self, client: usize, agent: usize, part: Part, seen: &Resources, grants: &mut Vec<Grant>) {
+    /// Makes the grant of a part that is taken from the agent and counted as held already.
+    fn open(&mut self, client: usize, agent: usize, part: Part, beside: Resources, grants: &mut Vec<Grant>) {
+        let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get_mut(agent)) else { return };
         self.next_grant += 1;
         let id = GrantId(self.next_grant);
-        let (Some(state), Some(place)) = (self.clients.get_mut(client), self.agents.get_mut(agent)) else { return };
-        state.grants_made += 1;
         place.returned_by = None;
-        let (framework_slot, role) = (state.framework, state.role);
-        let agent_id = place.id.clone();
-        if let Some(role) = self.roles.get_mut(role) {
-            role.grants_made += 1;
-        }
-        if let Some(framework) = self.frameworks.get_mut(framework_slot) {
-            framework.grants_open += 1;
-            if framework.grants_open >= self.max_grants {
-                self.refresh_clients_of(framework_slot);
-            }
-        }
-        let beside = seen.saturating_minus(&part.resources);
-        self.use_agent(agent, &part.resources);
-        if let (Some(framework), Some(role)) = (self.frameworks.get(framework_slot), self.roles.get(role)) {
+        self.tree.count_grant(state.node);
+        let (framework, role) = (state.framework, state.role);
+        if let (Some(framework), Some(role)) = (self.frameworks.get(framework), self.roles.get(role)) {
             grants.push(Grant {
                 id,
                 framework: framework.id.clone(),
                 role: role.name.clone(),
-                agent: agent_id,
+                agent: place.id.clone(),
                 resources: part.resources.clone(),
             });
         }
         self.grants.insert(id, OpenGrant { client, agent, resources: part.resources, beside, covers: part.covers });
+        if let Some(state) = self.frameworks.get_mut(framework) {
+            state.grants_open += 1;
+            if state.grants_open >= self.max_grants {
+                self.refresh_clients_of(framework);
+            }
+        }
     }
 }

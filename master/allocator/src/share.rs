@@ -11,57 +11,69 @@ const FIXED_KINDS: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Kinds(BTreeMap<String, usize>);
 
-/// Countable amounts by kind: cpus, memory, disk, gpus, then further scalars.
+/// Countable amounts by kind: cpus, memory, disk, gpus, then further scalars by number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Amounts(Vec<u64>);
+pub(crate) struct Amounts {
+    fixed: [u64; FIXED_KINDS],
+    further: Vec<u64>,
+}
 
 impl Kinds {
     /// The countable part of an amount.
     pub fn amounts(&mut self, of: &Resources) -> Amounts {
-        let mut amounts = vec![of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
+        let fixed = [of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
+        let mut further = Vec::new();
         for (name, milli) in &of.scalars {
-            let next = FIXED_KINDS + self.0.len();
+            let next = self.0.len();
             let at = match self.0.get(name) {
                 Some(at) => *at,
                 None => *self.0.entry(name.clone()).or_insert(next),
             };
-            if amounts.len() <= at {
-                amounts.resize(at + 1, 0);
+            if further.len() <= at {
+                further.resize(at + 1, 0);
             }
-            amounts[at] = *milli;
+            further[at] = *milli;
         }
-        Amounts(amounts)
+        Amounts { fixed, further }
     }
 }
 
 impl Amounts {
     /// Adds, at most up to the largest number.
     pub fn add(&mut self, more: &Amounts) {
-        if self.0.len() < more.0.len() {
-            self.0.resize(more.0.len(), 0);
+        if self.further.len() < more.further.len() {
+            self.further.resize(more.further.len(), 0);
         }
-        for (have, more) in self.0.iter_mut().zip(&more.0) {
-            *have = have.saturating_add(*more);
+        for (have, more) in self.each_mut().zip(more.each()) {
+            *have = have.saturating_add(more);
         }
     }
 
     /// Takes away, at most down to zero.
     pub fn sub(&mut self, less: &Amounts) {
-        for (have, less) in self.0.iter_mut().zip(&less.0) {
-            *have = have.saturating_sub(*less);
+        for (have, less) in self.each_mut().zip(less.each()) {
+            *have = have.saturating_sub(less);
         }
     }
 
     /// The largest part of `total` held in any kind.
     pub fn dominant_share(&self, total: &Amounts) -> Share {
-        let mut most = Share { held: 0, total: 1, weight: 1 };
-        for (held, total) in self.0.iter().zip(&total.0) {
-            let share = Share { held: *held, total: *total, weight: 1 };
-            if *total > 0 && share.cmp(&most) == Ordering::Greater {
+        let mut most = Share::default();
+        for (held, total) in self.each().zip(total.each()) {
+            let share = Share { held, total, weight: 1 };
+            if total > 0 && share.cmp(&most) == Ordering::Greater {
                 most = share;
             }
         }
         most
+    }
+
+    fn each(&self) -> impl Iterator<Item = u64> {
+        self.fixed.iter().chain(&self.further).copied()
+    }
+
+    fn each_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        self.fixed.iter_mut().chain(&mut self.further)
     }
 }
 
@@ -71,6 +83,12 @@ pub(crate) struct Share {
     held: u64,
     total: u64,
     weight: u32,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { held: 0, total: 1, weight: 1 }
+    }
 }
 
 impl Share {
@@ -87,6 +105,9 @@ impl Share {
 
     /// Compares exactly by cross-multiplication.
     pub fn cmp(&self, other: &Share) -> Ordering {
+        if self.total == other.total && self.weight == other.weight {
+            return self.held.cmp(&other.held);
+        }
         product(self.held, other.total, other.weight).cmp(&product(other.held, self.total, self.weight))
     }
 }

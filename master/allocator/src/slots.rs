@@ -1,22 +1,25 @@
 //! Dense numbering: values live in a vector, freed slots are used again. Never knows what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::Hash;
 
-/// Values by slot, found by name at the edge.
+use rustc_hash::FxBuildHasher;
+
+/// Values by slot, found by name at the edge. The names are only looked up, never walked: no order of a hash is seen.
 #[derive(Debug)]
 pub(crate) struct Slots<K, V> {
     values: Vec<Option<V>>,
-    by_name: BTreeMap<K, usize>,
+    by_name: HashMap<K, usize, FxBuildHasher>,
     unused: Vec<usize>,
 }
 
 impl<K, V> Default for Slots<K, V> {
     fn default() -> Self {
-        Self { values: Vec::new(), by_name: BTreeMap::new(), unused: Vec::new() }
+        Self { values: Vec::new(), by_name: HashMap::default(), unused: Vec::new() }
     }
 }
 
-impl<K: Ord, V> Slots<K, V> {
+impl<K: Hash + Eq, V> Slots<K, V> {
     /// The slot of a name.
     pub fn find(&self, name: &K) -> Option<usize> {
         self.by_name.get(name).copied()
@@ -28,7 +31,8 @@ impl<K: Ord, V> Slots<K, V> {
             self.values[slot] = Some(value);
             return slot;
         }
-        let slot = self.unused.pop().unwrap_or(self.values.len());
+        let slot = self.next_slot();
+        self.unused.pop();
         if slot == self.values.len() {
             self.values.push(Some(value));
         } else {
@@ -36,6 +40,11 @@ impl<K: Ord, V> Slots<K, V> {
         }
         self.by_name.insert(name, slot);
         slot
+    }
+
+    /// The slot that the next new name gets.
+    pub fn next_slot(&self) -> usize {
+        self.unused.last().copied().unwrap_or(self.values.len())
     }
 
     /// Takes a value out and frees its slot.

@@ -41,7 +41,7 @@ impl State {
             broken.push(format!("I1: agent {id}: {sum} is held and offered of {}", agent.record.info.resources));
         }
         if let Some(used) = self.allocator.agent_used(id)
-            && *used != sum
+            && used != sum
         {
             broken.push(format!("I1: agent {id}: the allocator counts {used}, tasks and offers are {sum}"));
         }

@@ -84,6 +84,11 @@ impl Role {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The role above, `eng` for `eng/web`; `None` at the top.
+    pub fn parent(&self) -> Option<Role> {
+        self.0.rsplit_once('/').map(|(above, _)| Role(above.into()))
+    }
 }
 
 impl fmt::Display for Role {

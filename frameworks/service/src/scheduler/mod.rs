@@ -2,6 +2,7 @@
 
 mod commands;
 mod offers;
+mod spread;
 mod statuses;
 mod view;
 
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 
 pub use commands::{ApiError, Change, ChangeKind};
 
+use self::spread::Spread;
 use crate::plan::{Plan, plan};
 use crate::state::State;
 
@@ -22,6 +24,7 @@ pub struct ServiceScheduler {
     /// The earliest wake asked for and not yet come.
     wake: Option<Moment>,
     changes: watch::Sender<u64>,
+    spread: Spread,
 }
 
 impl Default for ServiceScheduler {
@@ -33,7 +36,13 @@ impl Default for ServiceScheduler {
 impl ServiceScheduler {
     /// Knows nothing yet; its state comes with the first event.
     pub fn new() -> Self {
-        Self { state: State::default(), demand: Demand::none(), wake: None, changes: watch::Sender::new(0) }
+        Self {
+            state: State::default(),
+            demand: Demand::none(),
+            wake: None,
+            changes: watch::Sender::new(0),
+            spread: Spread::default(),
+        }
     }
 
     /// A number that grows with each change. Read what changed through a later frame: then it is durable.
@@ -105,6 +114,7 @@ impl ServiceScheduler {
             self.state.forget_slot(name, number);
         }
         if next.waiting().next().is_none() {
+            self.spread.done(name);
             self.state.set_waiting(name, String::new());
         }
         if next.is_gone {
@@ -162,7 +172,8 @@ impl Scheduler for ServiceScheduler {
             Event::Error { message } => tracing::warn!(%message, "the master refused something"),
             Event::Connected { framework, is_new } => tracing::info!(%framework, is_new, "connected"),
             Event::Disconnected => tracing::warn!("the master is lost; connecting again"),
-            Event::Rescinded { .. } | Event::OperationStatus { .. } | Event::AgentLost { .. } => {}
+            Event::AgentLost { agent, .. } => self.spread.forget(&agent),
+            Event::Rescinded { .. } | Event::OperationStatus { .. } => {}
         }
         self.settle(cx)
     }

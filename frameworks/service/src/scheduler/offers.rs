@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_sdk::{AgentId, Context, DeclineKind, DeclineReason, Offer, Role, TaskId};
 
 use super::ServiceScheduler;
+use super::spread::PATIENCE_MS;
 use crate::ServiceSpec;
 use crate::plan::plan;
 use crate::state::{Placed, Service, task_name};
@@ -21,6 +22,9 @@ impl ServiceScheduler {
     pub(super) fn on_offers(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) {
         let mut offers: Vec<Tried> =
             offers.into_iter().map(|offer| Tried { offer, is_used: false, refusal: None }).collect();
+        for tried in &offers {
+            self.spread.note_offer(tried.offer.agent(), cx.now());
+        }
         let names: Vec<String> = self.state.services().map(|service| service.record.spec.name.clone()).collect();
         let mut is_anything_backing_off = false;
         for name in names {
@@ -35,6 +39,7 @@ impl ServiceScheduler {
         let idle = if is_anything_backing_off { DeclineKind::BackOff } else { DeclineKind::NoDemand };
         for tried in offers.into_iter().filter(|tried| !tried.is_used) {
             match tried.refusal {
+                Some(reason) if reason.kind == DeclineKind::Spread => tried.offer.decline_for(reason, PATIENCE_MS),
                 Some(reason) => tried.offer.decline(reason),
                 // The demand says already that nothing is wanted; a pause would only delay the next replacement.
                 None => tried.offer.decline_for(DeclineReason::new(idle.clone()), 0),
@@ -60,6 +65,14 @@ impl ServiceScheduler {
         while let Some(&slot) = slots.peek() {
             let count = |at: &usize| counts.get(offers[*at].offer.agent()).copied().unwrap_or(0);
             let Some(at) = (0..offers.len()).filter(|at| !full.contains(at)).min_by_key(count) else { break };
+            let tried: Vec<&AgentId> = offers.iter().map(|tried| tried.offer.agent()).collect();
+            if self.spread.waits(name, count(&at), &counts, &tried, cx.now()) {
+                let reason = DeclineReason::new(DeclineKind::Spread);
+                waiting = explain(&reason, offers[at].offer.hostname());
+                offers[at].refusal.get_or_insert(reason);
+                full.insert(at);
+                continue;
+            }
             let number = self.state.next_number(name);
             let Ok(id) = TaskId::new(task_name(name, slot, number)) else { break };
             match offers[at].offer.launch(spec.task(id)) {
@@ -119,6 +132,7 @@ fn explain(reason: &DeclineReason, hostname: &str) -> String {
         DeclineKind::Constraint { constraint: Some(rule) } => {
             format!("{hostname} does not meet the constraint on {}", rule.subject)
         }
+        DeclineKind::Spread => format!("{hostname} has more of it than others, which are asked first"),
         _ => format!("{hostname}: {}", reason.message),
     }
 }

@@ -44,7 +44,67 @@ impl Resources {
 
     /// Covers `other` in every kind.
     pub fn contains(&self, other: &Resources) -> bool {
-        self.shortage(other).is_none()
+        let Resources { cpus, memory, disk, gpus, ports, scalars, sets } = other;
+        let has_items =
+            |name: &String, items: &BTreeSet<String>| self.sets.get(name).is_some_and(|h| h.is_superset(items));
+        self.cpus >= *cpus
+            && self.memory >= *memory
+            && self.disk >= *disk
+            && self.gpus >= *gpus
+            && self.ports.contains(ports)
+            && scalars.iter().all(|(name, want)| self.scalars.get(name).copied().unwrap_or(0) >= *want)
+            && sets.iter().all(|(name, items)| items.is_empty() || has_items(name, items))
+    }
+
+    /// Adds in place. Counts saturate, ports and sets unite.
+    pub fn add(&mut self, more: Resources) {
+        let Resources { cpus, memory, disk, gpus, ports, scalars, sets } = more;
+        self.cpus.0 = self.cpus.0.saturating_add(cpus.0);
+        self.memory.0 = self.memory.0.saturating_add(memory.0);
+        self.disk.0 = self.disk.0.saturating_add(disk.0);
+        self.gpus = self.gpus.saturating_add(gpus);
+        if self.ports.is_empty() {
+            self.ports = ports;
+        } else if !ports.is_empty() {
+            self.ports = self.ports.union(&ports);
+        }
+        for (name, more) in scalars {
+            let have = self.scalars.entry(name).or_default();
+            *have = have.saturating_add(more);
+        }
+        for (name, more) in sets {
+            self.sets.entry(name).or_default().extend(more);
+        }
+    }
+
+    /// Takes away in place. False, and nothing is changed, when it is not covered.
+    #[must_use]
+    pub fn take(&mut self, less: &Resources) -> bool {
+        if !self.contains(less) {
+            return false;
+        }
+        self.cpus.0 -= less.cpus.0;
+        self.memory.0 -= less.memory.0;
+        self.disk.0 -= less.disk.0;
+        self.gpus -= less.gpus;
+        if !less.ports.is_empty() {
+            self.ports = self.ports.minus(&less.ports);
+        }
+        if less.scalars.is_empty() && less.sets.is_empty() {
+            return true;
+        }
+        for (name, less) in &less.scalars {
+            if let Some(have) = self.scalars.get_mut(name) {
+                *have -= less;
+            }
+        }
+        for (name, less) in &less.sets {
+            if let Some(have) = self.sets.get_mut(name) {
+                have.retain(|item| !less.contains(item));
+            }
+        }
+        self.normalize();
+        true
     }
 
     /// What is missing to cover `other`; `None` when nothing is.
@@ -107,51 +167,15 @@ impl Resources {
 
     /// The sum for totals shown to people over several agents: counts saturate, ports and sets unite.
     pub fn saturating_sum(&self, other: &Resources) -> Resources {
-        let mut sum = Resources {
-            cpus: MilliCpus(self.cpus.0.saturating_add(other.cpus.0)),
-            memory: Bytes(self.memory.0.saturating_add(other.memory.0)),
-            disk: Bytes(self.disk.0.saturating_add(other.disk.0)),
-            gpus: self.gpus.saturating_add(other.gpus),
-            ports: self.ports.union(&other.ports),
-            scalars: self.scalars.clone(),
-            sets: self.sets.clone(),
-        };
-        for (name, more) in &other.scalars {
-            let have = sum.scalars.entry(name.clone()).or_default();
-            *have = have.saturating_add(*more);
-        }
-        for (name, more) in &other.sets {
-            sum.sets.entry(name.clone()).or_default().extend(more.iter().cloned());
-        }
+        let mut sum = self.clone();
+        sum.add(other.clone());
         sum
     }
 
     /// The difference. `None` when `other` is not covered.
     pub fn checked_sub(&self, other: &Resources) -> Option<Resources> {
-        if !self.contains(other) {
-            return None;
-        }
-        let mut rest = Resources {
-            cpus: MilliCpus(self.cpus.0 - other.cpus.0),
-            memory: Bytes(self.memory.0 - other.memory.0),
-            disk: Bytes(self.disk.0 - other.disk.0),
-            gpus: self.gpus - other.gpus,
-            ports: self.ports.minus(&other.ports),
-            scalars: self.scalars.clone(),
-            sets: self.sets.clone(),
-        };
-        for (name, less) in &other.scalars {
-            if let Some(have) = rest.scalars.get_mut(name) {
-                *have -= less;
-            }
-        }
-        for (name, less) in &other.sets {
-            if let Some(have) = rest.sets.get_mut(name) {
-                have.retain(|item| !less.contains(item));
-            }
-        }
-        rest.normalize();
-        Some(rest)
+        let mut rest = self.clone();
+        rest.take(other).then_some(rest)
     }
 
     /// What is left after taking `other` as far as it is there: never fails, never below zero.

@@ -1,0 +1,84 @@
+//! A binary heap of numbers in a plain vector. The order is given with each call, and whoever is moved is told of it.
+
+/// Moves the item at `at` up or down to where it belongs.
+pub(crate) fn settle(
+    heap: &mut [usize],
+    at: usize,
+    is_before: impl Fn(usize, usize) -> bool,
+    mut moved: impl FnMut(usize, usize),
+) {
+    let at = sift_up(heap, at, &is_before, &mut moved);
+    sift_down(heap, at, &is_before, &mut moved);
+}
+
+/// Brings a vector in any order into the order of a heap.
+pub(crate) fn build(heap: &mut [usize], is_before: impl Fn(usize, usize) -> bool, mut moved: impl FnMut(usize, usize)) {
+    for at in (0..heap.len()).rev() {
+        sift_down(heap, at, &is_before, &mut moved);
+    }
+}
+
+fn sift_up(
+    heap: &mut [usize],
+    mut at: usize,
+    is_before: &impl Fn(usize, usize) -> bool,
+    moved: &mut impl FnMut(usize, usize),
+) -> usize {
+    while at > 0 {
+        let above = (at - 1) / 2;
+        if !is_before(heap[at], heap[above]) {
+            break;
+        }
+        heap.swap(at, above);
+        moved(heap[at], at);
+        at = above;
+    }
+    moved(heap[at], at);
+    at
+}
+
+fn sift_down(
+    heap: &mut [usize],
+    mut at: usize,
+    is_before: &impl Fn(usize, usize) -> bool,
+    moved: &mut impl FnMut(usize, usize),
+) {
+    loop {
+        let below = 2 * at + 1;
+        let Some(mut least) = heap.get(below).map(|_| below) else { break };
+        if heap.get(below + 1).is_some_and(|other| is_before(*other, heap[below])) {
+            least = below + 1;
+        }
+        if !is_before(heap[least], heap[at]) {
+            break;
+        }
+        heap.swap(at, least);
+        moved(heap[at], at);
+        at = least;
+    }
+    moved(heap[at], at);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_is_always_the_least(changes in proptest::collection::vec((0usize..20, 0u32..50), 1..200)) {
+            let mut values = [0_u32; 20];
+            let mut places = [0; 20];
+            let mut heap: Vec<usize> = (0..20).collect();
+            build(&mut heap, |a, b| values[a] < values[b], |item, at| places[item] = at);
+            for (item, value) in changes {
+                values[item] = value;
+                let at = places[item];
+                settle(&mut heap, at, |a, b| values[a] < values[b], |item, at| places[item] = at);
+                prop_assert_eq!(values[heap[0]], *values.iter().min().unwrap());
+                prop_assert!(heap.iter().enumerate().all(|(at, item)| places[*item] == at));
+            }
+        }
+    }
+}
