@@ -1,6 +1,8 @@
 //! What readers see: immutable records, published by the owner after each frame. Readers never touch the engine.
 
-use std::collections::{BTreeMap, VecDeque};
+mod remembered;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
@@ -8,6 +10,8 @@ use proffer_master_engine::registry::TaskRecord;
 use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, TaskKey, UnixMillis};
 use tokio::sync::broadcast;
+
+use self::remembered::Remembered;
 
 /// Answered offers that are remembered.
 const OFFER_HISTORY: usize = 10_000;
@@ -33,14 +37,6 @@ pub struct ReadModels {
     gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
     gone_agents: Mutex<Remembered<AgentId, String>>,
     changes: broadcast::Sender<Arc<Change>>,
-}
-
-/// Things that are gone, the oldest forgotten first.
-#[derive(Debug)]
-struct Remembered<K, V> {
-    known: BTreeMap<K, (u64, V)>,
-    order: BTreeMap<u64, K>,
-    next: u64,
 }
 
 /// Host ports over all attached agents, counted for each agent: the same number on two agents is two ports.
@@ -249,38 +245,6 @@ impl ReadModels {
     /// Every change from now on.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.changes.subscribe()
-    }
-}
-
-impl<K: Ord + Clone, V: Clone> Remembered<K, V> {
-    /// Adds one as the newest; gives back the one that had to go for it.
-    fn put(&mut self, key: K, value: V, most: usize) -> Option<K> {
-        self.remove(&key);
-        self.next += 1;
-        self.known.insert(key.clone(), (self.next, value));
-        self.order.insert(self.next, key);
-        if self.order.len() <= most {
-            return None;
-        }
-        let (_, oldest) = self.order.pop_first()?;
-        self.known.remove(&oldest);
-        Some(oldest)
-    }
-
-    fn remove(&mut self, key: &K) {
-        if let Some((number, _)) = self.known.remove(key) {
-            self.order.remove(&number);
-        }
-    }
-
-    fn get(&self, key: &K) -> Option<V> {
-        self.known.get(key).map(|(_, value)| value.clone())
-    }
-}
-
-impl<K, V> Default for Remembered<K, V> {
-    fn default() -> Self {
-        Self { known: BTreeMap::new(), order: BTreeMap::new(), next: 0 }
     }
 }
 

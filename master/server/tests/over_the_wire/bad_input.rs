@@ -9,7 +9,8 @@ use tempfile::tempdir;
 use tonic::Code;
 
 use crate::raw::{RawStream, framed, head};
-use crate::support::{Agent, Cluster, Framework, accept, attach, info, subscribe, task};
+use crate::support::{Agent, Cluster, Framework};
+use crate::words::{accept, attach, info, subscribe, task};
 
 const SESSION: &str = "/proffer.scheduler.v1.Scheduler/Session";
 const ATTACH: &str = "/proffer.agent.v1.AgentRegistry/Attach";

@@ -10,3 +10,4 @@ mod sessions;
 mod shutdown;
 mod slow_readers;
 mod support;
+mod words;

@@ -6,7 +6,8 @@ use proffer_proto_wire::scheduler::{self, Call, call};
 use tempfile::tempdir;
 
 use crate::raw::{RawStream, framed};
-use crate::support::{Cluster, accept, attach, info, subscribe, task};
+use crate::support::Cluster;
+use crate::words::{accept, attach, info, subscribe, task};
 
 /// Streams of each kind.
 const STREAMS: u64 = 150;

@@ -5,7 +5,8 @@ use proffer_proto_wire::operator;
 use proffer_proto_wire::scheduler::{self, call};
 use tempfile::tempdir;
 
-use crate::support::{Agent, Cluster, Framework, attach, info, soon, task};
+use crate::support::{Agent, Cluster, Framework, soon};
+use crate::words::{attach, info, task};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_forgets_nothing() {

@@ -6,7 +6,8 @@ use proffer_proto_wire::scheduler::{self, call};
 use tempfile::tempdir;
 use tonic::Code;
 
-use crate::support::{Agent, Cluster, Framework, attach, info, subscribe};
+use crate::support::{Agent, Cluster, Framework};
+use crate::words::{attach, info, subscribe};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_must_begin_with_subscribe() {
@@ -134,7 +135,7 @@ async fn a_newer_stream_of_the_same_agent_takes_over() {
     framework.demand_anything().await;
     let offer = framework.offer().await;
     assert_eq!(offer.agent_id, newer.id);
-    framework.launch(&offer, vec![crate::support::task("t1")]).await;
+    framework.launch(&offer, vec![crate::words::task("t1")]).await;
     newer.launched().await;
     drop(framework);
     cluster.assert_serves().await;

@@ -5,7 +5,8 @@ use proffer_proto_wire::scheduler::{self, call, event};
 use tempfile::tempdir;
 use tonic::Code;
 
-use crate::support::{Agent, Cluster, Framework, info, subscribe};
+use crate::support::{Agent, Cluster, Framework};
+use crate::words::{info, subscribe};
 
 /// Far more answers than fit in the queue of a stream and the window of its connection.
 const CALLS: usize = 20_000;
