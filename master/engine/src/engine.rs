@@ -70,6 +70,7 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Roles { request, call }) => state.roles_call(now, request, call),
             Input::Tick => state.fire_timers(now),
         }
         self.state.make_offers(now);

@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
-    Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
+    Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
 };
 
 /// A live connection, numbered by the server and never used again.
@@ -133,5 +133,38 @@ pub enum OperatorCall {
         request: u64,
         /// Which.
         framework: FrameworkId,
+    },
+    /// Changes what a role has. The answer is [`crate::Effect::OperatorReply`].
+    Roles {
+        /// The server's number for this request.
+        request: u64,
+        /// What.
+        call: RolesCall,
+    },
+}
+
+/// What an operator can ask about a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RolesCall {
+    /// Sets a weight, 1 to 1,000,000.
+    SetWeight {
+        /// Of which role.
+        role: Role,
+        /// How much its share counts beside the others'.
+        weight: u32,
+    },
+    /// Sets all of a quota.
+    SetQuota {
+        /// Of which role.
+        role: Role,
+        /// What it is promised and may hold at most.
+        quota: Box<Quota>,
+        /// Also when the limit is below what is held now, or more is promised than the cluster has.
+        force: bool,
+    },
+    /// Ends a quota.
+    RemoveQuota {
+        /// Of which role.
+        role: Role,
     },
 }
