@@ -12,6 +12,7 @@ mod framework;
 mod ids;
 mod offer;
 mod operation;
+mod quota;
 pub mod resources;
 pub mod task;
 mod time;
@@ -23,6 +24,7 @@ pub use framework::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIM
 pub use ids::{AgentId, ClusterId, FrameworkId, IdError, OfferId, TaskId, TaskKey};
 pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
 pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
+pub use quota::{Limit, Quota, QuotaError};
 pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
 pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
 pub use time::{Epoch, Moment, Now, UnixMillis};
