@@ -8,6 +8,7 @@ use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role};
 use crate::allocator::{Allocator, Framework, RoleState};
 use crate::client::Client;
 use crate::share::Amounts;
+use crate::tree::DEFAULT_WEIGHT_MILLI;
 
 impl Allocator {
     /// Adds a framework, or makes a known one active or inactive. An inactive one gets nothing and has no filters.
@@ -52,6 +53,11 @@ impl Allocator {
 
     /// The weight of a role; 1 when never set, 0 counts as 1.
     pub fn set_weight(&mut self, role: &Role, weight: u32) {
+        self.set_weight_milli(role, weight.max(1).saturating_mul(DEFAULT_WEIGHT_MILLI));
+    }
+
+    /// The weight of a role in thousandths; 1,000 when never set.
+    pub fn set_weight_milli(&mut self, role: &Role, weight: u32) {
         let slot = self.role_slot(role);
         if let Some(role) = self.roles.get(slot) {
             self.tree.set_weight(role.node, weight);

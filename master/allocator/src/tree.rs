@@ -17,12 +17,16 @@ pub(crate) struct NodeId(usize);
 /// The node everything is below.
 const ROOT: usize = 0;
 
+/// The weight of a role without one, in thousandths.
+pub(crate) const DEFAULT_WEIGHT_MILLI: u32 = 1_000;
+
 #[derive(Debug)]
 struct Node {
     parent: usize,
     depth: usize,
     /// Counts all nodes ever made.
     number: u64,
+    /// In thousandths.
     weight: u32,
     held: Amounts,
     share: Share,
@@ -95,7 +99,7 @@ impl Tree {
         self.unused.push(node.0);
     }
 
-    /// Sets the weight of a role's node; 0 counts as 1.
+    /// Sets the weight of a role's node, in thousandths; 0 counts as 1.
     pub fn set_weight(&mut self, node: NodeId, weight: u32) {
         self.nodes[node.0].weight = weight.max(1);
         self.reorder(node.0);
@@ -224,7 +228,7 @@ impl Tree {
             parent,
             depth,
             number: self.made,
-            weight: 1,
+            weight: DEFAULT_WEIGHT_MILLI,
             held: Amounts::default(),
             share: Share::default(),
             grants_made: 0,

@@ -70,7 +70,9 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
-            Input::Operator(OperatorCall::Roles { request, call }) => state.roles_call(now, request, call),
+            Input::Operator(OperatorCall::Roles { request, call, is_dry_run }) => {
+                state.roles_call(now, request, call, is_dry_run);
+            }
             Input::Tick => state.fire_timers(now),
         }
         self.state.make_offers(now);

@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
-    Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
+    Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
 };
 
 /// A live connection, numbered by the server and never used again.
@@ -140,18 +140,18 @@ pub enum OperatorCall {
         request: u64,
         /// What.
         call: RolesCall,
+        /// Only checked: nothing is changed.
+        is_dry_run: bool,
     },
 }
 
 /// What an operator can ask about a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolesCall {
-    /// Sets a weight, 1 to 1,000,000.
-    SetWeight {
-        /// Of which role.
-        role: Role,
-        /// How much its share counts beside the others'.
-        weight: u32,
+    /// Sets weights, all or none.
+    SetWeights {
+        /// Each role once, with how much its share counts beside the others'.
+        weights: Vec<(Role, Weight)>,
     },
     /// Sets all of a quota.
     SetQuota {

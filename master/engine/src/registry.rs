@@ -3,7 +3,7 @@
 //! A store keeps `records` by key and applies operations in order. Nothing here knows how they are encoded.
 
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Quota, Resources, Role, TaskKey, TaskSpec, TaskStatus,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Quota, Resources, Role, TaskKey, TaskSpec, TaskStatus, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,8 +118,9 @@ pub struct TaskRecord {
 pub struct RoleRecord {
     /// Which.
     pub role: Role,
-    /// How much its share counts beside the others'; 1 to 1,000,000.
-    pub weight: u32,
+    /// How much its share counts beside the others'.
+    #[serde(default)]
+    pub weight: Weight,
     /// What it is promised and may hold at most; empty for none.
     #[serde(default)]
     pub quota: Quota,

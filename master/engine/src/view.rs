@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Quota, RescindReason,
-    Resources, Role, TaskKey, UnixMillis,
+    Resources, Role, TaskKey, UnixMillis, Weight,
 };
 
 use crate::registry::TaskRecord;
@@ -94,7 +94,7 @@ pub struct RoleView {
     /// Its path.
     pub role: Role,
     /// How much its share counts beside the others'; 1 when never set.
-    pub weight: u32,
+    pub weight: Weight,
     /// What it is promised and may hold at most; empty for none.
     pub quota: Quota,
     /// What tasks in it and in roles below hold, without ports and sets.

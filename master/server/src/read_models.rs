@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use proffer_master_engine::registry::TaskRecord;
-use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
-use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, TaskKey, UnixMillis};
+use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView, RoleView};
+use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, Role, TaskKey, UnixMillis};
 use tokio::sync::broadcast;
 
 use self::remembered::Remembered;
@@ -32,6 +32,7 @@ pub struct ReadModels {
     frameworks: DashMap<FrameworkId, Arc<FrameworkView>>,
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
+    roles: DashMap<Role, Arc<RoleView>>,
     answered: Mutex<VecDeque<Arc<OfferView>>>,
     ended: Mutex<Remembered<TaskKey, ()>>,
     gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
@@ -94,6 +95,7 @@ impl ReadModels {
             frameworks: DashMap::new(),
             offers: DashMap::new(),
             tasks: DashMap::new(),
+            roles: DashMap::new(),
             answered: Mutex::default(),
             ended: Mutex::default(),
             gone_frameworks: Mutex::default(),
@@ -126,6 +128,12 @@ impl ReadModels {
                 // An id may be used again: what lives is never evicted as history.
                 lock(&self.ended).remove(&task.key);
                 self.tasks.insert(task.key.clone(), Arc::new((**task).clone()));
+            }
+            Change::Role(role) => {
+                self.roles.insert(role.role.clone(), Arc::new((**role).clone()));
+            }
+            Change::RoleRemoved(role) => {
+                self.roles.remove(role);
             }
             Change::TaskForgotten(key) => self.task_forgotten(key),
         }
@@ -240,6 +248,16 @@ impl ReadModels {
     /// All tasks that live or are remembered, ordered by key.
     pub fn tasks(&self) -> Vec<Arc<TaskRecord>> {
         sorted(&self.tasks)
+    }
+
+    /// All roles that are in use or have settings, ordered by path.
+    pub fn roles(&self) -> Vec<Arc<RoleView>> {
+        sorted(&self.roles)
+    }
+
+    /// One role, when it is in use or has settings.
+    pub fn role(&self, role: &Role) -> Option<Arc<RoleView>> {
+        self.roles.get(role).map(|role| Arc::clone(&role))
     }
 
     /// Every change from now on.

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{FrameworkId, Quota, Resources, Role};
+use proffer_proto_model::{FrameworkId, Quota, Resources, Role, Weight};
 
-use super::MIN_WEIGHT;
 use crate::state::{State, countable};
 use crate::view::RoleView;
 
 /// A role: known while it has settings, frameworks, tasks or offers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RoleState {
-    pub weight: u32,
+    pub weight: Weight,
     pub quota: Quota,
     /// Of tasks in it and in roles below. Without ports and sets: they are names within one agent.
     pub allocated: Resources,
@@ -22,24 +21,11 @@ pub(crate) struct RoleState {
     pub frameworks: BTreeSet<FrameworkId>,
 }
 
-impl Default for RoleState {
-    fn default() -> Self {
-        Self {
-            weight: MIN_WEIGHT,
-            quota: Quota::default(),
-            allocated: Resources::default(),
-            offered: Resources::default(),
-            tasks_active: 0,
-            frameworks: BTreeSet::new(),
-        }
-    }
-}
-
 impl RoleState {
     fn is_idle(&self) -> bool {
         let Self { weight, quota, allocated, offered, tasks_active, frameworks } = self;
         let has_use = !allocated.is_empty() || !offered.is_empty() || *tasks_active > 0 || !frameworks.is_empty();
-        *weight == MIN_WEIGHT && quota.is_empty() && !has_use
+        *weight == Weight::default() && quota.is_empty() && !has_use
     }
 }
 
@@ -87,11 +73,15 @@ impl State {
     /// A framework leaves roles and joins others; those in both lists stay as they are.
     pub fn move_between_roles(&mut self, id: &FrameworkId, from: &[Role], to: &[Role]) {
         for left in from.iter().filter(|role| !to.contains(role)) {
-            self.with_role(left, |state| drop(state.frameworks.remove(id)));
+            self.with_role(left, |state| {
+                state.frameworks.remove(id);
+            });
         }
         for joined in to {
             if self.roles.get(joined).is_none_or(|state| !state.frameworks.contains(id)) {
-                self.with_role(joined, |state| drop(state.frameworks.insert(id.clone())));
+                self.with_role(joined, |state| {
+                    state.frameworks.insert(id.clone());
+                });
             }
         }
     }

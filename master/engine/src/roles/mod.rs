@@ -6,36 +6,43 @@ mod weight;
 
 pub(crate) use holdings::RoleState;
 
-use proffer_proto_model::{Quota, Role};
+use proffer_proto_model::{Now, Quota, Role, Weight};
 
 use crate::registry::{Operation, RoleRecord};
 use crate::state::State;
 use crate::{Effect, FatalError, RolesCall};
 
-/// Least weight of a role.
-const MIN_WEIGHT: u32 = 1;
-/// Most weight of a role.
-const MAX_WEIGHT: u32 = 1_000_000;
-
-/// Why an operator's request is refused.
-type Refusal = FatalError;
-
 impl State {
-    /// An operator asks for something about a role.
-    pub fn roles_call(&mut self, now: proffer_proto_model::Now, request: u64, call: RolesCall) {
-        let result = match call {
-            RolesCall::SetWeight { role, weight } => self.set_weight(&role, weight),
-            RolesCall::SetQuota { role, quota, force } => self.set_quota(now, &role, *quota, force),
-            RolesCall::RemoveQuota { role } => self.remove_quota(&role),
-        };
+    /// An operator asks for something about roles: all of it is done, or nothing.
+    pub fn roles_call(&mut self, now: Now, request: u64, call: RolesCall, is_dry_run: bool) {
+        let result = self.check_roles_call(&call);
+        if result.is_ok() && !is_dry_run {
+            match call {
+                RolesCall::SetWeights { weights } => self.set_weights(&weights),
+                RolesCall::SetQuota { role, quota, .. } => self.set_quota(now, &role, *quota),
+                RolesCall::RemoveQuota { role } => self.set_quota(now, &role, Quota::default()),
+            }
+        }
         self.send.push(Effect::OperatorReply { request, result });
+    }
+
+    fn check_roles_call(&self, call: &RolesCall) -> Result<(), FatalError> {
+        let checked = match call {
+            RolesCall::SetWeights { weights } => self.check_weights(weights),
+            RolesCall::SetQuota { role, quota, force } => self.check_quota(role, quota, *force),
+            RolesCall::RemoveQuota { role } if self.quota_of(role).is_empty() => {
+                let message = format!("role {role} has no quota; `proffer quota list` shows the roles that have one");
+                return Err(FatalError { is_not_found: true, message });
+            }
+            RolesCall::RemoveQuota { role } => self.check_roles_below(role, &Default::default()),
+        };
+        checked.map_err(|message| FatalError { is_not_found: false, message })
     }
 
     /// Takes in what an earlier master stored about roles.
     pub fn recover_role(&mut self, record: RoleRecord) {
         let RoleRecord { role, weight, quota } = record;
-        self.allocator.set_weight(&role, weight);
-        //ALLOC self.allocator.set_quota(&role, &quota);
+        self.allocator.set_weight_milli(&role, weight.milli());
         self.with_role(&role, |state| (state.weight, state.quota) = (weight, quota));
     }
 
@@ -43,7 +50,7 @@ impl State {
     fn put_role(&mut self, role: &Role) {
         let settings = self.roles.get(role).map(|state| (state.weight, state.quota.clone()));
         let operation = match settings {
-            Some((weight, quota)) if weight != MIN_WEIGHT || !quota.is_empty() => {
+            Some((weight, quota)) if weight != Weight::default() || !quota.is_empty() => {
                 Operation::PutRole(Box::new(RoleRecord { role: role.clone(), weight, quota }))
             }
             _ => Operation::DeleteRole(role.clone()),
@@ -54,8 +61,4 @@ impl State {
     fn quota_of(&self, role: &Role) -> Quota {
         self.roles.get(role).map(|state| state.quota.clone()).unwrap_or_default()
     }
-}
-
-fn refused<T>(message: String) -> Result<T, Refusal> {
-    Err(FatalError { is_not_found: false, message })
 }

@@ -3,38 +3,21 @@
 use proffer_proto_model::{Now, OfferId, Quota, RescindReason, Resources, Role};
 
 use super::holdings::is_within;
-use super::{Refusal, refused};
-use crate::FatalError;
 use crate::state::{State, countable};
 
 impl State {
-    /// Sets all of a role's quota. `force` allows a limit below what is held now and more promises than the cluster can keep.
-    pub(super) fn set_quota(&mut self, now: Now, role: &Role, quota: Quota, force: bool) -> Result<(), Refusal> {
-        self.check_quota(role, &quota, force).or_else(refused)?;
+    /// Sets all of a role's quota; an empty one ends it. Setting what is there already stores nothing.
+    pub(super) fn set_quota(&mut self, now: Now, role: &Role, quota: Quota) {
         if self.quota_of(role) == quota {
-            return Ok(());
+            return;
         }
         self.with_role(role, |state| state.quota = quota.clone());
         self.put_role(role);
-        //ALLOC self.allocator.set_quota(role, &quota);
         self.withdraw_above_limit(now, role);
-        Ok(())
     }
 
-    /// Ends a role's quota.
-    pub(super) fn remove_quota(&mut self, role: &Role) -> Result<(), Refusal> {
-        if self.quota_of(role).is_empty() {
-            let message = format!("role {role} has no quota; `proffer quota ls` shows the roles that have one");
-            return Err(FatalError { is_not_found: true, message });
-        }
-        self.check_roles_below(role, &Resources::default()).or_else(refused)?;
-        self.with_role(role, |state| state.quota = Quota::default());
-        self.put_role(role);
-        //ALLOC self.allocator.set_quota(role, &Quota::default());
-        Ok(())
-    }
-
-    fn check_quota(&self, role: &Role, quota: &Quota, force: bool) -> Result<(), String> {
+    /// `force` allows a limit below what is held now and more promises than the cluster can keep.
+    pub(super) fn check_quota(&self, role: &Role, quota: &Quota, force: bool) -> Result<(), String> {
         if quota.is_empty() {
             return Err(format!(
                 "quota of role {role} promises and limits nothing; give a guarantee or a limit, or remove the quota"
@@ -71,7 +54,7 @@ impl State {
     }
 
     /// A role cannot be promised less than the roles in it together.
-    fn check_roles_below(&self, role: &Role, guarantee: &Resources) -> Result<(), String> {
+    pub(super) fn check_roles_below(&self, role: &Role, guarantee: &Resources) -> Result<(), String> {
         let sum = self.guarantees_in(Some(role), role);
         let Some(lack) = guarantee.shortage(&sum) else { return Ok(()) };
         Err(format!(
@@ -102,6 +85,25 @@ impl State {
     fn guarantees_in(&self, above: Option<&Role>, except: &Role) -> Resources {
         let family = self.roles.iter().filter(|(role, _)| *role != except && role.parent().as_ref() == above);
         family.fold(Resources::default(), |sum, (_, state)| sum.saturating_sum(&state.quota.guarantee))
+    }
+
+    /// Whether a role has room for `more` under its limit and those above: what is wrong otherwise.
+    pub fn check_room(&self, role: &Role, more: &Resources) -> Result<(), String> {
+        let mut next = Some(role.clone());
+        while let Some(role) = next {
+            if let Some(state) = self.roles.get(&role).filter(|state| !state.quota.limit.is_empty()) {
+                // What is out in other offers is not counted: of those that are accepted, the first get the room.
+                let held = state.allocated.saturating_sum(&countable(more));
+                if let Some((kind, held, limit)) = state.quota.limit.exceeded_by(&held) {
+                    return Err(format!(
+                        "limit of role {role}: with this it would hold {held} {kind}, more than {limit}; wait until \
+                         tasks of the role end, or ask an operator for a higher limit"
+                    ));
+                }
+            }
+            next = role.parent();
+        }
+        Ok(())
     }
 
     /// Offers that a lower limit does not allow any more: nobody may use them.

@@ -1,23 +1,33 @@
 //! Weights: how much a role's share counts beside the others'.
 
-use proffer_proto_model::Role;
+use std::collections::BTreeSet;
 
-use super::{MAX_WEIGHT, MIN_WEIGHT, Refusal, refused};
+use proffer_proto_model::{Role, Weight};
+
 use crate::state::State;
 
 impl State {
-    /// Sets a role's weight. Setting what is there already stores nothing.
-    pub(super) fn set_weight(&mut self, role: &Role, weight: u32) -> Result<(), Refusal> {
-        if !(MIN_WEIGHT..=MAX_WEIGHT).contains(&weight) {
-            return refused(format!(
-                "weight of role {role} is {weight}; give {MIN_WEIGHT} to {MAX_WEIGHT} ({MIN_WEIGHT} is what a role without a weight has)"
-            ));
+    /// Every role is named once.
+    pub(super) fn check_weights(&self, weights: &[(Role, Weight)]) -> Result<(), String> {
+        if weights.is_empty() {
+            return Err("weights: none is given; name a role and its weight".to_owned());
         }
-        if self.roles.get(role).map_or(MIN_WEIGHT, |state| state.weight) != weight {
-            self.with_role(role, |state| state.weight = weight);
-            self.allocator.set_weight(role, weight);
+        let mut seen = BTreeSet::new();
+        match weights.iter().find(|(role, _)| !seen.insert(role)) {
+            Some((twice, _)) => Err(format!("weights: role {twice} is there twice; give it once")),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets weights. Setting what is there already stores nothing.
+    pub(super) fn set_weights(&mut self, weights: &[(Role, Weight)]) {
+        for (role, weight) in weights {
+            if self.roles.get(role).map(|state| state.weight).unwrap_or_default() == *weight {
+                continue;
+            }
+            self.with_role(role, |state| state.weight = *weight);
+            self.allocator.set_weight_milli(role, weight.milli());
             self.put_role(role);
         }
-        Ok(())
     }
 }
