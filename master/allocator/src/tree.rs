@@ -7,6 +7,8 @@
 
 use std::cmp::Ordering;
 
+use proffer_proto_model::Weight;
+
 use crate::heap;
 use crate::share::{Amounts, Share};
 
@@ -16,9 +18,6 @@ pub(crate) struct NodeId(usize);
 
 /// The node everything is below.
 const ROOT: usize = 0;
-
-/// The weight of a role without one, in thousandths.
-pub(crate) const DEFAULT_WEIGHT_MILLI: u32 = 1_000;
 
 #[derive(Debug)]
 struct Node {
@@ -99,9 +98,9 @@ impl Tree {
         self.unused.push(node.0);
     }
 
-    /// Sets the weight of a role's node, in thousandths; 0 counts as 1.
-    pub fn set_weight(&mut self, node: NodeId, weight: u32) {
-        self.nodes[node.0].weight = weight.max(1);
+    /// Sets the weight of a role's node, in thousandths.
+    pub fn set_weight(&mut self, node: NodeId, weight_milli: u32) {
+        self.nodes[node.0].weight = weight_milli;
         self.reorder(node.0);
     }
 
@@ -228,7 +227,7 @@ impl Tree {
             parent,
             depth,
             number: self.made,
-            weight: DEFAULT_WEIGHT_MILLI,
+            weight: Weight::default().milli(),
             held: Amounts::default(),
             share: Share::default(),
             grants_made: 0,

@@ -56,8 +56,11 @@ impl State {
         let mut defect: Option<(usize, Refusal)> = None;
         for (at, task) in tasks.iter().enumerate() {
             let twice = (TaskReason::TaskInvalid, format!("task.id: {} is twice in the group", task.task.id));
-            let taken =
-                if ids.insert(&task.task.id) { self.take_from_pool(framework, role, &mut rest, task) } else { Err(twice) };
+            let taken = if ids.insert(&task.task.id) {
+                self.take_from_pool(framework, role, &mut rest, task)
+            } else {
+                Err(twice)
+            };
             match taken {
                 Ok(agent) => agents.push(agent),
                 Err(refusal) => {
@@ -126,6 +129,8 @@ impl State {
             let id = &key.task;
             return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
         }
+        let begun = pool.begun.saturating_sum(&countable(&launch.task.resources));
+        self.check_room(role, &begun).map_err(|message| (TaskReason::QuotaExceeded, message))?;
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
             None => match pool.left.keys().next().filter(|_| pool.left.len() == 1) {
@@ -140,8 +145,6 @@ impl State {
             let message = format!("task.resources: the offers on {agent} lack {missing}; {have} is left");
             return Err((TaskReason::ResourcesExceeded, message));
         }
-        let begun = pool.begun.saturating_sum(&countable(&launch.task.resources));
-        self.check_room(role, &begun).map_err(|message| (TaskReason::QuotaExceeded, message))?;
         *have = have.saturating_minus(&launch.task.resources);
         pool.begun = begun;
         Ok(agent)

@@ -42,7 +42,7 @@ impl State {
     /// Takes in what an earlier master stored about roles.
     pub fn recover_role(&mut self, record: RoleRecord) {
         let RoleRecord { role, weight, quota } = record;
-        self.allocator.set_weight_milli(&role, weight.milli());
+        self.allocator.set_weight(&role, weight);
         self.with_role(&role, |state| (state.weight, state.quota) = (weight, quota));
     }
 

@@ -26,7 +26,7 @@ impl State {
                 continue;
             }
             self.with_role(role, |state| state.weight = *weight);
-            self.allocator.set_weight_milli(role, weight.milli());
+            self.allocator.set_weight(role, *weight);
             self.put_role(role);
         }
     }
