@@ -108,6 +108,19 @@ pub struct RoleView {
 }
 
 impl RoleView {
+    /// A role nobody uses and nobody set anything for.
+    pub fn unused(role: Role) -> Self {
+        Self {
+            role,
+            weight: Weight::default(),
+            quota: Quota::default(),
+            allocated: Resources::default(),
+            offered: Resources::default(),
+            tasks_active: 0,
+            frameworks: Vec::new(),
+        }
+    }
+
     /// Its largest part of `total` in any kind, held and offered, in millionths. The weight is not counted.
     pub fn share_millionths(&self, total: &Resources) -> u64 {
         let held = self.allocated.saturating_sum(&self.offered);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, RolesCall, SessionId};
 use proffer_proto_model::{Epoch, FrameworkId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +29,8 @@ pub(crate) enum ToOwner {
     Input(Box<Input>),
     /// An operator ends a framework.
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator changes what roles have, or only asks whether it could.
+    Roles { call: RolesCall, is_dry_run: bool, reply: oneshot::Sender<Result<(), FatalError>> },
 }
 
 /// The engine with everything only its owner touches.
@@ -93,6 +95,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+            ToOwner::Roles { call, is_dry_run, reply } => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Roles { request, call, is_dry_run }), frame);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod remembered;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
@@ -33,6 +33,8 @@ pub struct ReadModels {
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
     roles: DashMap<Role, Arc<RoleView>>,
+    /// What attached agents have.
+    total: Mutex<Resources>,
     answered: Mutex<VecDeque<Arc<OfferView>>>,
     ended: Mutex<Remembered<TaskKey, ()>>,
     gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
@@ -96,6 +98,7 @@ impl ReadModels {
             offers: DashMap::new(),
             tasks: DashMap::new(),
             roles: DashMap::new(),
+            total: Mutex::default(),
             answered: Mutex::default(),
             ended: Mutex::default(),
             gone_frameworks: Mutex::default(),
@@ -108,10 +111,12 @@ impl ReadModels {
     pub(crate) fn apply(&self, change: Change) {
         match &change {
             Change::Agent(agent) => {
-                self.agents.insert(agent.id.clone(), Arc::new((**agent).clone()));
+                let before = self.agents.insert(agent.id.clone(), Arc::new((**agent).clone()));
+                self.count(before.as_deref(), Some(agent));
             }
             Change::AgentRemoved(id) => {
                 if let Some((_, agent)) = self.agents.remove(id) {
+                    self.count(Some(&agent), None);
                     lock(&self.gone_agents).put(id.clone(), agent.info.hostname.clone(), NAME_HISTORY);
                 }
             }
@@ -139,6 +144,24 @@ impl ReadModels {
         }
         // Nobody watching is no error.
         let _ = self.changes.send(Arc::new(change));
+    }
+
+    /// Keeps the total of all attached agents, at the cost of one.
+    fn count(&self, before: Option<&AgentView>, after: Option<&AgentView>) {
+        let part = |view: Option<&AgentView>| {
+            let attached = view.filter(|agent| agent.state == AgentState::Attached);
+            attached.map(|agent| countable(&agent.info.resources)).unwrap_or_default()
+        };
+        let (less, more) = (part(before), part(after));
+        if less != more {
+            let mut total = lock(&self.total);
+            *total = total.saturating_minus(&less).saturating_sum(&more);
+        }
+    }
+
+    /// What attached agents have, without ports and sets.
+    pub fn total(&self) -> Resources {
+        lock(&self.total).clone()
     }
 
     fn offer(&self, offer: Arc<OfferView>) {
@@ -250,9 +273,17 @@ impl ReadModels {
         sorted(&self.tasks)
     }
 
-    /// All roles that are in use or have settings, ordered by path.
+    /// All roles that are in use or have settings, and those above them, ordered so that a role comes right before
+    /// those in it.
     pub fn roles(&self) -> Vec<Arc<RoleView>> {
-        sorted(&self.roles)
+        let mut roles = sorted(&self.roles);
+        let parents = |role: &Arc<RoleView>| std::iter::successors(role.role.parent(), Role::parent);
+        let above: BTreeSet<Role> = roles.iter().flat_map(parents).collect();
+        let missing = above.into_iter().filter(|role| !self.roles.contains_key(role));
+        roles.extend(missing.map(|role| Arc::new(RoleView::unused(role))));
+        // By parts, not by letters: `eng-x` does not come between `eng` and `eng/web`.
+        roles.sort_by(|a, b| a.role.as_str().split('/').cmp(b.role.as_str().split('/')));
+        roles
     }
 
     /// One role, when it is in use or has settings.
@@ -273,8 +304,11 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Adds what makes sense over several agents; ports are only counted.
 fn add(sum: &mut Resources, ports: &mut u64, more: &Resources) {
     *ports += u64::from(more.ports.count());
-    let countable = Resources { ports: Default::default(), sets: Default::default(), ..more.clone() };
-    *sum = sum.saturating_sum(&countable);
+    *sum = sum.saturating_sum(&countable(more));
+}
+
+fn countable(of: &Resources) -> Resources {
+    Resources { ports: Default::default(), sets: Default::default(), ..of.clone() }
 }
 
 fn sorted<K: Eq + std::hash::Hash + Ord + Clone, V>(map: &DashMap<K, Arc<V>>) -> Vec<Arc<V>> {

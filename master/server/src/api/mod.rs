@@ -4,6 +4,7 @@ mod accept;
 pub(crate) mod agent;
 mod incoming;
 pub(crate) mod operator;
+mod roles;
 pub(crate) mod scheduler;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ mod bad_input;
 mod random_bytes;
 mod raw;
 mod restart;
+mod roles;
 mod sessions;
 mod shutdown;
 mod slow_readers;
