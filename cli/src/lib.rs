@@ -78,6 +78,9 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Image(args) => commands::image::run(&cluster, output, args).await,
         Command::Agents => commands::lists::agents(&cluster, output).await,
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
+        Command::Roles => commands::roles::roles(&cluster, output).await,
+        Command::Weights(args) => commands::roles::weights(&cluster, output, args).await,
+        Command::Quota(args) => commands::roles::quota(&cluster, output, args).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
     }

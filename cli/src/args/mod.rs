@@ -1,6 +1,7 @@
 //! The command line: every command and flag, with its default.
 
 mod amounts;
+mod roles;
 mod serve;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
+pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -75,6 +77,12 @@ pub enum Command {
     Frameworks,
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
+    /// Show the roles: weights, shares, quotas and what they hold
+    Roles,
+    /// Set and show how much roles' shares count
+    Weights(WeightsArgs),
+    /// Set and show what roles are promised and may hold at most
+    Quota(QuotaArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
 }
