@@ -108,20 +108,28 @@ struct Offered {
 
 impl Allocator {
     /// Why the framework is not offered what it wants: one explanation for each wanted shape, most important first;
-    /// only of one role when it is given. Costs agents × shapes.
-    pub fn explain(&self, framework: &FrameworkId, role: Option<&Role>, now: Moment) -> Vec<Explanation> {
+    /// only of one role when it is given. At most `most` of them, and how many were left out. Costs agents × `most`.
+    pub fn explain(
+        &self,
+        framework: &FrameworkId,
+        role: Option<&Role>,
+        most: usize,
+        now: Moment,
+    ) -> (Vec<Explanation>, usize) {
+        let (mut explanations, mut left_out) = (Vec::new(), 0);
         let Some(state) = self.frameworks.find(framework).and_then(|slot| self.frameworks.get(slot)) else {
-            return Vec::new();
+            return (explanations, left_out);
         };
-        let mut explanations = Vec::new();
         for &slot in &state.clients {
             let Some(client) = self.clients.get(slot) else { continue };
             let name = self.roles.get(client.role).map(|role| &role.name);
             if client.items.is_empty() || role.is_some_and(|wanted| name != Some(wanted)) {
                 continue;
             }
-            let offered = self.offered(slot);
-            for item in &client.items {
+            let room = most - explanations.len();
+            left_out += client.items.len().saturating_sub(room);
+            let offered = if room > 0 { self.offered(slot) } else { BTreeMap::new() };
+            for item in client.items.iter().take(room) {
                 explanations.push(Explanation {
                     item: item.wanted.clone(),
                     offered: item.outstanding,
@@ -131,7 +139,7 @@ impl Allocator {
                 });
             }
         }
-        explanations
+        (explanations, left_out)
     }
 
     fn blocks(&self, client: &Client, item: &Item) -> Vec<Block> {

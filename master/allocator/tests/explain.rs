@@ -13,7 +13,7 @@ fn wanting(allocator: &mut Allocator, n: usize, item: DemandItem) {
 }
 
 fn only(allocator: &Allocator, now: u64) -> Explanation {
-    let mut all = allocator.explain(&framework_id(0), None, Moment(now));
+    let (mut all, _) = allocator.explain(&framework_id(0), None, 9, Moment(now));
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
@@ -125,9 +125,11 @@ fn only_the_role_that_was_asked_for_is_explained() {
     allocator.put_framework(&framework_id(0), true);
     let items = vec![item(role(0), res(9_000, 0), Some(1)), item(role(1), res(9_001, 0), Some(1))];
     allocator.set_demand(&framework_id(0), &Demand { items });
-    assert_eq!(allocator.explain(&framework_id(0), None, Moment(0)).len(), 2);
-    let of_one = allocator.explain(&framework_id(0), Some(&role(1)), Moment(0));
+    assert_eq!(allocator.explain(&framework_id(0), None, 9, Moment(0)).0.len(), 2);
+    let (first, left_out) = allocator.explain(&framework_id(0), None, 1, Moment(0));
+    assert_eq!((first.len(), left_out), (1, 1), "no more than was asked for");
+    let (of_one, _) = allocator.explain(&framework_id(0), Some(&role(1)), 9, Moment(0));
     assert_eq!(of_one.len(), 1);
     assert_eq!(of_one[0].item.role, role(1));
-    assert_eq!(allocator.explain(&framework_id(7), None, Moment(0)), []);
+    assert_eq!(allocator.explain(&framework_id(7), None, 9, Moment(0)), (vec![], 0));
 }

@@ -41,7 +41,7 @@ pub enum Effect {
         /// The server's number of the request.
         request: u64,
         /// What stands against it, or what is wrong with the question.
-        answer: Box<Result<crate::Why, FatalError>>,
+        answer: Box<Result<crate::explain::Why, FatalError>>,
     },
 }
 

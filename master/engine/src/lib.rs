@@ -7,7 +7,7 @@ mod audit;
 mod changes;
 mod effect;
 mod engine;
-mod explain;
+pub mod explain;
 mod frame;
 mod frameworks;
 mod input;
@@ -23,6 +23,5 @@ pub mod view;
 
 pub use effect::{Effect, FatalError, FrameworkErrorKind, ToAgent, ToFramework};
 pub use engine::{Config, Engine, RecoverError};
-pub use explain::Why;
 pub use frame::{Frame, Stored};
 pub use input::{AttachedTask, FrameworkCall, Input, OperatorCall, SessionId};

@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use proffer_master_engine::explain::Why;
 use proffer_master_engine::*;
 use proffer_proto_model::*;
 

@@ -1,6 +1,6 @@
 //! Answers an operator's "why is nothing started?" for one framework. Only reads; nothing is stored.
 
-use proffer_master_allocator::Explanation;
+pub use proffer_master_allocator::{Block, Explanation, Group, Missing, Obstacle};
 use proffer_proto_model::{FrameworkId, Now, Role};
 
 use crate::state::State;
@@ -50,9 +50,7 @@ impl State {
             let message = format!("role {role} is none of framework {id}; its roles are {known}");
             return Err(FatalError { is_not_found: true, message });
         }
-        let mut items = self.allocator.explain(id, role, now.mono);
-        let items_left_out = items.len().saturating_sub(MAX_ITEMS);
-        items.truncate(MAX_ITEMS);
+        let (mut items, items_left_out) = self.allocator.explain(id, role, MAX_ITEMS, now.mono);
         items.iter_mut().for_each(|item| item.groups.truncate(MAX_GROUPS));
         Ok(Why {
             framework: id.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use proffer_master_engine::explain::Why;
 use proffer_master_engine::registry::{Registry, TaskRecord};
 use proffer_master_engine::view::Change;
 use proffer_master_engine::*;
