@@ -1,0 +1,7 @@
+//! What machines read over HTTP on the master's port, against a real master on loopback.
+
+#[allow(dead_code)] // It plays for the dashboard's tests too.
+#[path = "../dashboard/world.rs"]
+mod world;
+
+mod metrics;
