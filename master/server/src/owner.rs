@@ -182,7 +182,7 @@ impl Streams {
                 if let Some(reply) = self.whys.remove(&request) {
                     let _ = reply.send(*answer);
                 }
-                return;
+                return None;
             }
         };
         let Some(Err(cut)) = sent else { return None };
