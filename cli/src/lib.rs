@@ -83,5 +83,6 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Quota(args) => commands::roles::quota(&cluster, output, args).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
+        Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }
 }

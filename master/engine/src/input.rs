@@ -143,6 +143,15 @@ pub enum OperatorCall {
         /// Only checked: nothing is changed.
         is_dry_run: bool,
     },
+    /// Why a framework is not offered what it wants. The answer is [`crate::Effect::WhyReply`].
+    Why {
+        /// The server's number for this request.
+        request: u64,
+        /// Which.
+        framework: FrameworkId,
+        /// Only what it wants in this role.
+        role: Option<Role>,
+    },
 }
 
 /// What an operator can ask about a role.

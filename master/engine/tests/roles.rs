@@ -1,5 +1,5 @@
 //! Weights and quotas from end to end: set, refused with the fix, kept over restarts, and never exceeded by accepts.
-#![allow(clippy::unwrap_used)] // test helpers
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers
 
 mod common;
 

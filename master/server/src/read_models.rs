@@ -1,5 +1,6 @@
 //! What readers see: immutable records, published by the owner after each frame. Readers never touch the engine.
 
+mod ledger;
 mod remembered;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -11,6 +12,7 @@ use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, 
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, Role, TaskKey, UnixMillis};
 use tokio::sync::broadcast;
 
+pub use self::ledger::{Count, Ledger};
 use self::remembered::Remembered;
 
 /// Answered offers that are remembered.
@@ -36,6 +38,7 @@ pub struct ReadModels {
     /// What attached agents have.
     total: Mutex<Resources>,
     answered: Mutex<VecDeque<Arc<OfferView>>>,
+    ledgers: DashMap<FrameworkId, Ledger>,
     ended: Mutex<Remembered<TaskKey, ()>>,
     gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
     gone_agents: Mutex<Remembered<AgentId, String>>,
@@ -100,6 +103,7 @@ impl ReadModels {
             roles: DashMap::new(),
             total: Mutex::default(),
             answered: Mutex::default(),
+            ledgers: DashMap::new(),
             ended: Mutex::default(),
             gone_frameworks: Mutex::default(),
             gone_agents: Mutex::default(),
@@ -124,6 +128,7 @@ impl ReadModels {
                 self.frameworks.insert(framework.id.clone(), Arc::new((**framework).clone()));
             }
             Change::FrameworkRemoved(id) => {
+                self.ledgers.remove(id);
                 if let Some((_, framework)) = self.frameworks.remove(id) {
                     lock(&self.gone_frameworks).put(id.clone(), framework.info.name.clone(), NAME_HISTORY);
                 }
@@ -170,6 +175,7 @@ impl ReadModels {
             return;
         }
         self.offers.remove(&offer.offer.id);
+        self.note_answer(&offer);
         let mut answered = lock(&self.answered);
         answered.push_front(offer);
         answered.truncate(OFFER_HISTORY);

@@ -6,6 +6,7 @@ mod incoming;
 pub(crate) mod operator;
 mod roles;
 pub(crate) mod scheduler;
+mod why;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
