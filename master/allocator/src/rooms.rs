@@ -1,0 +1,190 @@
+//! Quotas: set by the operator, never exceeded, and kept free for those they are promised to.
+//!
+//! A role whose limit leaves room for nobody below it is out of the turn. Who is turned away, there or by what is kept
+//! for guarantees, is noted with the stamp of the agent; when there is room again, all below are tried from there on.
+
+use proffer_proto_model::{Quota, Role};
+
+use crate::allocator::{Agent, Allocator};
+use crate::gates::limit_room;
+use crate::quota::{Need, Room};
+use crate::share::Amounts;
+use crate::tree::{EVERYBODY, NodeId};
+
+impl Allocator {
+    /// The quota of a role, for it and all roles below. The limit may be less than what is held: then nothing is
+    /// granted in the role until it holds less. Costs as much as there are frameworks in the role.
+    pub fn set_quota(&mut self, role: &Role, quota: &Quota) {
+        let slot = self.role_slot(role);
+        let Some(node) = self.roles.get(slot).map(|role| role.node) else { return };
+        let is_new = |at: &NodeId| self.tree.gate(*at).is_none();
+        let highest = self.tree.path(node).filter(is_new).last().unwrap_or(node);
+        let clients = self.tree.clients_below(highest);
+        for client in &clients {
+            self.count_needs(*client, Vec::new());
+        }
+        self.tree.make_gate(node);
+        let limit = limit_room(&quota.limit, &mut self.kinds);
+        let guarantee = self.kinds.amounts(&quota.guarantee);
+        if guarantee != Amounts::default() && !self.is_counting_free {
+            self.is_counting_free = true;
+            let agents: Vec<usize> = self.agents.iter().map(|(slot, _)| slot).collect();
+            agents.into_iter().for_each(|agent| self.count_free(agent, true));
+        }
+        self.tree.set_quota(node, limit, guarantee);
+        for client in clients {
+            if let Some(state) = self.clients.get_mut(client) {
+                state.look_at_all();
+            }
+            self.refresh_client(client);
+        }
+    }
+
+    /// Kinds that count for nobody's share, by name, such as `disk`; all others do.
+    pub fn set_excluded_kinds<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        let kinds = names.into_iter().map(|name| self.kinds.number(name)).collect();
+        self.tree.set_excluded(kinds);
+    }
+
+    /// Counts what is free of an agent in, or out before it changes.
+    pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) {
+        if !self.is_counting_free {
+            return;
+        }
+        let Some(free) = self.agents.get(slot).and_then(Agent::free) else { return };
+        let amounts = self.kinds.amounts(free);
+        if is_more { self.free.add(&amounts) } else { self.free.sub(&amounts) }
+    }
+
+    /// Counts what a client needs at the gates of its roles, in place of what it needed.
+    pub(crate) fn count_needs(&mut self, client: usize, needs: Vec<Need>) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        let old = std::mem::replace(&mut state.needs, needs);
+        let state = &*state;
+        for need in &old {
+            self.tree.count_need(state.node, need, false);
+        }
+        for need in &state.needs {
+            self.tree.count_need(state.node, need, true);
+        }
+    }
+
+    /// What may be taken of the kind by those to whom nothing is promised.
+    pub(crate) fn spare(&self, kind: usize) -> u64 {
+        let owed = self.tree.owed().map_or(0, |owed| owed.of(kind));
+        if owed == 0 {
+            return u64::MAX;
+        }
+        self.free.of(kind).saturating_sub(self.begun.of(kind)).saturating_sub(owed)
+    }
+
+    /// What a client may take by limits and guarantees; `None` when there are none.
+    pub(crate) fn room_of(&self, node: NodeId) -> Option<Room> {
+        self.tree.has_gates.then(|| self.tree.room_of(node, |kind| self.spare(kind)))
+    }
+
+    /// Somebody to whom nothing is promised may get something beside what is kept for guarantees.
+    pub(crate) fn has_spare(&self) -> bool {
+        let Some(gate) = self.tree.gate(EVERYBODY) else { return true };
+        if !self.is_counting_free || gate.owed == Amounts::default() {
+            return true;
+        }
+        let mut room = Room::default();
+        for (kind, _) in gate.owed.present() {
+            room.cap(kind, self.spare(kind));
+        }
+        gate.may_fit(&room)
+    }
+
+    /// Notes who was turned away in the last look, and from where on.
+    pub(crate) fn note_turned_away(&mut self) {
+        for (client, need) in self.turned_away.take() {
+            for (kind, amount) in need.each() {
+                self.note_short(client, kind, amount);
+            }
+        }
+    }
+
+    fn note_short(&mut self, client: NodeId, kind: usize, amount: u64) {
+        let from = self.tree.tried;
+        let owed = self.tree.owed_to(client, kind);
+        let is_headroom = self.spare(kind).saturating_add(owed) < amount;
+        let path: Vec<NodeId> = self.tree.path(client).collect();
+        for node in path {
+            let Some(most) = self.tree.gate(node).map(|gate| gate.room(self.tree.held(node)).of(kind)) else {
+                continue;
+            };
+            if let Some(gate) = self.tree.gate_mut(node) {
+                if most < amount {
+                    gate.missed.note(from, kind, amount);
+                }
+                if is_headroom {
+                    let short = if node == EVERYBODY { amount.saturating_sub(owed) } else { amount };
+                    gate.missed_headroom.note(from, kind, short);
+                }
+            }
+        }
+    }
+
+    /// Finds the places that have room again; the stamp from which on all below them are tried.
+    pub(crate) fn wake(&mut self) -> Option<u64> {
+        let mut lowest: Option<u64> = None;
+        let mut woken = std::mem::take(&mut self.tree.woken);
+        if self.tree.has_gates {
+            woken.insert(EVERYBODY);
+        }
+        for node in woken {
+            let Some(gate) = self.tree.gate(node).filter(|gate| !gate.is_shut) else { continue };
+            let room = gate.room(self.tree.held(node));
+            let spare = |kind| match node {
+                EVERYBODY => self.spare(kind),
+                _ => self.spare(kind).saturating_add(self.tree.owed_to(node, kind)),
+            };
+            let by_headroom = gate.missed_headroom.may_fit(spare) && (node != EVERYBODY || self.has_spare());
+            if !by_headroom && !gate.missed.may_fit(|kind| room.of(kind)) {
+                continue;
+            }
+            let above = self.tree.shut_gate(node);
+            let Some(gate) = self.tree.gate_mut(node) else { continue };
+            let from = gate.missed.take().into_iter().chain(gate.missed_headroom.take()).min();
+            match above.and_then(|above| self.tree.gate_mut(above)) {
+                // Its turn comes when that one has room.
+                Some(above) => from.into_iter().for_each(|from| above.missed.note_all(from)),
+                None => {
+                    self.awake.insert(node);
+                    lowest = lowest.into_iter().chain(from).min();
+                }
+            }
+        }
+        lowest
+    }
+
+    /// Lets those rest who cannot get anything for want of room: agents are not walked in vain for them.
+    pub(crate) fn rest(&mut self) {
+        self.tree.has_shut = false;
+        let tree = &self.tree;
+        self.awake.retain(|node| tree.shut_gate(*node).is_none());
+        let has_spare = self.has_spare();
+        if !has_spare && self.awake.remove(&EVERYBODY) {
+            let tried = self.tree.tried;
+            self.tree.gate_mut(EVERYBODY).into_iter().for_each(|gate| gate.missed_headroom.note_all(tried));
+        }
+        for client in self.lagging.clone() {
+            let Some((node, from)) = self.clients.get(client).map(|state| (state.node, state.looked_until())) else {
+                continue;
+            };
+            let is_owed = || self.tree.gates_of(node).any(|(at, gate)| at != EVERYBODY && gate.is_owing());
+            let gate = match self.tree.shut_gate(node) {
+                Some(shut) => self.tree.gate_mut(shut).map(|gate| &mut gate.missed),
+                None if !has_spare && !is_owed() => self.tree.gate_mut(EVERYBODY).map(|gate| &mut gate.missed_headroom),
+                None => None,
+            };
+            let Some(missed) = gate else { continue };
+            from.into_iter().for_each(|from| missed.note_all(from));
+            self.lagging.remove(&client);
+            if let Some(state) = self.clients.get_mut(client) {
+                state.has_looked_at_all();
+            }
+        }
+    }
+}
