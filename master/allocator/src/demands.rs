@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role};
+use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role, Weight};
 
 use crate::allocator::{Allocator, Framework, RoleState};
 use crate::client::Client;
@@ -51,11 +51,12 @@ impl Allocator {
         }
     }
 
-    /// The weight of a role; 1 when never set, 0 counts as 1.
-    pub fn set_weight(&mut self, role: &Role, weight: u32) {
+    /// The weight of a role beside its siblings, at any time; [`Weight::default`] when never set. Nothing that is
+    /// granted is taken back.
+    pub fn set_weight(&mut self, role: &Role, weight: Weight) {
         let slot = self.role_slot(role);
         if let Some(role) = self.roles.get(slot) {
-            self.tree.set_weight(role.node, weight);
+            self.tree.set_weight(role.node, weight.milli());
         }
     }
 

@@ -3,7 +3,7 @@
 //! A role whose limit leaves room for nobody below it is out of the turn. Who is turned away, there or by what is kept
 //! for guarantees, is noted with the stamp of the agent; when there is room again, all below are tried from there on.
 
-use proffer_proto_model::{Quota, Role};
+use proffer_proto_model::{Quota, Resources, Role};
 
 use crate::allocator::{Agent, Allocator};
 use crate::gates::limit_room;
@@ -12,9 +12,12 @@ use crate::share::Amounts;
 use crate::tree::{EVERYBODY, NodeId};
 
 impl Allocator {
-    /// The quota of a role, for it and all roles below. The limit may be less than what is held: then nothing is
-    /// granted in the role until it holds less. Costs as much as there are frameworks in the role.
-    pub fn set_quota(&mut self, role: &Role, quota: &Quota) {
+    /// The quota of a role, for it and all roles below; `None` ends it. The limit may be less than what is held: then
+    /// nothing is granted in the role until it holds less, and nothing is taken back. Costs as much as there are
+    /// frameworks in the role.
+    pub fn set_quota(&mut self, role: &Role, quota: Option<&Quota>) {
+        let no_quota = Quota::default();
+        let quota = quota.unwrap_or(&no_quota);
         let slot = self.role_slot(role);
         let Some(node) = self.roles.get(slot).map(|role| role.node) else { return };
         let is_new = |at: &NodeId| self.tree.gate(*at).is_none();
@@ -38,6 +41,18 @@ impl Allocator {
             }
             self.refresh_client(client);
         }
+    }
+
+    /// Whether the role may hold so much more beside what is allocated and offered in it and below it now: the lowest
+    /// of its role and those above whose limit leaves less than that; `None` when all do. For an accept: close its
+    /// grants first, they count until then.
+    pub fn limit_in_the_way(&self, role: &Role, more: &Resources) -> Option<Role> {
+        let above = |role: &Role| role.parent();
+        std::iter::successors(Some(role.clone()), above).find(|role| {
+            let state = self.roles.find(role).and_then(|slot| self.roles.get(slot));
+            let gate = state.and_then(|state| Some((self.tree.gate(state.node)?, self.tree.held(state.node))));
+            gate.is_some_and(|(gate, held)| !gate.room(held).covers(more, &self.kinds))
+        })
     }
 
     /// Kinds that count for nobody's share, by name, such as `disk`; all others do.

@@ -1,12 +1,16 @@
 //! The tree of roles with the frameworks in it: who holds how much, and who is next.
 //!
-//! The children of a node that want something are a heap: those in debt of a guarantee first, then by weighted dominant share, then by grants made, then by
-//! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent shares out, it shares among its children and itself alike.
+//! The children of a node that want something are a heap: those owed a part of a guarantee first, then by weighted
+//! dominant share, then by grants made, then by
+//! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent
+//! shares out, it shares among its children and itself alike.
 //!
 //! A change of what somebody holds costs its depth and the logarithms on the way, never the number of frameworks.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+
+use proffer_proto_model::Weight;
 
 use crate::heap;
 use crate::quota::Gate;
@@ -37,6 +41,7 @@ struct Node {
     depth: usize,
     /// Counts all nodes ever made.
     number: u64,
+    /// In thousandths.
     weight: u32,
     held: Amounts,
     share: Share,
@@ -156,9 +161,9 @@ impl Tree {
         self.unused.push(node.0);
     }
 
-    /// Sets the weight of a role's node; 0 counts as 1.
-    pub fn set_weight(&mut self, node: NodeId, weight: u32) {
-        self.nodes[node.0].weight = weight.max(1);
+    /// Sets the weight of a role's node, in thousandths.
+    pub fn set_weight(&mut self, node: NodeId, weight_milli: u32) {
+        self.nodes[node.0].weight = weight_milli;
         self.reorder(node.0);
     }
 
@@ -315,7 +320,7 @@ impl Tree {
             parent,
             depth,
             number: self.made,
-            weight: 1,
+            weight: Weight::default().milli(),
             held: Amounts::default(),
             share: Share::default(),
             grants_made: 0,

@@ -39,7 +39,7 @@ fn steps() -> impl Strategy<Value = Step> {
         5 => (any::<usize>(), filter.clone()).prop_map(|(at, refuse_ms)| Step::Decline { at, refuse_ms }),
         8 => (any::<usize>(), 0usize..SHAPES, filter).prop_map(|(at, shape, refuse_ms)| Step::Launch { at, shape, refuse_ms }),
         4 => any::<usize>().prop_map(|at| Step::End { at }),
-        1 => (0usize..2, 0u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
+        1 => (0usize..2, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
         4 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -92,7 +92,7 @@ fn run(naive: &mut Naive, step: Step) {
             naive.launch(at, task, refuse_ms);
         }
         Step::End { at } => naive.end(at),
-        Step::Weight { role: at, weight } => naive.allocator.set_weight(&role(at), weight),
+        Step::Weight { role: at, weight } => naive.allocator.set_weight(&role(at), weight_of(weight)),
         Step::Wait { ms } => naive.now += ms,
     }
     naive.allocate();
