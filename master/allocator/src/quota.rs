@@ -225,6 +225,11 @@ impl Gate {
         self.needs.count(need, is_more);
     }
 
+    /// Somebody below may get more of something, if there is room.
+    pub fn is_needed(&self) -> bool {
+        self.needs.shapes + self.needs.anything > 0
+    }
+
     /// Somebody below needs something, and some of it may fit within `room`.
     pub fn may_fit(&self, room: &Room) -> bool {
         self.needs.may_fit(room)
@@ -232,7 +237,6 @@ impl Gate {
 
     /// It can be told that nobody below gets anything within the limit.
     pub fn is_full(&self, held: &Amounts) -> bool {
-        let has_needs = self.needs.shapes + self.needs.anything > 0;
-        has_needs && self.limit.is_some() && !self.needs.may_fit(&self.room(held))
+        self.is_needed() && self.limit.is_some() && !self.needs.may_fit(&self.room(held))
     }
 }

@@ -7,7 +7,7 @@ use proffer_proto_model::{Quota, Resources, Role};
 
 use crate::allocator::{Agent, Allocator};
 use crate::gates::limit_room;
-use crate::quota::{Need, Room};
+use crate::quota::{Gate, Need, Room};
 use crate::share::Amounts;
 use crate::tree::{EVERYBODY, NodeId};
 
@@ -149,7 +149,9 @@ impl Allocator {
             woken.insert(EVERYBODY);
         }
         for node in woken {
-            let Some(gate) = self.tree.gate(node).filter(|gate| !gate.is_shut) else { continue };
+            // Who wants something again goes on from where it missed something, and wakes its gates.
+            let is_worth_it = |gate: &&Gate| gate.is_needed() && !gate.is_shut;
+            let Some(gate) = self.tree.gate(node).filter(is_worth_it) else { continue };
             let room = gate.room(self.tree.held(node));
             let spare = |kind| match node {
                 EVERYBODY => self.spare(kind),
