@@ -44,7 +44,19 @@ impl Allocator {
         self.tree.refresh();
         let mut grants = Vec::new();
         self.tree.tried = self.looked;
-        let woken = self.wake();
+        let mut woken = self.wake();
+        loop {
+            self.pass(now, woken, &mut grants);
+            // A guarantee that was met in the pass may have made room for those who were turned away before.
+            woken = self.wake();
+            if woken.is_none() {
+                return grants;
+            }
+        }
+    }
+
+    /// Looks at agents with later stamps than `woken`, at least at those that nobody looked at.
+    fn pass(&mut self, now: Moment, woken: Option<u64>, grants: &mut Vec<Grant>) {
         self.rest();
         let mut at = self.lowest_unlooked().min(woken.unwrap_or(u64::MAX));
         while let Some((stamp, agent)) = self.changes.after(at) {
@@ -55,7 +67,7 @@ impl Allocator {
             }
             self.position = Some(stamp - 1);
             self.tree.tried = stamp - 1;
-            self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, &mut grants);
+            self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, grants);
             if self.tree.has_gates {
                 self.note_turned_away();
                 if self.tree.has_shut || self.is_counting_free {
@@ -72,7 +84,6 @@ impl Allocator {
                 state.has_looked_at_all();
             }
         }
-        grants
     }
 
     /// The stamp up to which everybody was tried on every agent.

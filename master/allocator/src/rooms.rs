@@ -168,8 +168,9 @@ impl Allocator {
                 // Its turn comes when that one has room.
                 Some(above) => from.into_iter().for_each(|from| above.missed.note_all(from)),
                 None => {
+                    let from = self.tree.cover_below(node, from.unwrap_or(u64::MAX));
                     self.awake.insert(node);
-                    lowest = lowest.into_iter().chain(from).min();
+                    lowest = lowest.into_iter().chain([from]).min();
                 }
             }
         }

@@ -383,6 +383,24 @@ impl Tree {
         clients
     }
 
+    /// All below a node are tried again from a stamp on: what gates below noted is done with, except those that are
+    /// shut, whose turn comes later. The lowest stamp that any of them noted. Costs as much as there are roles below.
+    pub fn cover_below(&mut self, node: NodeId, from: u64) -> u64 {
+        let mut lowest = from;
+        for below in self.nodes[node.0].below.iter().copied().collect::<Vec<_>>() {
+            match self.nodes[below].gate.as_deref_mut() {
+                Some(gate) if gate.is_shut => gate.missed.note_all(from),
+                Some(gate) => {
+                    let noted = gate.missed.take().into_iter().chain(gate.missed_headroom.take()).min();
+                    let from = noted.map_or(from, |noted| noted.min(from));
+                    lowest = lowest.min(self.cover_below(NodeId(below), from));
+                }
+                None => {}
+            }
+        }
+        lowest
+    }
+
     /// Works out what is owed at a gate, and tells the one above.
     pub fn refresh_owed(&mut self, node: NodeId) {
         let Node { gate: Some(gate), held, parent, .. } = &mut self.nodes[node.0] else { return };
