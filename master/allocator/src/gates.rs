@@ -66,6 +66,11 @@ impl Tree {
         self.gates_of(client).map(|(_, gate)| gate.owed_itself(kind)).fold(0, u64::saturating_add)
     }
 
+    /// Some of what is promised above a node, for all below, is not held.
+    pub fn is_owed(&self, node: NodeId) -> bool {
+        self.gates_of(node).any(|(at, gate)| at != EVERYBODY && gate.is_owing())
+    }
+
     /// The lowest gate at a node or above whose limit is reached.
     pub fn shut_gate(&self, node: NodeId) -> Option<NodeId> {
         self.gates_of(node).find(|(_, gate)| gate.is_shut).map(|(at, _)| at)

@@ -58,6 +58,7 @@ impl Allocator {
     /// Looks at agents with later stamps than `woken`, at least at those that nobody looked at.
     fn pass(&mut self, now: Moment, woken: Option<u64>, grants: &mut Vec<Grant>) {
         self.rest();
+        let mut has_spare = self.has_headroom(EVERYBODY);
         let mut at = self.lowest_unlooked().min(woken.unwrap_or(u64::MAX));
         while let Some((stamp, agent)) = self.changes.after(at) {
             at = stamp;
@@ -70,7 +71,8 @@ impl Allocator {
             self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, grants);
             if self.tree.has_gates {
                 self.note_turned_away();
-                if self.tree.has_shut || self.is_counting_free {
+                self.rest_below_shut();
+                if std::mem::replace(&mut has_spare, self.has_headroom(EVERYBODY)) && !has_spare {
                     self.rest();
                 }
             }

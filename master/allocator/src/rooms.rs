@@ -98,15 +98,19 @@ impl Allocator {
         self.tree.has_gates.then(|| self.tree.room_of(node, |kind| self.spare(kind)))
     }
 
-    /// Somebody to whom nothing is promised may get something beside what is kept for guarantees.
-    pub(crate) fn has_spare(&self) -> bool {
-        let Some(gate) = self.tree.gate(EVERYBODY) else { return true };
-        if !self.is_counting_free || gate.owed == Amounts::default() {
+    /// Somebody below a place may get something beside what is kept for guarantees of others; at the root, somebody
+    /// to whom nothing is promised.
+    pub(crate) fn has_headroom(&self, node: NodeId) -> bool {
+        let Some((gate, owed)) = self.tree.gate(node).zip(self.tree.owed()) else { return true };
+        if *owed == Amounts::default() {
             return true;
         }
         let mut room = Room::default();
-        for (kind, _) in gate.owed.present() {
-            room.cap(kind, self.spare(kind));
+        for (kind, _) in owed.present() {
+            // What is promised further down is not for all below, and may still be for somebody.
+            let below = if node == EVERYBODY { 0 } else { gate.owed_below.of(kind) };
+            let owed = self.tree.owed_to(node, kind).saturating_add(below);
+            room.cap(kind, self.spare(kind).saturating_add(owed));
         }
         gate.may_fit(&room)
     }
@@ -153,11 +157,8 @@ impl Allocator {
             let is_worth_it = |gate: &&Gate| gate.is_needed() && !gate.is_shut;
             let Some(gate) = self.tree.gate(node).filter(is_worth_it) else { continue };
             let room = gate.room(self.tree.held(node));
-            let spare = |kind| match node {
-                EVERYBODY => self.spare(kind),
-                _ => self.spare(kind).saturating_add(self.tree.owed_to(node, kind)),
-            };
-            let by_headroom = gate.missed_headroom.may_fit(spare) && (node != EVERYBODY || self.has_spare());
+            let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
+            let by_headroom = gate.missed_headroom.may_fit(spare) && self.has_headroom(node);
             if !by_headroom && !gate.missed.may_fit(|kind| room.of(kind)) {
                 continue;
             }
@@ -179,30 +180,58 @@ impl Allocator {
 
     /// Lets those rest who cannot get anything for want of room: agents are not walked in vain for them.
     pub(crate) fn rest(&mut self) {
-        self.tree.has_shut = false;
+        self.tree.just_shut.clear();
         let tree = &self.tree;
         self.awake.retain(|node| tree.shut_gate(*node).is_none());
-        let has_spare = self.has_spare();
-        if !has_spare && self.awake.remove(&EVERYBODY) {
-            let tried = self.tree.tried;
-            self.tree.gate_mut(EVERYBODY).into_iter().for_each(|gate| gate.missed_headroom.note_all(tried));
-        }
-        for client in self.lagging.clone() {
-            let Some((node, from)) = self.clients.get(client).map(|state| (state.node, state.looked_until())) else {
-                continue;
-            };
-            let is_owed = || self.tree.gates_of(node).any(|(at, gate)| at != EVERYBODY && gate.is_owing());
-            let gate = match self.tree.shut_gate(node) {
-                Some(shut) => self.tree.gate_mut(shut).map(|gate| &mut gate.missed),
-                None if !has_spare && !is_owed() => self.tree.gate_mut(EVERYBODY).map(|gate| &mut gate.missed_headroom),
-                None => None,
-            };
-            let Some(missed) = gate else { continue };
-            from.into_iter().for_each(|from| missed.note_all(from));
-            self.lagging.remove(&client);
-            if let Some(state) = self.clients.get_mut(client) {
-                state.has_looked_at_all();
+        for node in self.awake.clone() {
+            if !self.has_headroom(node) {
+                self.awake.remove(&node);
+                self.note_all_short(node);
             }
+        }
+        let has_spare = self.has_headroom(EVERYBODY);
+        for client in self.lagging.clone() {
+            self.rest_client(client, has_spare);
+        }
+    }
+
+    /// The same for those below places that were shut since.
+    pub(crate) fn rest_below_shut(&mut self) {
+        for shut in std::mem::take(&mut self.tree.just_shut) {
+            if !self.awake.is_empty() {
+                let tree = &self.tree;
+                self.awake.retain(|node| !tree.path(*node).any(|above| above == shut));
+            }
+            if !self.lagging.is_empty() {
+                self.tree.clients_below(shut).into_iter().for_each(|client| self.rest_client(client, true));
+            }
+        }
+    }
+
+    fn rest_client(&mut self, client: usize, has_spare: bool) {
+        let state = self.clients.get(client).filter(|_| self.lagging.contains(&client));
+        let Some((node, Some(from))) = state.map(|state| (state.node, state.looked_until())) else { return };
+        match self.tree.shut_gate(node) {
+            Some(shut) => self.tree.gate_mut(shut).into_iter().for_each(|gate| gate.missed.note_all(from)),
+            None if has_spare || self.tree.is_owed(node) => return,
+            None => {
+                let path: Vec<NodeId> = self.tree.path(node).collect();
+                for at in path {
+                    self.tree.gate_mut(at).into_iter().for_each(|gate| gate.missed_headroom.note_all(from));
+                }
+            }
+        }
+        self.lagging.remove(&client);
+        if let Some(state) = self.clients.get_mut(client) {
+            state.has_looked_at_all();
+        }
+    }
+
+    /// All below a place are not tried further, for want of what is kept for guarantees.
+    fn note_all_short(&mut self, node: NodeId) {
+        let tried = self.tree.tried;
+        for gate in self.tree.gates_below(node) {
+            self.tree.gate_mut(gate).into_iter().for_each(|gate| gate.missed_headroom.note_all(tried));
         }
     }
 }

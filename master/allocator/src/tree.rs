@@ -79,8 +79,8 @@ pub(crate) struct Tree {
     pub tried: u64,
     /// Gates that may have room again for somebody who was turned away.
     pub woken: BTreeSet<NodeId>,
-    /// A gate was shut.
-    pub has_shut: bool,
+    /// Gates that were shut since somebody asked.
+    pub just_shut: Vec<NodeId>,
     /// The total changed since shares were worked out.
     is_stale: bool,
 }
@@ -98,7 +98,7 @@ impl Default for Tree {
             has_gates: false,
             tried: 0,
             woken: BTreeSet::new(),
-            has_shut: false,
+            just_shut: Vec::new(),
             is_stale: false,
         };
         tree.add(ROOT, None);
@@ -401,6 +401,15 @@ impl Tree {
         lowest
     }
 
+    /// The gates at a node and below.
+    pub fn gates_below(&self, node: NodeId) -> Vec<NodeId> {
+        let mut gates: Vec<NodeId> = self.gate(node).map(|_| node).into_iter().collect();
+        let below = self.nodes[node.0].below.iter().filter(|_| !gates.is_empty());
+        let below: Vec<NodeId> = below.flat_map(|below| self.gates_below(NodeId(*below))).collect();
+        gates.extend(below);
+        gates
+    }
+
     /// Works out what is owed at a gate, and tells the one above.
     pub fn refresh_owed(&mut self, node: NodeId) {
         let Node { gate: Some(gate), held, parent, .. } = &mut self.nodes[node.0] else { return };
@@ -426,7 +435,7 @@ impl Tree {
         let is_shut = gate.is_full(held);
         if is_shut && !gate.is_shut {
             gate.missed.note_all(tried);
-            self.has_shut = true;
+            self.just_shut.push(node);
         }
         gate.is_shut = is_shut;
         if !is_shut && (gate.missed.from.is_some() || gate.missed_headroom.from.is_some()) {
