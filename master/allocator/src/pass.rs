@@ -17,6 +17,9 @@ use crate::tree::{EVERYBODY, Turn};
 /// Steps in which one client's part of a contended agent grows, at most: keeps tiny shapes cheap.
 const STEPS: u32 = 64;
 
+/// No more than one of so many clients is picked out to be tried on an agent; else all are asked in their turn.
+const FEW: usize = 8;
+
 /// Serial of a wanted shape, and how many of it a grant stands for.
 type Covers = Vec<(u64, u32)>;
 
@@ -164,7 +167,7 @@ impl Allocator {
     }
 
     fn next_of(&self, look: Look, turn: Turn, is_able: impl Fn(usize) -> bool) -> Option<usize> {
-        if look.is_for_all || self.awake.contains(&EVERYBODY) {
+        if self.is_for_everybody(look) {
             return self.tree.first(EVERYBODY, turn, is_able);
         }
         let able = self.lagging.iter().copied().filter(|client| is_able(*client));
@@ -194,13 +197,19 @@ impl Allocator {
         }
     }
 
+    /// All are asked in their turn: also when so many are to be tried that picking them out costs more.
+    fn is_for_everybody(&self, look: Look) -> bool {
+        let is_many = (self.lagging.len() + self.awake.len()) * FEW > self.clients.len();
+        look.is_for_all || self.awake.contains(&EVERYBODY) || (is_many && self.lagging.len() + self.awake.len() > FEW)
+    }
+
     /// It is tried in this look.
     fn is_among(&self, client: usize, look: Look) -> bool {
         let is_below = |client: usize| {
             let node = self.clients.get(client).map(|state| state.node);
             node.is_some_and(|node| self.tree.path(node).any(|at| self.awake.contains(&at)))
         };
-        look.is_for_all || self.lagging.contains(&client) || (!self.awake.is_empty() && is_below(client))
+        self.is_for_everybody(look) || self.lagging.contains(&client) || (!self.awake.is_empty() && is_below(client))
     }
 
     /// Some shape it may get fits into what is free of the agent and may run there, and it is not refusing.

@@ -199,8 +199,9 @@ impl Allocator {
     pub(crate) fn rest_below_shut(&mut self) {
         for shut in std::mem::take(&mut self.tree.just_shut) {
             if !self.awake.is_empty() {
-                let tree = &self.tree;
-                self.awake.retain(|node| !tree.path(*node).any(|above| above == shut));
+                for gate in self.tree.gates_below(shut) {
+                    self.awake.remove(&gate);
+                }
             }
             if !self.lagging.is_empty() {
                 self.tree.clients_below(shut).into_iter().for_each(|client| self.rest_client(client, true));
