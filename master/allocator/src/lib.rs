@@ -20,6 +20,7 @@ mod allocator;
 mod changes;
 mod client;
 mod demands;
+mod explain;
 mod fit;
 mod gates;
 mod heap;
@@ -33,3 +34,4 @@ mod tree;
 mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
+pub use explain::{Block, Explanation, Group, Missing, Obstacle};
