@@ -162,7 +162,9 @@ fn an_accept_never_goes_above_a_limit_of_its_role_or_of_one_above() {
     world.wait(10_000);
     let launched = ["a", "b", "c"].map(|id| task(id, 1_500)).to_vec();
     let effects = world.launch(10, launched);
+    eprintln!("{}", world.trace);
     assert_eq!(held(&world, "eng"), 3_000);
+    eprintln!("{}", world.trace);
     let (state, reason, message) = refusals(&effects).pop().unwrap();
     assert_eq!(state, TaskState::Dropped, "it can run later");
     assert!(matches!(reason, TaskReason::QuotaExceeded | TaskReason::ResourcesExceeded), "{reason}: {message}");

@@ -134,7 +134,7 @@ impl Owner {
         self.metrics.handled(decision, watch.lap());
     }
 
-    /// Store, then send, then show.
+    /// Store, then show, then send: who is answered sees what was asked for.
     fn finish(&mut self, frame: Frame, batch: usize) -> Result<(), StoreError> {
         let mut watch = Stopwatch::start();
         let stored = self.store.commit(frame.operations())?;
@@ -145,13 +145,13 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
+        self.publish();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
             if let Some(peer) = self.streams.send(self.epoch, effect) {
                 self.metrics.cut_off(peer);
             }
         }
-        self.publish();
         Ok(())
     }
 

@@ -43,6 +43,7 @@ impl State {
     pub fn recover_role(&mut self, record: RoleRecord) {
         let RoleRecord { role, weight, quota } = record;
         self.allocator.set_weight(&role, weight);
+        self.allocator.set_quota(&role, Some(&quota).filter(|quota| !quota.is_empty()));
         self.with_role(&role, |state| (state.weight, state.quota) = (weight, quota));
     }
 

@@ -13,6 +13,7 @@ impl State {
         }
         self.with_role(role, |state| state.quota = quota.clone());
         self.put_role(role);
+        self.allocator.set_quota(role, Some(&quota).filter(|quota| !quota.is_empty()));
         self.withdraw_above_limit(now, role);
     }
 
