@@ -247,7 +247,8 @@ impl Allocator {
             let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
             let by_limit = gate.missed.may_fit(|kind| room.of(kind));
             let is_waiting = by_limit || gate.missed_headroom.is_all;
-            if !gate.missed_headroom.may_fit_some(spare) && !(is_waiting && self.has_headroom(node)) {
+            let is_due = gate.missed_headroom.may_fit_some(spare) || (is_waiting && self.has_headroom(node));
+            if !is_due {
                 if by_limit {
                     self.tree.gate_mut(node).into_iter().for_each(Gate::wait_for_headroom);
                 }

@@ -84,7 +84,9 @@ fn granted(case: &Case) -> BTreeMap<usize, u64> {
     if case.is_without_memory {
         allocator.set_excluded_kinds(["memory"]);
     }
-    allocator.set_weight(&role(0), weight_of(9));
+    for at in 0..case.weights.len() {
+        allocator.set_weight(&role(at), weight_of(9 - at as u32));
+    }
     let shape = Resources::new(MilliCpus(case.shape.0), Bytes(case.shape.1));
     for (at, holder) in case.holders.iter().enumerate() {
         let id = framework_id(at);
