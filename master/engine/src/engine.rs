@@ -70,8 +70,12 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Agent { request, agent, command }) => {
+                state.operator_agent(now, request, &agent, command);
+            }
             Input::Tick => state.fire_timers(now),
         }
+        self.state.settle_drains(now);
         self.state.make_offers(now);
         self.state.take_frame()
     }
