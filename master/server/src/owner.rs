@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
-use proffer_proto_model::{Epoch, FrameworkId};
+use proffer_master_engine::{AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_proto_model::{AgentId, Epoch, FrameworkId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ pub(crate) enum ToOwner {
     Input(Box<Input>),
     /// An operator ends a framework.
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator changes what an agent is for.
+    Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
 }
 
 /// The engine with everything only its owner touches.
@@ -93,6 +95,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+            ToOwner::Agent(agent, command, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
             }
         }
     }
