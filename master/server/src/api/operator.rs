@@ -115,17 +115,26 @@ impl Operator for OperatorApi {
         Ok(Response::new(wire::DrainAgentResponse {}))
     }
 
-    async fn deactivate_agent(&self, request: Request<wire::DeactivateAgentRequest>) -> Answer<wire::DeactivateAgentResponse> {
+    async fn deactivate_agent(
+        &self,
+        request: Request<wire::DeactivateAgentRequest>,
+    ) -> Answer<wire::DeactivateAgentResponse> {
         self.command(request.into_inner().agent_id, AgentCommand::Deactivate).await?;
         Ok(Response::new(wire::DeactivateAgentResponse {}))
     }
 
-    async fn reactivate_agent(&self, request: Request<wire::ReactivateAgentRequest>) -> Answer<wire::ReactivateAgentResponse> {
+    async fn reactivate_agent(
+        &self,
+        request: Request<wire::ReactivateAgentRequest>,
+    ) -> Answer<wire::ReactivateAgentResponse> {
         self.command(request.into_inner().agent_id, AgentCommand::Reactivate).await?;
         Ok(Response::new(wire::ReactivateAgentResponse {}))
     }
 
-    async fn mark_agent_gone(&self, request: Request<wire::MarkAgentGoneRequest>) -> Answer<wire::MarkAgentGoneResponse> {
+    async fn mark_agent_gone(
+        &self,
+        request: Request<wire::MarkAgentGoneRequest>,
+    ) -> Answer<wire::MarkAgentGoneResponse> {
         self.command(request.into_inner().agent_id, AgentCommand::MarkGone).await?;
         Ok(Response::new(wire::MarkAgentGoneResponse {}))
     }
