@@ -2,6 +2,7 @@
 //!
 //! Nothing is marked gone: a run must end with every agent at work again.
 
+use proffer_master_engine::registry::AgentMode;
 use proffer_master_engine::{AgentCommand, Input, OperatorCall};
 use proffer_proto_model::AgentId;
 
@@ -18,10 +19,11 @@ impl World {
         }
         let known: Vec<AgentId> = self.master.registry.agents.iter().map(|record| record.id.clone()).collect();
         let Some(agent) = self.faults.operator.pick(&known).cloned() else { return };
-        let command = match self.faults.operator.range(0, 4) {
+        let command = match self.faults.operator.range(0, 5) {
             0 => AgentCommand::Deactivate,
             1 => AgentCommand::Drain { max_grace_ms: Some(500), mark_gone: false },
             2 => AgentCommand::Drain { max_grace_ms: None, mark_gone: false },
+            3 => AgentCommand::CancelDrain,
             _ => AgentCommand::Reactivate,
         };
         self.order(agent, command);
@@ -30,12 +32,13 @@ impl World {
     /// At the end every agent works again; asked again while the master is down or dies over it.
     pub(crate) fn end_operations(&mut self) {
         let idle = self.master.registry.agents.iter().filter(|record| !record.mode.is_offered());
-        let idle: Vec<AgentId> = idle.map(|record| record.id.clone()).collect();
+        let idle: Vec<_> = idle.map(|record| (record.id.clone(), record.mode)).collect();
         if idle.is_empty() {
             return;
         }
-        for agent in idle {
-            self.order(agent, AgentCommand::Reactivate);
+        for (agent, mode) in idle {
+            let is_draining = matches!(mode, AgentMode::Draining(_));
+            self.order(agent, if is_draining { AgentCommand::CancelDrain } else { AgentCommand::Reactivate });
         }
         self.queue.after(RETRY_MS, Event::Fault);
     }

@@ -136,14 +136,24 @@ fn tasks_of_an_agent_marked_gone_have_ended_unreachable_ones_too() {
 fn a_cancelled_drain_offers_the_agent_again_and_deactivation_leaves_tasks_alone() {
     let mut world = two_tasks();
     world.operator("A1-1", DRAIN).unwrap();
-    world.operator("A1-1", AgentCommand::Reactivate).unwrap();
+    let told = world.operator("A1-1", AgentCommand::Reactivate).unwrap_err().message;
+    assert!(told.contains("`proffer drain cancel A1-1`"), "{told}");
+    world.operator("A1-1", AgentCommand::CancelDrain).unwrap();
     world.update(1, "A", "a", 2, TaskState::Killed);
     assert_eq!(mode(&world), AgentMode::Active);
+    let told = world.operator("A1-1", AgentCommand::CancelDrain).unwrap_err().message;
+    assert!(told.contains("no drain is under way"), "{told}");
     let effects = world.operator_effects("A1-1", AgentCommand::Deactivate);
     assert_eq!((mode(&world), kills(&effects)), (AgentMode::Deactivated, vec![]));
     assert!(world.operator_effects("A1-1", AgentCommand::Deactivate).len() == 1, "again is the answer only");
     let effects = world.attach(2, Some("A1-1"), 4_000, vec![]);
     assert_eq!((mode(&world), kills(&effects)), (AgentMode::Deactivated, vec![]));
+    let mut empty = World::new();
+    empty.attach(1, None, 4_000, vec![]);
+    empty.operator("A1-1", AgentCommand::Deactivate).unwrap();
+    empty.operator("A1-1", DRAIN).unwrap();
+    let told = empty.operator("A1-1", AgentCommand::CancelDrain).unwrap_err().message;
+    assert!(told.contains("`proffer agents reactivate A1-1`"), "an empty one is drained at once: {told}");
     let told = world.operator("A1-9", DRAIN).unwrap_err();
     assert!(told.is_not_found && told.message.contains("see `proffer agents`"), "{told}");
 }

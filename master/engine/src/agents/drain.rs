@@ -21,7 +21,9 @@ pub enum AgentCommand {
     },
     /// No new work; what runs goes on.
     Deactivate,
-    /// Work as before; ends a drain, but takes no kill back.
+    /// Ends a drain that is under way: the agent is what it was before. Takes no kill back.
+    CancelDrain,
+    /// Work again for one that is deactivated or drained.
     Reactivate,
     /// It never comes back, and nothing runs there any more.
     MarkGone,
@@ -39,30 +41,13 @@ impl State {
             let message = format!("there is no agent {id}; see `proffer agents`");
             return Err(FatalError { is_not_found: true, message });
         };
-        let next = match (mode, command) {
-            (AgentMode::Gone, AgentCommand::MarkGone | AgentCommand::Drain { mark_gone: true, .. }) => return Ok(()),
-            (AgentMode::Gone, _) => {
-                let message = format!(
-                    "agent {id} is marked gone for good; empty its work directory and start it again, \
-                     then it joins as a new agent"
-                );
-                return Err(FatalError { is_not_found: false, message });
-            }
-            (_, AgentCommand::MarkGone) => AgentMode::Gone,
-            (_, AgentCommand::Reactivate) => AgentMode::Active,
-            (AgentMode::Active, AgentCommand::Deactivate) => AgentMode::Deactivated,
-            (mode, AgentCommand::Deactivate) => mode,
-            (AgentMode::Drained, AgentCommand::Drain { mark_gone: false, .. }) => AgentMode::Drained,
-            (AgentMode::Draining(old), AgentCommand::Drain { max_grace_ms, mark_gone }) => {
-                AgentMode::Draining(Drain { since: old.since, max_grace_ms, mark_gone })
-            }
-            (_, AgentCommand::Drain { max_grace_ms, mark_gone }) => {
-                AgentMode::Draining(Drain { since: now.unix, max_grace_ms, mark_gone })
-            }
-        };
+        let next = next_mode(now, id, mode, command)?;
+        if next == mode {
+            return Ok(());
+        }
         if next.is_gone() {
             self.agent_gone(now, id);
-        } else if next != mode {
+        } else {
             self.set_mode(now, id, next);
         }
         Ok(())
@@ -147,6 +132,46 @@ impl State {
         self.tell_agent_lost(id, &hostname);
         self.touched.agent(id);
     }
+}
+
+/// The mode a command leads to, or why it makes no sense now.
+fn next_mode(now: Now, id: &AgentId, mode: AgentMode, command: AgentCommand) -> Result<AgentMode, FatalError> {
+    let refused = |message: String| Err(FatalError { is_not_found: false, message });
+    Ok(match (mode, command) {
+        (AgentMode::Gone, AgentCommand::MarkGone | AgentCommand::Drain { mark_gone: true, .. }) => AgentMode::Gone,
+        (AgentMode::Gone, _) => {
+            return refused(format!(
+                "agent {id} is marked gone for good; empty its work directory and start it again, \
+                 then it joins as a new agent"
+            ));
+        }
+        (_, AgentCommand::MarkGone) => AgentMode::Gone,
+        (AgentMode::Draining(_), AgentCommand::Reactivate) => {
+            return refused(format!(
+                "agent {id} is being drained; cancel that with `proffer drain cancel {id}`, or wait until it is DRAINED"
+            ));
+        }
+        (_, AgentCommand::Reactivate) => AgentMode::Active,
+        (AgentMode::Draining(Drain { was_deactivated: true, .. }), AgentCommand::CancelDrain) => AgentMode::Deactivated,
+        (AgentMode::Draining(_), AgentCommand::CancelDrain) => AgentMode::Active,
+        (mode, AgentCommand::CancelDrain) => {
+            let way_out = match mode {
+                AgentMode::Active => "it is offered already".to_owned(),
+                _ => format!("to offer it again: `proffer agents reactivate {id}`"),
+            };
+            return refused(format!("agent {id} is {mode}: no drain is under way; {way_out}"));
+        }
+        (AgentMode::Active, AgentCommand::Deactivate) => AgentMode::Deactivated,
+        (mode, AgentCommand::Deactivate) => mode,
+        (AgentMode::Drained, AgentCommand::Drain { mark_gone: false, .. }) => AgentMode::Drained,
+        (AgentMode::Draining(old), AgentCommand::Drain { max_grace_ms, mark_gone }) => {
+            AgentMode::Draining(Drain { max_grace_ms, mark_gone, ..old })
+        }
+        (mode, AgentCommand::Drain { max_grace_ms, mark_gone }) => {
+            let was_deactivated = mode != AgentMode::Active;
+            AgentMode::Draining(Drain { since: now.unix, max_grace_ms, mark_gone, was_deactivated })
+        }
+    })
 }
 
 /// What an agent is told that was marked gone.

@@ -30,6 +30,8 @@ pub struct Drain {
     pub max_grace_ms: Option<u64>,
     /// Mark the agent gone once it is empty and every end was confirmed.
     pub mark_gone: bool,
+    /// It took no new work before either; so it is again when the drain is cancelled.
+    pub was_deactivated: bool,
 }
 
 impl AgentMode {

@@ -1,7 +1,7 @@
 //! Drain, deactivate, reactivate and removal of agents, as operators ask for them over the wire.
 
 use proffer_master_engine::AgentCommand;
-use proffer_master_engine::registry::AgentMode;
+use proffer_master_engine::registry::{AgentMode, Drain};
 use proffer_proto_model::AgentId;
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
@@ -47,8 +47,8 @@ pub(super) fn mode(mode: &AgentMode) -> (Mode, Option<wire::Drain>) {
         AgentMode::Drained => (Mode::Drained, None),
         AgentMode::Gone => (Mode::Gone, None),
         AgentMode::Draining(drain) => {
-            let (max_grace_ms, mark_gone) = (drain.max_grace_ms, drain.mark_gone);
-            (Mode::Draining, Some(wire::Drain { since_unix_ms: drain.since.0, max_grace_ms, mark_gone }))
+            let Drain { since, max_grace_ms, mark_gone, was_deactivated } = *drain;
+            (Mode::Draining, Some(wire::Drain { since_unix_ms: since.0, max_grace_ms, mark_gone, was_deactivated }))
         }
     }
 }

@@ -115,6 +115,11 @@ impl Operator for OperatorApi {
         Ok(Response::new(wire::DrainAgentResponse {}))
     }
 
+    async fn cancel_drain(&self, request: Request<wire::CancelDrainRequest>) -> Answer<wire::CancelDrainResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::CancelDrain).await?;
+        Ok(Response::new(wire::CancelDrainResponse {}))
+    }
+
     async fn deactivate_agent(
         &self,
         request: Request<wire::DeactivateAgentRequest>,

@@ -90,7 +90,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     store.commit(&puts).unwrap();
     store.commit(&[]).unwrap();
     let gone = TaskKey { framework: FrameworkId::numbered(1, 1), task: TaskId::new("gone").unwrap() };
-    let drain = Drain { since: UnixMillis(7), max_grace_ms: Some(3_000), mark_gone: true };
+    let drain = Drain { since: UnixMillis(7), max_grace_ms: Some(3_000), mark_gone: true, was_deactivated: false };
     let changed = AgentRecord { is_unreachable: true, mode: AgentMode::Draining(drain), ..agent(1) };
     let more = [
         Operation::DeleteTask(gone.clone()),

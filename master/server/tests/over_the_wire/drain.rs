@@ -4,7 +4,8 @@ use proffer_proto_wire::agent::{self, master_message};
 use proffer_proto_wire::common::TaskReason;
 use proffer_proto_wire::operator::agent::Mode;
 use proffer_proto_wire::operator::{
-    DeactivateAgentRequest, DrainAgentRequest, ListAgentsRequest, MarkAgentGoneRequest, ReactivateAgentRequest,
+    CancelDrainRequest, DeactivateAgentRequest, DrainAgentRequest, ListAgentsRequest, MarkAgentGoneRequest,
+    ReactivateAgentRequest,
 };
 use tempfile::tempdir;
 use tonic::Code;
@@ -42,8 +43,11 @@ async fn a_drain_ends_tasks_and_outlives_the_master() {
     let request = agent::AttachRequest { cluster_id, incarnation: 1, ..request };
     let mut agent = Agent::attach_with(&cluster, request).await;
     assert_eq!(killed(&mut agent).await, ("t1".to_owned(), 250), "told again");
-    let back = ReactivateAgentRequest { agent_id };
-    soon("the end of the drain", cluster.operator().reactivate_agent(back)).await.unwrap();
+    let back = ReactivateAgentRequest { agent_id: agent_id.clone() };
+    let told = soon("a refusal", cluster.operator().reactivate_agent(back)).await.unwrap_err();
+    assert!(told.message().contains("proffer drain cancel"), "{told}");
+    let back = CancelDrainRequest { agent_id };
+    soon("the end of the drain", cluster.operator().cancel_drain(back)).await.unwrap();
     assert_eq!(mode(&cluster).await, Mode::Active);
     drop(agent);
     cluster.assert_serves().await;
@@ -56,7 +60,7 @@ async fn killed(agent: &mut Agent) -> (String, u64) {
     });
     let kill = kill.await;
     assert_eq!(kill.reason(), TaskReason::AgentDraining);
-    (kill.task_id, kill.kill_policy.unwrap().grace_ms)
+    (kill.task_id, kill.kill_policy.unwrap().grace_ms.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
