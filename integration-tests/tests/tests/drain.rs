@@ -52,7 +52,8 @@ fn a_drained_agent_is_emptied_in_bounded_time_and_offered_again_when_asked() {
         if now.iter().any(|instance| instance.hostname == host) { Ok(()) } else { Err(format!("{now:#?}")) }
     });
     a_drain_can_be_cancelled(&cluster, &host);
-    an_agent_that_is_gone_stays_gone(&cluster, &host);
+    let told = refused(&cluster, &["drain", "nobody"]);
+    assert!(told.contains("there is no agent \"nobody\"") && told.contains("proffer agents"), "{told}");
 }
 
 fn mode(cluster: &Cluster, host: &str) -> Result<Value, String> {
@@ -87,18 +88,4 @@ fn a_drain_can_be_cancelled(cluster: &Cluster, host: &str) {
     assert!(told.contains("proffer drain cancel"), "{told}");
     cluster.ok(&["drain", "cancel", host]);
     assert_eq!(mode(cluster, host).unwrap(), "ACTIVE");
-}
-
-fn an_agent_that_is_gone_stays_gone(cluster: &Cluster, host: &str) {
-    cluster.ok(&["agents", "gone", host]);
-    assert_eq!(mode(cluster, host).unwrap(), "GONE");
-    let told = refused(cluster, &["drain", host]);
-    assert!(told.contains("empty its work directory"), "{told}");
-    let told = refused(cluster, &["drain", "nobody"]);
-    assert!(told.contains("there is no agent \"nobody\"") && told.contains("proffer agents"), "{told}");
-    wait_for("nine instances elsewhere", PATIENCE, || {
-        let now = try_running(cluster, "web")?;
-        let is_there = now.len() == 9 && now.iter().all(|instance| instance.hostname != host);
-        if is_there { Ok(()) } else { Err(format!("{now:#?}")) }
-    });
 }
