@@ -36,6 +36,11 @@ impl Allocator {
         }
     }
 
+    /// Filters that have not ended.
+    pub fn filters(&self) -> usize {
+        self.filter_ends.len()
+    }
+
     /// When [`Allocator::allocate`] has something to do even if nothing else happens.
     pub fn next_deadline(&self) -> Option<Moment> {
         let filter = self.filter_ends.first().map(|end| end.0);

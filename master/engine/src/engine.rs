@@ -56,6 +56,12 @@ impl Engine {
 
     /// Handles one input. Same state, time and input give the same frame, always.
     pub fn handle(&mut self, now: Now, input: Input) -> Frame {
+        self.decide(now, input);
+        self.offer(now)
+    }
+
+    /// The first half of [`Self::handle`], for those who measure: everything but new offers. [`Self::offer`] follows.
+    pub fn decide(&mut self, now: Now, input: Input) {
         let state = &mut self.state;
         match input {
             Input::AgentAttach { session, agent, incarnation, tasks, seen_epoch, cluster } => {
@@ -76,6 +82,10 @@ impl Engine {
             Input::Tick => state.fire_timers(now),
         }
         self.state.settle_drains(now);
+    }
+
+    /// The second half of [`Self::handle`]: offers all that became possible.
+    pub fn offer(&mut self, now: Now) -> Frame {
         self.state.make_offers(now);
         self.state.take_frame()
     }
@@ -83,6 +93,11 @@ impl Engine {
     /// When [`Input::Tick`] is due next; `None` when no timer runs.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.state.next_deadline()
+    }
+
+    /// Filters that keep agents away from frameworks now.
+    pub fn filters(&self) -> usize {
+        self.state.allocator.filters()
     }
 
     /// What changed for readers since the last call.

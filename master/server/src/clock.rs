@@ -27,6 +27,23 @@ impl Clock {
     }
 }
 
+/// Measures how long something takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Seconds since the start, or since the last lap; the next lap begins.
+    pub(crate) fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let since = std::mem::replace(&mut self.0, now);
+        now.duration_since(since).as_secs_f64()
+    }
+}
+
 /// Wall-clock time; zero when the clock stands before 1970.
 pub(crate) fn unix_now() -> UnixMillis {
     UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).map(|d| millis(d.as_millis())).unwrap_or(0))

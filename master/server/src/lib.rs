@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod dashboard;
 mod master;
+mod metrics;
 mod outbox;
 mod owner;
 mod queue;

@@ -16,6 +16,7 @@ use crate::Config;
 use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, scheduler::SchedulerApi};
 use crate::clock::Clock;
 use crate::dashboard::Dashboard;
+use crate::metrics::Metrics;
 use crate::owner::{INBOX, Owner, Streams};
 use crate::read_models::ReadModels;
 use crate::store::{DiskStore, Loaded, Store, StoreError};
@@ -79,6 +80,7 @@ impl Master {
         let (inbox, from_all) = mpsc::channel(INBOX);
         let shutdown = Shutdown::new(config.drain);
 
+        let metrics = Arc::new(Metrics::new(Arc::clone(&readers)));
         let owner = Owner {
             engine,
             epoch,
@@ -87,11 +89,12 @@ impl Master {
             inbox: from_all,
             readers: Arc::clone(&readers),
             streams: Streams::default(),
+            metrics: Arc::clone(&metrics),
         };
         let owner_ended = start_owner(owner, shutdown.clone())?;
         let link = OwnerLink::new(inbox, shutdown.clone());
         let grpc = routes(&link, epoch, &readers).await?;
-        let http = Dashboard::router(readers, shutdown.clone());
+        let http = Dashboard::router(readers, shutdown.clone()).merge(Metrics::router(metrics));
         let (done, ended) = oneshot::channel();
         let served = shutdown.clone();
         tokio::spawn(async move {

@@ -8,7 +8,8 @@ use proffer_master_engine::{AgentCommand, Effect, Engine, FatalError, Frame, Inp
 use proffer_proto_model::{AgentId, Epoch, FrameworkId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
+use crate::metrics::{Load, Metrics};
 use crate::outbox::{CutOff, Outbox};
 use crate::read_models::ReadModels;
 use crate::store::{Store, StoreError};
@@ -42,6 +43,7 @@ pub(crate) struct Owner {
     pub(crate) inbox: mpsc::Receiver<ToOwner>,
     pub(crate) readers: Arc<ReadModels>,
     pub(crate) streams: Streams,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The open streams and the requests that wait for an answer.
@@ -59,7 +61,7 @@ impl Owner {
         loop {
             let wait = self.engine.next_deadline().map(|at| self.clock.instant(at));
             let deadline = wait.map_or_else(|| tokio::time::Instant::now() + IDLE, tokio::time::Instant::from_std);
-            let mut frame = Frame::default();
+            let (mut frame, mut batch) = (Frame::default(), 1);
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
                 Ok(None) => return Ok(()),
                 Err(_) => self.handle(Input::Tick, &mut frame),
@@ -68,11 +70,12 @@ impl Owner {
                     for _ in 1..BATCH {
                         let Ok(next) = self.inbox.try_recv() else { break };
                         self.take(next, &mut frame);
+                        batch += 1;
                     }
                     self.tick_if_due(&mut frame);
                 }
             }
-            self.finish(frame)?;
+            self.finish(frame, batch)?;
         }
     }
 
@@ -110,14 +113,30 @@ impl Owner {
             self.streams.outboxes.remove(session);
         }
         let now = self.clock.now();
-        frame.append(self.engine.handle(now, input));
+        self.metrics.received(&input);
+        let mut watch = Stopwatch::start();
+        self.engine.decide(now, input);
+        let decision = watch.lap();
+        frame.append(self.engine.offer(now));
+        self.metrics.handled(decision, watch.lap());
     }
 
     /// Store, then send, then show.
-    fn finish(&mut self, frame: Frame) -> Result<(), StoreError> {
+    fn finish(&mut self, frame: Frame, batch: usize) -> Result<(), StoreError> {
+        let mut watch = Stopwatch::start();
         let stored = self.store.commit(frame.operations())?;
+        let load = Load {
+            batch,
+            waiting: self.inbox.len(),
+            sessions: self.streams.outboxes.len(),
+            filters: self.engine.filters(),
+        };
+        self.metrics.stored(watch.lap(), load);
         for effect in frame.into_effects(stored) {
-            self.streams.send(self.epoch, effect);
+            self.metrics.sends(&effect);
+            if let Some(peer) = self.streams.send(self.epoch, effect) {
+                self.metrics.cut_off(peer);
+            }
         }
         self.publish();
         Ok(())
@@ -125,42 +144,44 @@ impl Owner {
 
     fn publish(&mut self) {
         for change in self.engine.take_changes() {
+            self.metrics.changed(&change, &self.readers);
             self.readers.apply(change);
         }
     }
 }
 
 impl Streams {
-    fn send(&mut self, epoch: Epoch, effect: Effect) {
-        let (session, sent) = match effect {
+    /// Gives the kind of a peer that was cut off because it reads too slowly.
+    fn send(&mut self, epoch: Epoch, effect: Effect) -> Option<&'static str> {
+        let (peer, session, sent) = match effect {
             Effect::ToFramework { session, message } => {
-                (session, self.outboxes.get_mut(&session).map(|o| o.tell_framework(message)))
+                ("framework", session, self.outboxes.get_mut(&session).map(|o| o.tell_framework(message)))
             }
             Effect::ToAgent { session, message } => {
-                (session, self.outboxes.get_mut(&session).map(|o| o.tell_agent(epoch, message)))
+                ("agent", session, self.outboxes.get_mut(&session).map(|o| o.tell_agent(epoch, message)))
             }
             Effect::Close { session } => {
                 if let Some(outbox) = self.outboxes.remove(&session) {
                     outbox.close();
                 }
-                return;
+                return None;
             }
             Effect::OperatorReply { request, result } => {
                 if let Some(reply) = self.requests.remove(&request) {
                     // One that went away does not want the answer any more.
                     let _ = reply.send(result);
                 }
-                return;
+                return None;
             }
         };
-        if let Some(Err(cut)) = sent {
-            match cut {
-                CutOff::TooSlow => tracing::warn!(session = session.0, "cut off a stream whose reader is too slow"),
-                CutOff::Ended => tracing::debug!(session = session.0, "a stream has ended before its peer was told"),
-            }
-            // Its reader ends with it and reports the disconnect.
-            self.outboxes.remove(&session);
+        let Some(Err(cut)) = sent else { return None };
+        match cut {
+            CutOff::TooSlow => tracing::warn!(session = session.0, "cut off a stream whose reader is too slow"),
+            CutOff::Ended => tracing::debug!(session = session.0, "a stream has ended before its peer was told"),
         }
+        // Its reader ends with it and reports the disconnect.
+        self.outboxes.remove(&session);
+        (cut == CutOff::TooSlow).then_some(peer)
     }
 }
 

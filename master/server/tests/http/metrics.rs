@@ -1,0 +1,79 @@
+//! `/metrics` against what happened and against its documentation.
+
+use std::collections::BTreeSet;
+
+use proffer_proto_wire::scheduler::{self, call, decline_reason};
+
+use crate::world::{World, amount, hostile_agent, wants};
+
+const DOC: &str = include_str!("../../../../docs/metrics.md");
+
+/// Name and type of every metric on the page; counters by the name that is asked for.
+fn written(page: &str) -> BTreeSet<(String, String)> {
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let named = types.map(|line| {
+        let (name, kind) = line.split_once(' ').expect("name and type");
+        let end = if kind == "counter" { "_total" } else { "" };
+        (format!("{name}{end}"), kind.to_owned())
+    });
+    named.collect()
+}
+
+fn documented() -> BTreeSet<(String, String)> {
+    let rows = DOC.lines().filter_map(|line| line.strip_prefix("| `proffer_"));
+    let cells = rows.map(|row| {
+        let mut cells = row.split('|').map(str::trim);
+        let name = format!("proffer_{}", cells.next().expect("a name").trim_matches('`'));
+        (name, cells.next().expect("a type").to_owned())
+    });
+    cells.collect()
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let world = World::start().await;
+    let _agent = world.agent(hostile_agent()).await;
+    let mut framework = world.framework("web", wants(1)).await;
+    let declined = framework.offered().await;
+    let reason = scheduler::DeclineReason {
+        kind: decline_reason::Kind::ResourcesShort.into(),
+        shortage: Some(amount(0, 64)),
+        ..Default::default()
+    };
+    let filter = Some(scheduler::Filter { refuse_ms: Some(60_000) });
+    let decline = scheduler::Decline { offer_ids: vec![declined], reason: Some(reason), filter };
+    framework.say(call::Call::Decline(decline)).await;
+
+    let ended =
+        "proffer_master_offers_ended_total{framework=\"web\",outcome=\"declined\",reason=\"resources_short\"} 1";
+    let wanted = [
+        ended,
+        "proffer_master_offers_sent_total{framework=\"web\"} 1",
+        "proffer_master_offer_hold_seconds_count{outcome=\"declined\"} 1",
+        "proffer_master_messages_received_total{peer=\"framework\",kind=\"decline\"} 1",
+        "proffer_master_messages_sent_total{peer=\"framework\",kind=\"offers\"} 1",
+        "proffer_master_agents{state=\"attached\"} 1",
+        "proffer_master_frameworks{state=\"connected\"} 1",
+        "proffer_master_cpus{use=\"total\"} 4",
+        "proffer_master_sessions 2",
+        "proffer_master_filters 1",
+        "proffer_master_framework_tasks{framework=\"web\"} 0",
+        "proffer_master_slow_readers_cut_off_total{peer=\"agent\"} 0",
+        "# EOF",
+    ];
+    let page = world.page_with("/metrics", &wanted).await;
+    assert_eq!(written(&page), documented());
+}
+
+#[tokio::test]
+async fn frameworks_cannot_make_more_series_than_the_bound() {
+    let world = World::start().await;
+    let mut frameworks = Vec::new();
+    for number in 0..60 {
+        frameworks.push(world.framework(&format!("f{number:02}"), wants(1)).await);
+    }
+    let page = world.page_with("/metrics", &["proffer_master_frameworks{state=\"connected\"} 60"]).await;
+    let series = page.lines().filter(|line| line.starts_with("proffer_master_framework_tasks{")).count();
+    assert_eq!(series, 51, "{page}");
+    assert!(page.contains("proffer_master_framework_tasks{framework=\"other\"} 0"), "{page}");
+}
