@@ -121,7 +121,7 @@ impl Owner {
         self.metrics.handled(decision, watch.lap());
     }
 
-    /// Store, then send, then show.
+    /// Store, then send, then show; then answer operators, who look at once at what they did.
     fn finish(&mut self, frame: Frame, batch: usize) -> Result<(), StoreError> {
         let mut watch = Stopwatch::start();
         let stored = self.store.commit(frame.operations())?;
@@ -132,13 +132,19 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
+        let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
-            if let Some(peer) = self.streams.send(self.epoch, effect) {
+            if let Effect::OperatorReply { .. } = effect {
+                answers.push(effect);
+            } else if let Some(peer) = self.streams.send(self.epoch, effect) {
                 self.metrics.cut_off(peer);
             }
         }
         self.publish();
+        for answer in answers {
+            self.streams.send(self.epoch, answer);
+        }
         Ok(())
     }
 
