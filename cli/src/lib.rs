@@ -81,5 +81,6 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
+        Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }
 }

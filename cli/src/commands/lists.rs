@@ -192,22 +192,22 @@ pub(crate) async fn frameworks(cluster: &Cluster, format: Format) -> Result<Outc
 
 /// An offer as JSON.
 #[derive(Debug, Serialize)]
-struct OfferView {
-    offer_id: String,
-    framework_id: String,
-    framework: String,
-    agent_id: String,
-    hostname: String,
-    role: String,
-    outcome: &'static str,
-    reason: String,
-    sent_unix_ms: u64,
-    held_ms: u64,
-    resources: ResourcesView,
+pub(crate) struct OfferView {
+    pub(crate) offer_id: String,
+    pub(crate) framework_id: String,
+    pub(crate) framework: String,
+    pub(crate) agent_id: String,
+    pub(crate) hostname: String,
+    pub(crate) role: String,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: String,
+    pub(crate) sent_unix_ms: u64,
+    pub(crate) held_ms: u64,
+    pub(crate) resources: ResourcesView,
 }
 
 impl OfferView {
-    fn new(record: operator::OfferRecord) -> Result<Self, CliError> {
+    pub(crate) fn new(record: operator::OfferRecord) -> Result<Self, CliError> {
         let outcome = match record.outcome() {
             offer_record::Outcome::Unspecified => "UNKNOWN",
             offer_record::Outcome::Outstanding => "OUTSTANDING",
@@ -301,21 +301,21 @@ pub(crate) async fn offers(cluster: &Cluster, format: Format, args: OffersArgs) 
 
 /// A task as JSON.
 #[derive(Debug, Serialize)]
-struct TaskView {
-    framework_id: String,
-    framework: String,
-    task_id: String,
-    name: String,
-    image: String,
-    agent_id: String,
-    hostname: String,
-    role: String,
-    resources: ResourcesView,
-    status: Option<StatusView>,
+pub(crate) struct TaskView {
+    pub(crate) framework_id: String,
+    pub(crate) framework: String,
+    pub(crate) task_id: String,
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) agent_id: String,
+    pub(crate) hostname: String,
+    pub(crate) role: String,
+    pub(crate) resources: ResourcesView,
+    pub(crate) status: Option<StatusView>,
 }
 
 impl TaskView {
-    fn new(task: operator::Task) -> Result<Self, CliError> {
+    pub(crate) fn new(task: operator::Task) -> Result<Self, CliError> {
         let spec = task.spec.unwrap_or_default();
         Ok(Self {
             framework_id: task.framework_id,

@@ -20,13 +20,18 @@ mod allocator;
 mod changes;
 mod client;
 mod demands;
+mod explain;
 mod fit;
+mod gates;
 mod heap;
 mod holdings;
 mod pass;
+mod quota;
+mod rooms;
 mod share;
 mod slots;
 mod tree;
 mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
+pub use explain::{Block, Explanation, Group, Missing, Obstacle};

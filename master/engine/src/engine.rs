@@ -79,6 +79,11 @@ impl Engine {
             Input::Operator(OperatorCall::Agent { request, agent, command }) => {
                 state.operator_agent(now, request, &agent, command);
             }
+            Input::Operator(OperatorCall::Why { request, framework, role }) => {
+                // What is possible is offered first: the answer is about what is left.
+                state.make_offers(now);
+                state.operator_why(now, request, &framework, role.as_ref());
+            }
             Input::Tick => state.fire_timers(now),
         }
         self.state.settle_drains(now);

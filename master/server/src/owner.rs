@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proffer_master_engine::explain::Why;
 use proffer_master_engine::{AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
-use proffer_proto_model::{AgentId, Epoch, FrameworkId};
+use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
@@ -32,7 +33,12 @@ pub(crate) enum ToOwner {
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
     /// An operator changes what an agent is for.
     Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator asks why a framework is not offered what it wants, in one role or in all.
+    Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
 }
+
+/// Why, or what is wrong with the question.
+pub(crate) type WhyAnswer = Result<Why, FatalError>;
 
 /// The engine with everything only its owner touches.
 pub(crate) struct Owner {
@@ -51,6 +57,7 @@ pub(crate) struct Owner {
 pub(crate) struct Streams {
     outboxes: BTreeMap<SessionId, Outbox>,
     requests: BTreeMap<u64, oneshot::Sender<Result<(), FatalError>>>,
+    whys: BTreeMap<u64, oneshot::Sender<WhyAnswer>>,
     asked: u64,
 }
 
@@ -105,6 +112,12 @@ impl Owner {
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
             }
+            ToOwner::Why(framework, role, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.whys.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Why { request, framework, role }), frame);
+            }
         }
     }
 
@@ -135,7 +148,7 @@ impl Owner {
         let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
-            if let Effect::OperatorReply { .. } = effect {
+            if let Effect::OperatorReply { .. } | Effect::WhyReply { .. } = effect {
                 answers.push(effect);
             } else if let Some(peer) = self.streams.send(self.epoch, effect) {
                 self.metrics.cut_off(peer);
@@ -176,6 +189,12 @@ impl Streams {
                 if let Some(reply) = self.requests.remove(&request) {
                     // One that went away does not want the answer any more.
                     let _ = reply.send(result);
+                }
+                return None;
+            }
+            Effect::WhyReply { request, answer } => {
+                if let Some(reply) = self.whys.remove(&request) {
+                    let _ = reply.send(*answer);
                 }
                 return None;
             }

@@ -144,6 +144,10 @@ impl Operator for OperatorApi {
         Ok(Response::new(wire::MarkAgentGoneResponse {}))
     }
 
+    async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {
+        self.answer_why(request.into_inner()).await.map(Response::new)
+    }
+
     async fn watch(&self, _: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let (to, events) = queue(WATCH_QUEUE);
         let api = self.clone();
@@ -208,7 +212,7 @@ impl OperatorApi {
         })
     }
 
-    fn offer(&self, view: &OfferView) -> wire::OfferRecord {
+    pub(super) fn offer(&self, view: &OfferView) -> wire::OfferRecord {
         let UnixMillis(sent) = view.sent;
         let (mut decline_reason, mut rescind_reason) = (None, Reason::Unspecified);
         let outcome = match &view.outcome {
@@ -239,7 +243,7 @@ impl OperatorApi {
         }
     }
 
-    fn task(&self, record: &TaskRecord) -> wire::Task {
+    pub(super) fn task(&self, record: &TaskRecord) -> wire::Task {
         wire::Task {
             framework_id: record.key.framework.to_string(),
             framework_name: self.readers.framework_name(&record.key.framework),
@@ -268,7 +272,7 @@ async fn push(to: &Sender<wire::ClusterEvent>, event: wire::ClusterEvent) -> Res
     }
 }
 
-fn rescinded(reason: RescindReason) -> Reason {
+pub(super) fn rescinded(reason: RescindReason) -> Reason {
     match reason {
         RescindReason::Expired => Reason::Expired,
         RescindReason::AgentLost => Reason::AgentLost,
