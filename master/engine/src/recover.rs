@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_master_allocator::Allocator;
 use proffer_proto_model::{ClusterId, Epoch, Now};
 
-use crate::registry::Registry;
+use crate::registry::{AgentMode, Registry};
 use crate::state::{Agent, Framework, State};
 use crate::timers::Timer;
 use crate::{Config, RecoverError};
@@ -29,6 +29,9 @@ impl State {
         }
         for record in registry.agents {
             let (id, is_unreachable) = (record.id.clone(), record.is_unreachable);
+            if let AgentMode::Draining(_) = record.mode {
+                state.draining.insert(id.clone());
+            }
             if !is_unreachable {
                 state.allocator.put_agent(&id, &record.info, false);
             }
@@ -83,6 +86,7 @@ impl State {
             removed: BTreeSet::new(),
             tasks: BTreeMap::new(),
             roles: BTreeMap::new(),
+            draining: BTreeSet::new(),
             strays: BTreeMap::new(),
             offers: BTreeMap::new(),
             agent_sessions: BTreeMap::new(),

@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use proffer_master_engine::registry::AgentMode;
 use proffer_master_engine::*;
 use proffer_proto_model::*;
 use proptest::prelude::*;
@@ -28,6 +29,10 @@ enum Step {
     Quota { at: u8, limit: u64, force: bool },
     Weight { at: u8, milli: u32 },
     Wait { ms: u64 },
+    Drain { agent: u64, max_grace_ms: Option<u64>, mark_gone: bool },
+    Mode { agent: u64, is_back: bool },
+    CancelDrain { agent: u64 },
+    MarkGone { agent: u64 },
     FailOver,
 }
 
@@ -56,6 +61,11 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (0u64..40_000).prop_map(|ms| Step::Wait { ms }),
         2 => (0u8..2, 0u64..5, any::<bool>()).prop_map(|(at, limit, force)| Step::Quota { at, limit, force }),
         1 => (0u8..2, 1u32..4_000).prop_map(|(at, milli)| Step::Weight { at, milli }),
+        2 => (0u64..3, proptest::option::of(0u64..60_000), prop::bool::weighted(0.2))
+            .prop_map(|(agent, max_grace_ms, mark_gone)| Step::Drain { agent, max_grace_ms, mark_gone }),
+        3 => (0u64..3, prop::bool::weighted(0.8)).prop_map(|(agent, is_back)| Step::Mode { agent, is_back }),
+        2 => (0u64..3).prop_map(|agent| Step::CancelDrain { agent }),
+        1 => (0u64..3).prop_map(|agent| Step::MarkGone { agent }),
         1 => Just(Step::FailOver),
     ]
 }
@@ -102,6 +112,13 @@ impl Run {
             Step::Launch { framework, tasks } => self.launch(framework, tasks),
             Step::Update { agent, at, seq, state } => self.update(agent as usize, at, seq, TaskState::ALL[state]),
             Step::Wait { ms } => self.world.wait(ms),
+            Step::Drain { agent, max_grace_ms, mark_gone } => {
+                self.command(agent, AgentCommand::Drain { max_grace_ms, mark_gone });
+            }
+            Step::Mode { agent, is_back: true } => self.command(agent, AgentCommand::Reactivate),
+            Step::Mode { agent, is_back: false } => self.command(agent, AgentCommand::Deactivate),
+            Step::CancelDrain { agent } => self.command(agent, AgentCommand::CancelDrain),
+            Step::MarkGone { agent } => self.command(agent, AgentCommand::MarkGone),
             Step::FailOver => {
                 self.epoch += 1;
                 self.world.fail_over(self.epoch);
@@ -175,6 +192,27 @@ impl Run {
             let (was, is) = (holds(before, &record.role), holds(&self.world.registry.tasks, &record.role));
             let limit = record.quota.limit.cpus.map_or(u64::MAX, |most| most.0);
             assert!(is <= limit || is <= was, "role {} holds {is} of {limit} and held {was}", record.role);
+        }
+    }
+
+    /// What follows from it holds at once: the audit sees offers of agents that take no work.
+    fn command(&mut self, agent: u64, command: AgentCommand) {
+        let Some((id, _)) = self.agents[agent as usize].clone() else { return };
+        let mode_of = |world: &World| world.registry.agents.iter().find(|r| r.id.as_str() == id).map(|r| r.mode);
+        let before = mode_of(&self.world);
+        let is_done = self.world.operator(&id, command).is_ok();
+        let is_draining = matches!(before, Some(AgentMode::Draining(_)));
+        let is_refused = match command {
+            AgentCommand::Reactivate => is_draining,
+            AgentCommand::CancelDrain => !is_draining,
+            _ => false,
+        };
+        let record = self.world.registry.agents.iter().find(|record| record.id.as_str() == id);
+        let is_gone = record.is_some_and(|record| record.mode.is_gone());
+        assert!(is_done != is_refused || is_gone, "{command:?} of {record:?}");
+        // Its machine comes back with an empty work directory.
+        if is_gone {
+            self.agents[agent as usize] = None;
         }
     }
 

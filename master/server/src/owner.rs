@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
-use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, RolesCall, SessionId};
-use proffer_proto_model::{Epoch, FrameworkId, Role};
+use proffer_master_engine::{
+    AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, RolesCall, SessionId,
+};
+use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
@@ -33,6 +35,8 @@ pub(crate) enum ToOwner {
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
     /// An operator changes what roles have, or only asks whether it could.
     Roles { call: RolesCall, is_dry_run: bool, reply: oneshot::Sender<Result<(), FatalError>> },
+    /// An operator changes what an agent is for.
+    Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
 }
@@ -112,6 +116,12 @@ impl Owner {
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::Roles { request, call, is_dry_run }), frame);
             }
+            ToOwner::Agent(agent, command, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
+            }
             ToOwner::Why(framework, role, reply) => {
                 self.streams.asked += 1;
                 let request = self.streams.asked;
@@ -134,7 +144,7 @@ impl Owner {
         self.metrics.handled(decision, watch.lap());
     }
 
-    /// Store, then show, then send: who is answered sees what was asked for.
+    /// Store, then send, then show; then answer operators, who look at once at what they did.
     fn finish(&mut self, frame: Frame, batch: usize) -> Result<(), StoreError> {
         let mut watch = Stopwatch::start();
         let stored = self.store.commit(frame.operations())?;
@@ -145,12 +155,18 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
-        self.publish();
+        let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
-            if let Some(peer) = self.streams.send(self.epoch, effect) {
+            if let Effect::OperatorReply { .. } | Effect::WhyReply { .. } = effect {
+                answers.push(effect);
+            } else if let Some(peer) = self.streams.send(self.epoch, effect) {
                 self.metrics.cut_off(peer);
             }
+        }
+        self.publish();
+        for answer in answers {
+            self.streams.send(self.epoch, answer);
         }
         Ok(())
     }
