@@ -10,9 +10,9 @@ use proffer_master_server::{Config, Handle, Master, RawConfig};
 use proffer_proto_transport::{Address, connect};
 use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
 use proffer_proto_wire::agent::{AgentInfo, AgentMessage, AttachRequest, MasterMessage, agent_message};
-use proffer_proto_wire::common::{Attribute, ContainerSpec, Resources, TaskSpec, attribute};
-use proffer_proto_wire::operator::GetClusterRequest;
+use proffer_proto_wire::common::{Attribute, ContainerSpec, Quota, ResourceLimit, Resources, TaskSpec, attribute};
 use proffer_proto_wire::operator::operator_client::OperatorClient;
+use proffer_proto_wire::operator::{GetClusterRequest, SetQuotaRequest};
 use proffer_proto_wire::scheduler::scheduler_client::SchedulerClient;
 use proffer_proto_wire::scheduler::{
     Accept, Call, Demand, DemandItem, Event, FrameworkInfo, Launch, Operation, Subscribe, TaskLaunch, call, event,
@@ -22,7 +22,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-const PAGES: [&str; 6] = ["/", "/offers", "/agents", "/agents/A1-1", "/frameworks", "/tasks"];
+const PAGES: [&str; 7] = ["/", "/offers", "/agents", "/agents/A1-1", "/frameworks", "/roles", "/tasks"];
 
 /// Both directions of a stream to the master.
 type Link<Out, In> = (Sender<Out>, Streaming<In>);
@@ -125,6 +125,16 @@ async fn pages_follow_changes_without_a_reload_and_fit_wide_and_narrow_screens()
     browser.eval("window.mark = 'still here'");
     launch(&mut framework).await;
     browser.wait_until("document.querySelector('#tasks .badge')?.textContent === 'staging'");
+    assert_eq!(browser.eval("window.mark"), "still here");
+
+    browser.open(&format!("{base}/roles"));
+    browser.eval("window.mark = 'still here'");
+    let limit = ResourceLimit { cpus_milli: Some(2_000), ..Default::default() };
+    let guarantee = Resources { cpus_milli: 1_000, memory_bytes: 256 << 20, ..Default::default() };
+    let quota = Quota { guarantee: Some(guarantee), limit: Some(limit) };
+    let set = SetQuotaRequest { role: "r".repeat(200), quota: Some(quota), ..Default::default() };
+    OperatorClient::new(channel_to(&master)).set_quota(set).await.unwrap();
+    browser.wait_until("document.querySelector('#roles')?.textContent.includes('0.5 of at most 2, 1 promised')");
     assert_eq!(browser.eval("window.mark"), "still here");
     assert_fits(&mut browser, &base);
     assert_eq!(browser.complaints(), Vec::<String>::new());

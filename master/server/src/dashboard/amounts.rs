@@ -1,9 +1,9 @@
 //! Resources as rows and columns: sums per kind over agents, and shapes cut into aligned columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_engine::view::{AgentState, AgentView};
-use proffer_proto_model::Resources;
+use proffer_proto_model::{Limit, Quota, Resources};
 
 use super::widgets::Bar;
 use super::words;
@@ -87,6 +87,52 @@ pub(super) struct Usage {
     pub total: String,
     /// The same as a picture.
     pub bar: Bar,
+}
+
+/// One kind of a quota: what is held of it, promised and allowed.
+#[derive(Debug)]
+pub(super) struct QuotaUse {
+    /// Its name.
+    pub label: String,
+    /// `1.5 of at most 4, 2 promised`
+    pub text: String,
+    /// What is held of what is allowed, or of what is promised when nothing limits it.
+    pub bar: Bar,
+}
+
+/// A row for each kind that the quota names.
+pub(super) fn quota(quota: &Quota, allocated: &Resources, offered: &Resources) -> Vec<QuotaUse> {
+    let (mut promised, mut used, mut out) = (Amounts::default(), Amounts::default(), Amounts::default());
+    promised.add(&quota.guarantee);
+    used.add(allocated);
+    out.add(offered);
+    let most = limits(&quota.limit);
+    let kinds: BTreeSet<&Kind> = promised.0.keys().chain(most.keys()).collect();
+    let row = |kind: &Kind| {
+        let (used, out, promised, most) = (used.get(kind), out.get(kind), promised.get(kind), most.get(kind));
+        let mut text = kind.show(used);
+        if let Some(most) = most {
+            text += &format!(" of at most {}", kind.show(*most));
+        }
+        if promised > 0 {
+            text += &format!(", {} promised", kind.show(promised));
+        }
+        let whole = most.copied().unwrap_or(promised);
+        QuotaUse { label: kind.label(), text, bar: Bar::new(&kind.label(), whole, used, out) }
+    };
+    kinds.into_iter().map(row).collect()
+}
+
+fn limits(limit: &Limit) -> BTreeMap<Kind, u128> {
+    let Limit { cpus, memory, disk, gpus, scalars } = limit;
+    let fixed = [
+        (Kind::Cpus, cpus.map(|most| u128::from(most.0))),
+        (Kind::Memory, memory.map(|most| u128::from(most.0))),
+        (Kind::Disk, disk.map(|most| u128::from(most.0))),
+        (Kind::Gpus, gpus.map(u128::from)),
+    ];
+    let further = scalars.iter().map(|(name, most)| (Kind::Scalar(name.clone()), u128::from(*most)));
+    fixed.into_iter().filter_map(|(kind, most)| Some((kind, most?))).chain(further).collect()
 }
 
 /// A row for each kind that the attached ones of these agents have.

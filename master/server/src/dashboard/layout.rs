@@ -17,6 +17,8 @@ pub(super) enum Section {
     Agents,
     /// Frameworks.
     Frameworks,
+    /// Roles.
+    Roles,
     /// Tasks.
     Tasks,
     /// Pages that say what went wrong.
@@ -25,11 +27,12 @@ pub(super) enum Section {
 
 impl Section {
     /// In the order of the navigation.
-    const ALL: [(Section, &'static str, &'static str); 5] = [
+    const ALL: [(Section, &'static str, &'static str); 6] = [
         (Self::Overview, "/", "Overview"),
         (Self::Offers, "/offers", "Offers"),
         (Self::Agents, "/agents", "Agents"),
         (Self::Frameworks, "/frameworks", "Frameworks"),
+        (Self::Roles, "/roles", "Roles"),
         (Self::Tasks, "/tasks", "Tasks"),
     ];
 
@@ -40,6 +43,7 @@ impl Section {
             Self::Offers => "agents frameworks offers",
             Self::Agents => "agents offers tasks",
             Self::Frameworks => "frameworks",
+            Self::Roles => "agents frameworks roles",
             Self::Tasks => "agents frameworks tasks",
             Self::Nowhere => "",
         }

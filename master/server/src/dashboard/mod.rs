@@ -43,6 +43,7 @@ impl Dashboard {
             .route("/agents", get(pages::agents::show))
             .route("/agents/{id}", get(pages::agents::show_one))
             .route("/frameworks", get(pages::frameworks::show))
+            .route("/roles", get(pages::roles::show))
             .route("/tasks", get(pages::tasks::show))
             .route("/events", get(live::serve))
             .route("/healthz", get(healthz))

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use proffer_proto_wire::common;
-use proffer_proto_wire::operator::GetClusterRequest;
 use proffer_proto_wire::operator::operator_client::OperatorClient;
+use proffer_proto_wire::operator::{GetClusterRequest, SetQuotaRequest};
 use proffer_proto_wire::scheduler::{self, call, decline_reason, operation};
 use world::{Agent, DEADLINE, Framework, World, amount, hostile_agent, wants};
 
-const PAGES: [&str; 5] = ["/", "/offers", "/agents", "/frameworks", "/tasks"];
+const PAGES: [&str; 6] = ["/", "/offers", "/agents", "/frameworks", "/roles", "/tasks"];
 
 /// One agent; one framework with a task, one declined, one accepted and one open offer. The words are attacks.
 async fn small_state(world: &World) -> (Agent, Framework) {
@@ -80,6 +80,17 @@ async fn every_page_shows_a_small_state_and_grpc_answers_on_the_same_port() {
 
     let cluster = OperatorClient::new(world.channel()).get_cluster(GetClusterRequest {}).await.unwrap().into_inner();
     assert_eq!((cluster.agents_attached, cluster.frameworks_connected, cluster.tasks_active), (1, 1, 1));
+
+    let limit = common::ResourceLimit { cpus_milli: Some(2_000), gpus: Some(0), ..Default::default() };
+    let quota = common::Quota { guarantee: Some(amount(1_500, 512)), limit: Some(limit) };
+    let set = SetQuotaRequest { role: "eng".into(), quota: Some(quota), force: false, dry_run: false };
+    OperatorClient::new(world.channel()).set_quota(set).await.unwrap();
+    let roles = world.page_with("/roles", &["id=\"role-eng\"", "id=\"role-eng/web\"", "class=\"depth-1\""]).await;
+    for wanted in
+        ["1 of at most 2, 1.5 promised", "512 MiB, 512 MiB promised", "0 of at most 0", "no quota", "CPU: 50% used"]
+    {
+        assert!(roles.contains(wanted), "no {wanted} in {roles}");
+    }
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ fn wish(item: &DemandItem) -> String {
     text
 }
 
-fn percent(millionths: u64) -> String {
+/// A part of the whole, in words.
+pub(super) fn percent(millionths: u64) -> String {
     format!("{}.{} %", millionths / 10_000, millionths % 10_000 / 1_000)
 }
 

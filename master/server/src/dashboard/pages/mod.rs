@@ -5,6 +5,7 @@ pub(super) mod frameworks;
 pub(super) mod offers;
 pub(super) mod overview;
 pub(super) mod problem;
+pub(super) mod roles;
 pub(super) mod tasks;
 
 use askama::Template;
