@@ -4,6 +4,7 @@
 //! client whose turn it is in the tree of roles.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
 
 use proffer_proto_model::{Moment, Resources};
 
@@ -17,7 +18,7 @@ use crate::tree::{EVERYBODY, Turn};
 /// Steps in which one client's part of a contended agent grows, at most: keeps tiny shapes cheap.
 const STEPS: u32 = 64;
 
-/// No more than one of so many clients is picked out to be tried on an agent; else all are asked in their turn.
+/// So many clients are picked out at once to be tried on an agent.
 const FEW: usize = 8;
 
 /// Serial of a wanted shape, and how many of it a grant stands for.
@@ -171,6 +172,22 @@ impl Allocator {
         if self.is_for_everybody(look) {
             return self.tree.first(EVERYBODY, turn, is_able);
         }
+        // Often the first in turn is able, whoever it is; so it is cheaper to ask some before picking out many.
+        let many = self.lagging.len() + self.awake.len();
+        if many > FEW {
+            let mut asked = 0;
+            let found = self.tree.first_of(EVERYBODY, turn, |client| {
+                asked += 1;
+                match is_able(client) {
+                    true => Break(Some(client)),
+                    false if asked < many => Continue(()),
+                    false => Break(None),
+                }
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
         let able = self.lagging.iter().copied().filter(|client| is_able(*client));
         let below = self.awake.iter().filter_map(|node| self.tree.first(*node, turn, &is_able));
         able.chain(below)
@@ -198,10 +215,9 @@ impl Allocator {
         }
     }
 
-    /// All are asked in their turn: also when so many are to be tried that picking them out costs more.
+    /// All are asked in their turn.
     fn is_for_everybody(&self, look: Look) -> bool {
-        let is_many = (self.lagging.len() + self.awake.len()) * FEW > self.clients.len();
-        look.is_for_all || self.awake.contains(&EVERYBODY) || (is_many && self.lagging.len() + self.awake.len() > FEW)
+        look.is_for_all || self.awake.contains(&EVERYBODY)
     }
 
     /// It is tried in this look.
