@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub filters: BTreeMap<usize, Vec<Refused>>,
     /// When launches noted end to count, and of which shape.
     pub holds: BTreeSet<(Moment, u64)>,
+    /// Grants and tasks on agents with each value of the attribute over which it is spread.
+    pub places: BTreeMap<String, u32>,
     /// What of it is counted at the gates of its roles.
     pub needs: Vec<Need>,
     next_serial: u64,
@@ -90,6 +92,7 @@ impl Client {
             items: Vec::new(),
             filters: BTreeMap::new(),
             holds: BTreeSet::new(),
+            places: BTreeMap::new(),
             needs: Vec::new(),
             next_serial: 0,
         }
@@ -98,6 +101,12 @@ impl Client {
     /// It may get more of some shape.
     pub fn is_wanting(&self) -> bool {
         self.items.iter().any(|item| item.is_open)
+    }
+
+    /// An agent with less CPU cannot give it anything.
+    pub fn least_cpus(&self) -> u64 {
+        let open = self.items.iter().filter(|item| item.is_open);
+        open.map(|item| item.wanted.shape.as_ref().map_or(0, |shape| shape.cpus.0)).min().unwrap_or(0)
     }
 
     /// What it may get more of.

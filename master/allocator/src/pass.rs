@@ -99,7 +99,46 @@ impl Allocator {
         lagging.chain([self.looked]).min().unwrap_or(self.looked)
     }
 
+    /// Fills the agent; before it any that those whose turn it is would rather have.
     fn grant_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
+        let tried = self.tree.tried;
+        while let Some(agent) = self.rather(look) {
+            let made = grants.len();
+            let stamp = self.changes.stamp(agent);
+            self.tree.tried = tried.min(stamp.saturating_sub(1));
+            self.fill_agent(Look { agent, is_for_all: stamp > self.looked, now: look.now }, grants);
+            self.note_turned_away();
+            self.tree.tried = tried;
+            if grants.len() == made {
+                break;
+            }
+        }
+        self.fill_agent(look, grants);
+    }
+
+    /// The agent that the next in turn would rather have than this one.
+    fn rather(&mut self, look: Look) -> Option<usize> {
+        if !self.index.is_used {
+            return None;
+        }
+        self.look += 1;
+        let first = self.next_client(look, None);
+        let found = first.filter(|first| self.has_policy(*first)).and_then(|first| {
+            self.look += 1;
+            self.preferred_agent(first, look.agent, |agent| {
+                let other = Look { agent, is_for_all: self.changes.stamp(agent) > self.looked, now: look.now };
+                let returned_by = self.agents.get(agent).and_then(|agent| agent.returned_by);
+                returned_by != Some(first)
+                    && (other.is_for_all || self.is_among(first, other))
+                    && self.may_get(first, other)
+            })
+        });
+        // Whoever did not suit there is tried when it is that agent's turn.
+        self.turned_away.borrow_mut().clear();
+        found
+    }
+
+    fn fill_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
         self.agents_looked_at += 1;
         self.look += 1;
         let returned_by = self.agents.get(look.agent).and_then(|agent| agent.returned_by);
@@ -381,6 +420,7 @@ impl Allocator {
     fn open(&mut self, client: usize, agent: usize, part: Part, beside: Resources, grants: &mut Vec<Grant>) {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get_mut(agent)) else { return };
         self.next_grant += 1;
+        let agent_slot = agent;
         let id = GrantId(self.next_grant);
         place.returned_by = None;
         self.tree.count_grant(state.node);
@@ -395,6 +435,7 @@ impl Allocator {
             });
         }
         self.grants.insert(id, OpenGrant { client, agent, resources: part.resources, beside, covers: part.covers });
+        self.count_place(client, agent_slot, true);
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;
             if state.grants_open >= self.max_grants {
