@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
-use proffer_proto_model::{Moment, Resources};
+use proffer_proto_model::{AgentInfo, Moment, Resources};
 
 use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
 use crate::client::{Client, Item};
@@ -286,6 +286,11 @@ impl Allocator {
             && !state.is_refusing(look.agent, free, look.now)
     }
 
+    /// Agents with GPUs are kept for those who want GPUs.
+    pub(crate) fn is_for(&self, client: &Client, info: &AgentInfo) -> bool {
+        info.resources.gpus == 0 || client.asks_gpus || self.tree.classes.gpus_for_all
+    }
+
     /// Its framework may have one grant more than those that are open and those that were begun.
     fn has_room(&self, client: &Client) -> bool {
         let framework = self.frameworks.get(client.framework);
@@ -296,6 +301,9 @@ impl Allocator {
     /// would fit but for want of room.
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
+        if !self.is_for(state, &place.info) {
+            return None;
+        }
         let mut room = None;
         state.items.iter().find_map(|item| {
             if item.remaining() == 0 || !item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info)) {
