@@ -2,6 +2,7 @@
 
 mod amounts;
 mod drain;
+mod roles;
 mod serve;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -79,6 +81,12 @@ pub enum Command {
     Frameworks,
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
+    /// Show the roles: weights, shares, quotas and what they hold
+    Roles,
+    /// Set and show how much roles' shares count
+    Weights(WeightsArgs),
+    /// Set and show what roles are promised and may hold at most
+    Quota(QuotaArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
     /// Say why something is not started: a service, job, task or framework
