@@ -16,6 +16,7 @@ use crate::Config;
 use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, scheduler::SchedulerApi};
 use crate::clock::Clock;
 use crate::dashboard::Dashboard;
+use crate::json::JsonApi;
 use crate::metrics::Metrics;
 use crate::owner::{INBOX, Owner, Streams};
 use crate::read_models::ReadModels;
@@ -94,7 +95,9 @@ impl Master {
         let owner_ended = start_owner(owner, shutdown.clone())?;
         let link = OwnerLink::new(inbox, shutdown.clone());
         let grpc = routes(&link, epoch, &readers).await?;
-        let http = Dashboard::router(readers, shutdown.clone()).merge(Metrics::router(metrics));
+        let http = Dashboard::router(Arc::clone(&readers), shutdown.clone())
+            .merge(Metrics::router(metrics))
+            .merge(JsonApi::router(link.clone(), readers));
         let (done, ended) = oneshot::channel();
         let served = shutdown.clone();
         tokio::spawn(async move {
