@@ -9,7 +9,7 @@ mod headers;
 mod layout;
 mod live;
 mod pages;
-pub(crate) mod query;
+mod query;
 mod widgets;
 mod words;
 

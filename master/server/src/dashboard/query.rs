@@ -6,17 +6,17 @@ use axum::extract::rejection::QueryRejection;
 
 /// The parameters of a request, taken one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Params {
+pub(super) struct Params {
     left: BTreeMap<String, String>,
     known: Vec<&'static str>,
 }
 
 /// The parameters as the server hands them over.
-pub(crate) type RawParams = Result<axum::extract::Query<Vec<(String, String)>>, QueryRejection>;
+pub(super) type RawParams = Result<axum::extract::Query<Vec<(String, String)>>, QueryRejection>;
 
 /// A parameter that is wrong, and what would be right.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadQuery {
+pub(super) enum BadQuery {
     /// The query itself cannot be read.
     #[error("the query cannot be read: {0}")]
     Unreadable(String),
@@ -48,7 +48,7 @@ const MAX_ECHO: usize = 64;
 
 impl Params {
     /// Reads all parameters. An empty value is the same as none: a form sends those.
-    pub(crate) fn new(raw: RawParams) -> Result<Self, BadQuery> {
+    pub(super) fn new(raw: RawParams) -> Result<Self, BadQuery> {
         let axum::extract::Query(pairs) = raw.map_err(|e| BadQuery::Unreadable(e.body_text()))?;
         let mut left = BTreeMap::new();
         for (name, value) in pairs {
@@ -60,7 +60,7 @@ impl Params {
     }
 
     /// Takes one parameter; `read` makes it a value or says what would be right.
-    pub(crate) fn take<T>(
+    pub(super) fn take<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&str) -> Result<T, String>,
@@ -71,7 +71,7 @@ impl Params {
     }
 
     /// The number of a page of a long list, from 1.
-    pub(crate) fn take_page(&mut self) -> Result<usize, BadQuery> {
+    pub(super) fn take_page(&mut self) -> Result<usize, BadQuery> {
         let read = |text: &str| match text.parse::<usize>() {
             Ok(page @ 1..) => Ok(page),
             _ => Err("give the number of a page, 1 or higher".to_owned()),
@@ -80,7 +80,7 @@ impl Params {
     }
 
     /// Nothing else may be there.
-    pub(crate) fn end(self) -> Result<(), BadQuery> {
+    pub(super) fn end(self) -> Result<(), BadQuery> {
         let Some((name, _)) = self.left.into_iter().next() else { return Ok(()) };
         let known = match self.known.as_slice() {
             [] => "this page takes none".to_owned(),

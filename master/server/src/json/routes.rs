@@ -1,98 +1,106 @@
-//! All paths in one table: the router serves what it lists and the description describes what it lists.
+//! The table of `/v1/`: one line for each method of the gRPC operator API, and nothing else.
+//!
+//! The router, the reading of requests and `/v1/openapi.json` are made from it and from the schema. A method without
+//! a line fails a test.
 
-use axum::Router;
-use axum::routing::{MethodRouter, any, delete, get};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use axum::routing::MethodFilter;
 
-use super::problem::Problem;
-use super::views::{AgentBody, ClusterBody, EventLine, FrameworkBody, OffersBody, TaskBody};
-use super::{JsonApi, agent, agents, cluster, description, events, framework, frameworks, offers, tasks, teardown};
-
-/// One method of one path.
+/// One path with one HTTP method. Fields of the request come from the path, then from the query of a GET, otherwise
+/// from a JSON object in the body.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Route {
+    /// What asks.
+    pub(super) verb: Verb,
+    /// `{name}` is a field of the request.
     pub(super) path: &'static str,
-    /// In lower case.
+    /// The gRPC method that answers.
     pub(super) method: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) query: &'static [Query],
-    /// Type of the good answer.
-    pub(super) content: &'static str,
-    /// What the good answer holds; for a stream, one line of it.
-    pub(super) answer: fn(&mut SchemaGenerator) -> Schema,
-    handler: fn() -> MethodRouter<JsonApi>,
 }
 
-/// A query parameter; all are optional.
-pub(super) struct Query {
-    pub(super) name: &'static str,
-    pub(super) meaning: &'static str,
-    /// Type in words of JSON Schema.
-    pub(super) kind: &'static str,
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verb {
+    /// Reads.
+    Get,
+    /// Does something.
+    Post,
 }
 
-const JSON: &str = "application/json";
-/// Lines of JSON.
-pub(super) const LINES: &str = "application/x-ndjson";
-
-const HISTORY: Query =
-    Query { name: "history", meaning: "how many answered offers to add, newest first, 0 to 1,000", kind: "integer" };
-const FRAMEWORK: Query =
-    Query { name: "framework", meaning: "only tasks of this framework, id or name", kind: "string" };
-const ALL: Query =
-    Query { name: "all", meaning: "true adds tasks that have ended and are still remembered", kind: "boolean" };
-
-/// Everything there is.
+/// Every method of the operator API.
 pub(super) const ROUTES: &[Route] = &[
-    Route { handler: || get(cluster), ..read::<ClusterBody>("/v1/cluster", "The cluster in one view") },
-    Route { handler: || get(agents), ..read::<Vec<AgentBody>>("/v1/agents", "All agents, ordered by id") },
-    Route { handler: || get(agent), ..read::<AgentBody>("/v1/agents/{agent_id}", "One agent") },
-    Route { handler: || get(frameworks), ..read::<Vec<FrameworkBody>>("/v1/frameworks", "All frameworks, by id") },
-    Route { handler: || get(framework), ..read::<FrameworkBody>("/v1/frameworks/{framework_id}", "One framework") },
-    Route {
-        method: "delete",
-        handler: || delete(teardown),
-        ..read::<FrameworkBody>(
-            "/v1/frameworks/{framework_id}",
-            "Ends a framework and all its tasks, for good; answers with the framework as it was",
-        )
-    },
-    Route {
-        query: &[HISTORY],
-        handler: || get(offers),
-        ..read::<OffersBody>("/v1/offers", "Outstanding offers and the latest answers")
-    },
-    Route {
-        query: &[FRAMEWORK, ALL],
-        handler: || get(tasks),
-        ..read::<Vec<TaskBody>>("/v1/tasks", "Tasks, ordered by framework and id")
-    },
-    Route {
-        content: LINES,
-        handler: || get(events),
-        ..read::<EventLine>(
-            "/v1/events",
-            "A snapshot, then every change, one JSON object on each line; offers come when they are sent and when they end",
-        )
-    },
-    Route { handler: || get(description), ..read::<serde_json::Value>("/v1/openapi.json", "This description") },
+    get("/v1/cluster", "GetCluster"),
+    get("/v1/agents", "ListAgents"),
+    get("/v1/frameworks", "ListFrameworks"),
+    post("/v1/frameworks/{framework_id}/teardown", "TeardownFramework"),
+    get("/v1/offers", "ListOffers"),
+    get("/v1/tasks", "ListTasks"),
+    get("/v1/events", "Watch"),
 ];
 
-const fn read<T: JsonSchema>(path: &'static str, summary: &'static str) -> Route {
-    Route {
-        path,
-        method: "get",
-        summary,
-        query: &[],
-        content: JSON,
-        answer: |generator| generator.subschema_for::<T>(),
-        handler: || any(Problem::no_such_path),
+const fn get(path: &'static str, method: &'static str) -> Route {
+    Route { verb: Verb::Get, path, method }
+}
+
+const fn post(path: &'static str, method: &'static str) -> Route {
+    Route { verb: Verb::Post, path, method }
+}
+
+impl Route {
+    /// The fields of the request that the path holds.
+    pub(super) fn path_fields(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
 }
 
-/// A router of all of it. What is under `/v1` and not in the table is a problem in JSON too.
-pub(super) fn router() -> Router<JsonApi> {
-    let all = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
-    all.method_not_allowed_fallback(Problem::wrong_method)
-        .route("/v1", any(Problem::no_such_path))
-        .route("/v1/{*rest}", any(Problem::no_such_path))
+impl Verb {
+    /// As the router wants it. A HEAD is answered as the GET without its body.
+    pub(super) fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET.or(MethodFilter::HEAD),
+            Self::Post => MethodFilter::POST,
+        }
+    }
+
+    /// As OpenAPI writes it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::schema::Schema;
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_operator_api_has_exactly_one_route() {
+        let schema = Schema::new().unwrap();
+        let methods: Vec<String> = schema.service().methods().map(|method| method.name().to_owned()).collect();
+        let mut routed: Vec<&str> = ROUTES.iter().map(|route| route.method).collect();
+        for method in &methods {
+            let count = routed.iter().filter(|name| *name == method).count();
+            assert_eq!(count, 1, "add one line for the gRPC method {method} to ROUTES");
+        }
+        routed.retain(|name| !methods.iter().any(|method| method == name));
+        assert!(routed.is_empty(), "the operator API has no such methods: {routed:?}");
+    }
+
+    #[test]
+    fn paths_name_fields_of_their_requests_and_differ() {
+        let schema = Schema::new().unwrap();
+        let mut seen = BTreeSet::new();
+        for route in ROUTES {
+            assert!(route.path.starts_with("/v1/"), "{}", route.path);
+            assert!(seen.insert((route.path, route.verb)), "{} is there twice", route.path);
+            let input = schema.method(route).unwrap().input();
+            for field in route.path_fields() {
+                assert!(input.get_field_by_name(field).is_some(), "{} has no field {field}", input.full_name());
+            }
+        }
+    }
 }

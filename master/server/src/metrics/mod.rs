@@ -22,7 +22,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::read_models::ReadModels;
 use bounded::Names;
-pub(crate) use record::{Load, decline_kind, rescind_kind};
+pub(crate) use record::Load;
 
 /// Labels: names are fixed, values are words of ours or bounded by [`Names`].
 type Labels = Vec<(&'static str, String)>;

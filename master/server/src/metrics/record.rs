@@ -136,8 +136,7 @@ fn order_kind(message: &ToAgent) -> &'static str {
     }
 }
 
-/// The kind of a decline as a word.
-pub(crate) fn decline_kind(kind: &DeclineKind) -> &'static str {
+fn decline_kind(kind: &DeclineKind) -> &'static str {
     match kind {
         DeclineKind::Unspecified => "unspecified",
         DeclineKind::NoDemand => "no_demand",
@@ -151,8 +150,7 @@ pub(crate) fn decline_kind(kind: &DeclineKind) -> &'static str {
     }
 }
 
-/// The reason of a withdrawal as a word.
-pub(crate) fn rescind_kind(reason: RescindReason) -> &'static str {
+fn rescind_kind(reason: RescindReason) -> &'static str {
     match reason {
         RescindReason::Expired => "expired",
         RescindReason::AgentLost => "agent_lost",
