@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use proffer_proto_transport::ErrorKind;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::call::{self, Operator};
 use super::problem::Problem;
@@ -47,20 +47,20 @@ pub(super) async fn stream(
 
 /// Holds its place as long as it runs, not as long as a dead connection lasts.
 async fn forward(
-    mut events: Streaming<DynamicMessage>,
+    mut events: impl Stream<Item = Result<DynamicMessage, Status>> + Unpin,
     to: Sender<Event>,
     input: MessageDescriptor,
     _place: OwnedSemaphorePermit,
 ) {
     loop {
         let message = tokio::select! {
-            message = events.message() => message,
+            message = events.next() => message,
             () = to.over().cancelled() => return,
         };
         let event = match message {
-            Ok(Some(message)) => event(&message),
-            Ok(None) => return,
-            Err(status) => Err(Problem::of_status(status, &input)),
+            Some(Ok(message)) => event(&message),
+            None => return,
+            Some(Err(status)) => Err(Problem::of_status(status, &input)),
         };
         match event {
             Ok(event) => match tokio::time::timeout(PATIENCE, to.push_when_room(event)).await {
@@ -92,4 +92,28 @@ fn event(message: &DynamicMessage) -> Result<Event, Problem> {
 fn error(problem: &Problem) -> Event {
     // Texts only: they always have a JSON form.
     Event::default().event("error").data(serde_json::to_string(problem).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::ReflectMessage;
+
+    use super::super::schema::Schema;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_cut_off_and_gives_its_place_back() {
+        let watch = Schema::new().unwrap().service().methods().find(|method| method.name() == "Watch").unwrap();
+        let message = DynamicMessage::new(watch.output());
+        assert_eq!(message.descriptor().name(), "ClusterEvent");
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let (to, out) = queue(QUEUE);
+        let endless = futures_util::stream::repeat_with(move || Ok(message.clone()));
+        forward(endless, to, watch.input(), place).await;
+        assert_eq!(places.available_permits(), 1);
+        let left: Vec<_> = out.collect().await;
+        let [Ok(last), Err(_)] = left.as_slice() else { panic!("what waited is dropped: {left:?}") };
+        assert!(format!("{last:?}").contains("not read for 10 s"), "{last:?}");
+    }
 }

@@ -22,6 +22,7 @@ impl Schema {
     }
 
     /// The operator API.
+    #[cfg(test)]
     pub(super) fn service(&self) -> &ServiceDescriptor {
         &self.service
     }
