@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cli, Command, OffersArgs};
 pub use error::CliError;
 
 /// How a command ended that went as it should.
@@ -78,7 +78,9 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Image(args) => commands::image::run(&cluster, output, args).await,
         Command::Agents => commands::lists::agents(&cluster, output).await,
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
+        Command::Offers(OffersArgs { watch: true, .. }) => commands::events::offers(&cluster, output).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
+        Command::Events(args) => commands::events::run(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
     }
 }

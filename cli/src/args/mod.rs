@@ -1,6 +1,7 @@
 //! The command line: every command and flag, with its default.
 
 mod amounts;
+mod events;
 mod serve;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
+pub use events::{EventKind, EventsArgs};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -75,6 +77,8 @@ pub enum Command {
     Frameworks,
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
+    /// Show what there is, and what changes
+    Events(EventsArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
 }
@@ -269,6 +273,9 @@ pub struct OffersArgs {
     /// How many answered offers to show, newest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub history: u32,
+    /// Go on: show each offer when it is sent and when it ends, with its answer, how long it was held, and why
+    #[arg(short, long, conflicts_with = "history")]
+    pub watch: bool,
 }
 
 /// `proffer tasks`

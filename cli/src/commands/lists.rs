@@ -12,24 +12,24 @@ use crate::{CliError, Outcome};
 
 /// An agent as JSON.
 #[derive(Debug, Serialize)]
-struct AgentView {
-    agent_id: String,
-    hostname: String,
-    state: &'static str,
-    api_address: String,
-    address: String,
-    region: String,
-    zone: String,
-    version: String,
-    attributes: std::collections::BTreeMap<String, String>,
-    tasks_active: u32,
-    total: ResourcesView,
-    allocated: ResourcesView,
-    offered: ResourcesView,
+pub(crate) struct AgentView {
+    pub(crate) agent_id: String,
+    pub(crate) hostname: String,
+    pub(crate) state: &'static str,
+    pub(crate) api_address: String,
+    pub(crate) address: String,
+    pub(crate) region: String,
+    pub(crate) zone: String,
+    pub(crate) version: String,
+    pub(crate) attributes: std::collections::BTreeMap<String, String>,
+    pub(crate) tasks_active: u32,
+    pub(crate) total: ResourcesView,
+    pub(crate) allocated: ResourcesView,
+    pub(crate) offered: ResourcesView,
 }
 
 impl AgentView {
-    fn new(agent: operator::Agent) -> Result<Self, CliError> {
+    pub(crate) fn new(agent: operator::Agent) -> Result<Self, CliError> {
         let state = match agent.state() {
             AgentState::Unspecified => "UNKNOWN",
             AgentState::Attached => "ATTACHED",
@@ -87,23 +87,23 @@ pub(crate) async fn agents(cluster: &Cluster, format: Format) -> Result<Outcome,
 
 /// A framework as JSON.
 #[derive(Debug, Serialize)]
-struct FrameworkView {
-    framework_id: String,
-    name: String,
-    principal: String,
-    roles: Vec<String>,
-    api_address: String,
-    hostname: String,
-    connected: bool,
-    tasks_active: u32,
-    wants: u64,
-    share_millionths: u64,
-    allocated: ResourcesView,
-    offered: ResourcesView,
+pub(crate) struct FrameworkView {
+    pub(crate) framework_id: String,
+    pub(crate) name: String,
+    pub(crate) principal: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) api_address: String,
+    pub(crate) hostname: String,
+    pub(crate) connected: bool,
+    pub(crate) tasks_active: u32,
+    pub(crate) wants: u64,
+    pub(crate) share_millionths: u64,
+    pub(crate) allocated: ResourcesView,
+    pub(crate) offered: ResourcesView,
 }
 
 impl FrameworkView {
-    fn new(framework: operator::Framework) -> Result<Self, CliError> {
+    pub(crate) fn new(framework: operator::Framework) -> Result<Self, CliError> {
         let info: FrameworkInfo = read(framework.info.unwrap_or_default())?;
         let items = framework.demand.unwrap_or_default().items;
         Ok(Self {
@@ -151,22 +151,22 @@ pub(crate) async fn frameworks(cluster: &Cluster, format: Format) -> Result<Outc
 
 /// An offer as JSON.
 #[derive(Debug, Serialize)]
-struct OfferView {
-    offer_id: String,
-    framework_id: String,
-    framework: String,
-    agent_id: String,
-    hostname: String,
-    role: String,
-    outcome: &'static str,
-    reason: String,
-    sent_unix_ms: u64,
-    held_ms: u64,
-    resources: ResourcesView,
+pub(crate) struct OfferView {
+    pub(crate) offer_id: String,
+    pub(crate) framework_id: String,
+    pub(crate) framework: String,
+    pub(crate) agent_id: String,
+    pub(crate) hostname: String,
+    pub(crate) role: String,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: String,
+    pub(crate) sent_unix_ms: u64,
+    pub(crate) held_ms: u64,
+    pub(crate) resources: ResourcesView,
 }
 
 impl OfferView {
-    fn new(record: operator::OfferRecord) -> Result<Self, CliError> {
+    pub(crate) fn new(record: operator::OfferRecord) -> Result<Self, CliError> {
         let outcome = match record.outcome() {
             offer_record::Outcome::Unspecified => "UNKNOWN",
             offer_record::Outcome::Outstanding => "OUTSTANDING",
@@ -260,21 +260,21 @@ pub(crate) async fn offers(cluster: &Cluster, format: Format, args: OffersArgs) 
 
 /// A task as JSON.
 #[derive(Debug, Serialize)]
-struct TaskView {
-    framework_id: String,
-    framework: String,
-    task_id: String,
-    name: String,
-    image: String,
-    agent_id: String,
-    hostname: String,
-    role: String,
-    resources: ResourcesView,
-    status: Option<StatusView>,
+pub(crate) struct TaskView {
+    pub(crate) framework_id: String,
+    pub(crate) framework: String,
+    pub(crate) task_id: String,
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) agent_id: String,
+    pub(crate) hostname: String,
+    pub(crate) role: String,
+    pub(crate) resources: ResourcesView,
+    pub(crate) status: Option<StatusView>,
 }
 
 impl TaskView {
-    fn new(task: operator::Task) -> Result<Self, CliError> {
+    pub(crate) fn new(task: operator::Task) -> Result<Self, CliError> {
         let spec = task.spec.unwrap_or_default();
         Ok(Self {
             framework_id: task.framework_id,

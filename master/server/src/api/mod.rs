@@ -5,6 +5,7 @@ pub(crate) mod agent;
 mod incoming;
 pub(crate) mod operator;
 pub(crate) mod scheduler;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
