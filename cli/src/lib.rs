@@ -82,5 +82,6 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
         Command::Events(args) => commands::events::run(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
+        Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }
 }

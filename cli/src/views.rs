@@ -210,7 +210,7 @@ impl InstanceView {
         })
     }
 
-    fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.state == "RUNNING")
     }
 }

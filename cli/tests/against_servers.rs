@@ -32,6 +32,8 @@ struct World {
     /// How often services were listed, when each time shows another moment of `web`'s life.
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
+    /// There is also `db`, which waits for zone b.
+    has_waiting: bool,
 }
 
 fn status(state: common::TaskState, reason: common::TaskReason) -> common::TaskStatus {
@@ -52,6 +54,52 @@ fn web() -> service::Service {
         service::Instance { task_id: "web-0".into(), version: 1, status: Some(status), ..Default::default() };
     let spec = service::ServiceSpec { name: "web".into(), instances: 1, ..Default::default() };
     service::Service { spec: Some(spec), version: 1, instances: vec![instance], ..Default::default() }
+}
+
+fn zone_b() -> common::Constraint {
+    let equals = common::constraint::Operator::Equals;
+    common::Constraint { subject: "@zone".into(), operator: equals.into(), value: "b".into() }
+}
+
+/// A service with an instance that waits, and one that pauses after a failure.
+fn db() -> service::Service {
+    let waits = service::Instance::default();
+    let failed =
+        service::Instance { slot: 1, restarts: 3, last_failure: "exit code 2".into(), ..service::Instance::default() };
+    let in_a_minute = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 60_000;
+    let failed = service::Instance { back_off_until_unix_ms: in_a_minute.try_into().unwrap(), ..failed };
+    let spec = service::ServiceSpec {
+        name: "db".into(),
+        instances: 2,
+        resources: Some(common::Resources { cpus_milli: 1000, ..Default::default() }),
+        constraints: vec![zone_b()],
+        ..Default::default()
+    };
+    service::Service { spec: Some(spec), version: 1, instances: vec![waits, failed], ..Default::default() }
+}
+
+/// Two shapes are wanted; the second one is that of `db`.
+fn why_items() -> Vec<operator::WhyItem> {
+    let item = |cpus_milli, constraints| scheduler::DemandItem {
+        role: "default".into(),
+        shape: Some(common::Resources { cpus_milli, ..Default::default() }),
+        count: 1,
+        constraints,
+        ..Default::default()
+    };
+    let group = |agents, message: &str| operator::WhyGroup {
+        obstacle: operator::why_group::Obstacle::ConstraintNotMet.into(),
+        agents,
+        hostnames: vec!["host-1".into(), "evil \u{1b}[31m".into()],
+        message: message.into(),
+        constraint: Some(zone_b()),
+        ..Default::default()
+    };
+    let of = |item, groups| operator::WhyItem { item: Some(item), groups, ..Default::default() };
+    vec![
+        of(item(9000, vec![]), vec![group(3, "3 agents: of no interest for db")]),
+        of(item(1000, vec![zone_b()]), vec![group(12, "12 agents: zone is not b")]),
+    ]
 }
 
 #[tonic::async_trait]
@@ -141,6 +189,36 @@ impl Operator for World {
         items.push(Err(Status::resource_exhausted("this watch was not read for 10 s; watch again")));
         Ok(Response::new(iter(items)))
     }
+
+    async fn why(&self, request: Request<operator::WhyRequest>) -> Answer<operator::WhyResponse> {
+        let operator::WhyRequest { name, .. } = request.into_inner();
+        let task = (name == "web-0").then(|| operator::Task {
+            framework_name: "service".into(),
+            hostname: "host-1".into(),
+            spec: Some(common::TaskSpec { task_id: name.clone(), ..Default::default() }),
+            status: Some(status(common::TaskState::Failed, common::TaskReason::OutOfMemory)),
+            ..Default::default()
+        });
+        if task.is_none() && !matches!(name.as_str(), "" | "service") {
+            return Err(Status::not_found(format!("there is no task and no framework {name:?}")));
+        }
+        let declined = operator::AnswerCount {
+            outcome: operator::offer_record::Outcome::Declined.into(),
+            decline_reason: scheduler::decline_reason::Kind::Spread.into(),
+            count: 7,
+            ..Default::default()
+        };
+        Ok(Response::new(operator::WhyResponse {
+            framework_id: "F1-1".into(),
+            framework_name: "service".into(),
+            connected: true,
+            agents: 12,
+            items: why_items(),
+            counts: vec![declined],
+            task,
+            ..Default::default()
+        }))
+    }
 }
 
 #[tonic::async_trait]
@@ -173,7 +251,8 @@ impl Services for World {
             web.instances.push(service::Instance { slot: 1, task_id: "web-1".into(), ..web.instances[0].clone() });
         }
         // Then it is removed.
-        let services = if moment > 2 { Vec::new() } else { vec![web] };
+        let mut services = if moment > 2 { Vec::new() } else { vec![web] };
+        services.extend(self.has_waiting.then(db));
         Ok(Response::new(service::ListResponse { services }))
     }
 
@@ -375,4 +454,53 @@ async fn errors_say_what_to_do() {
         let (is_good, _, err) = proffer(&with, line).await;
         assert!(!is_good && err.contains(told), "{line:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn why_tells_what_stands_against_a_service_in_plain_words_and_as_json() {
+    let world = World { has_service_framework: true, has_waiting: true, ..World::default() };
+    let (world, _shutdown) = serve_world(world).await;
+    let (is_good, out, err) = proffer(&world, &["why", "db"]).await;
+    assert!(is_good, "{err}");
+    let told = [
+        "service db: 0 of 2 instances run",
+        "db.0 waits for an offer",
+        "db.1 is not started again for 60s more, as it failed",
+        "its last failure, of 3: exit code 2",
+        "asks for 1 times 1 cpus where @zone == b, in role default:",
+        "12 agents: zone is not b (evil \\u{1b}[31m, host-1, ...)",
+        "its answers since the master started: 7 declined (enough on this agent)",
+    ];
+    for line in told {
+        assert!(out.contains(line), "{line:?} is missing:\n{out}");
+    }
+    assert!(!out.contains("of no interest"), "only what is wanted for it:\n{out}");
+    assert!(!out.contains('\u{1b}'), "escapes are made visible: {out:?}");
+
+    let (_, out, _) = proffer(&world, &["why", "db", "-o", "json"]).await;
+    let why: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let group = &why["wants"][0]["groups"][0];
+    assert_eq!((&group["obstacle"], &group["agents"]), (&"CONSTRAINT_NOT_MET".into(), &12.into()));
+    assert_eq!((&group["constraint"], &why["service"]["name"]), (&"@zone == b".into(), &"db".into()));
+
+    let (_, out, _) = proffer(&world, &["why", "web"]).await;
+    assert_eq!(out, "service web: 1 of 1 instances run\nnothing stands against it\n");
+}
+
+#[tokio::test]
+async fn why_tells_of_tasks_jobs_and_frameworks_and_of_what_is_near_a_misspelt_name() {
+    let (world, _shutdown) = world(true).await;
+    let (_, out, err) = proffer(&world, &["why", "web-0"]).await;
+    assert!(out.contains("task web-0 of service is FAILED (OOM) on host-1"), "{out}{err}");
+    assert!(out.contains("never started again"), "{out}");
+    let (_, out, err) = proffer(&world, &["why", "service"]).await;
+    assert!(out.contains("3 agents: of no interest for db") && out.contains("12 agents"), "all it wants: {out}{err}");
+    world.jobs.lock().unwrap().push("sums".into());
+    let (_, out, err) = proffer(&world, &["why", "sums"]).await;
+    assert!(out.contains("job sums-1 is UNKNOWN: 0 of 0 tasks succeeded"), "{out}{err}");
+    let (is_good, _, err) = proffer(&world, &["why", "wbe"]).await;
+    assert!(!is_good && err.contains("there is no service, job, task or framework \"wbe\""), "{err}");
+    assert!(err.contains("did you mean \"web\"?"), "{err}");
+    let (is_good, _, err) = proffer(&world, &["why", "x", "--framework", "nobody"]).await;
+    assert!(!is_good && err.contains("there is no framework \"nobody\""), "{err}");
 }

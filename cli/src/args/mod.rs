@@ -81,6 +81,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
+    /// Say why something is not started: a service, job, task or framework
+    Why(WhyArgs),
 }
 
 /// How to wait for a change.
@@ -287,6 +289,19 @@ pub struct TasksArgs {
     /// Only of this framework: its id or name
     #[arg(long)]
     pub framework: Option<String>,
+}
+
+/// `proffer why`
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A service, a job, a task id, or a framework's name or id
+    pub name: String,
+    /// Only a task of this framework: its id or name
+    #[arg(long)]
+    pub framework: Option<String>,
+    /// Of a framework only what it wants in this role
+    #[arg(long)]
+    pub role: Option<String>,
 }
 
 #[cfg(test)]

@@ -8,3 +8,4 @@ pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod scale;
+pub(crate) mod why;

@@ -20,6 +20,7 @@ mod allocator;
 mod changes;
 mod client;
 mod demands;
+mod explain;
 mod fit;
 mod heap;
 mod holdings;
@@ -30,3 +31,4 @@ mod tree;
 mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
+pub use explain::{Block, Explanation, Group, Missing, Obstacle};

@@ -36,6 +36,13 @@ pub enum Effect {
         /// Done, or what is wrong and what to do.
         result: Result<(), FatalError>,
     },
+    /// Answer [`crate::OperatorCall::Why`].
+    WhyReply {
+        /// The server's number of the request.
+        request: u64,
+        /// What stands against it, or what is wrong with the question.
+        answer: Box<Result<crate::explain::Why, FatalError>>,
+    },
 }
 
 /// What a framework is told.

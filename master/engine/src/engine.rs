@@ -76,6 +76,11 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Why { request, framework, role }) => {
+                // What is possible is offered first: the answer is about what is left.
+                state.make_offers(now);
+                state.operator_why(now, request, &framework, role.as_ref());
+            }
             Input::Tick => state.fire_timers(now),
         }
     }

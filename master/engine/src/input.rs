@@ -134,4 +134,13 @@ pub enum OperatorCall {
         /// Which.
         framework: FrameworkId,
     },
+    /// Why a framework is not offered what it wants. The answer is [`crate::Effect::WhyReply`].
+    Why {
+        /// The server's number for this request.
+        request: u64,
+        /// Which.
+        framework: FrameworkId,
+        /// Only what it wants in this role.
+        role: Option<Role>,
+    },
 }

@@ -7,6 +7,7 @@ mod audit;
 mod changes;
 mod effect;
 mod engine;
+pub mod explain;
 mod frame;
 mod frameworks;
 mod input;

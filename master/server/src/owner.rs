@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proffer_master_engine::explain::Why;
 use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
-use proffer_proto_model::{Epoch, FrameworkId};
+use proffer_proto_model::{Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
@@ -30,7 +31,12 @@ pub(crate) enum ToOwner {
     Input(Box<Input>),
     /// An operator ends a framework.
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator asks why a framework is not offered what it wants, in one role or in all.
+    Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
 }
+
+/// Why, or what is wrong with the question.
+pub(crate) type WhyAnswer = Result<Why, FatalError>;
 
 /// The engine with everything only its owner touches.
 pub(crate) struct Owner {
@@ -49,6 +55,7 @@ pub(crate) struct Owner {
 pub(crate) struct Streams {
     outboxes: BTreeMap<SessionId, Outbox>,
     requests: BTreeMap<u64, oneshot::Sender<Result<(), FatalError>>>,
+    whys: BTreeMap<u64, oneshot::Sender<WhyAnswer>>,
     asked: u64,
 }
 
@@ -96,6 +103,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+            ToOwner::Why(framework, role, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.whys.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Why { request, framework, role }), frame);
             }
         }
     }
@@ -162,6 +175,12 @@ impl Streams {
                 if let Some(reply) = self.requests.remove(&request) {
                     // One that went away does not want the answer any more.
                     let _ = reply.send(result);
+                }
+                return None;
+            }
+            Effect::WhyReply { request, answer } => {
+                if let Some(reply) = self.whys.remove(&request) {
+                    let _ = reply.send(*answer);
                 }
                 return None;
             }

@@ -1,5 +1,6 @@
 //! What readers see: immutable records, published by the owner after each frame. Readers never touch the engine.
 
+mod ledger;
 mod remembered;
 
 use std::collections::VecDeque;
@@ -11,6 +12,7 @@ use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, 
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, TaskKey, UnixMillis};
 use tokio::sync::broadcast;
 
+pub use self::ledger::{Count, Ledger};
 use self::remembered::Remembered;
 
 /// Answered offers that are remembered.
@@ -33,6 +35,7 @@ pub struct ReadModels {
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
     answered: Mutex<VecDeque<Arc<OfferView>>>,
+    ledgers: DashMap<FrameworkId, Ledger>,
     ended: Mutex<Remembered<TaskKey, ()>>,
     gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
     gone_agents: Mutex<Remembered<AgentId, String>>,
@@ -95,6 +98,7 @@ impl ReadModels {
             offers: DashMap::new(),
             tasks: DashMap::new(),
             answered: Mutex::default(),
+            ledgers: DashMap::new(),
             ended: Mutex::default(),
             gone_frameworks: Mutex::default(),
             gone_agents: Mutex::default(),
@@ -117,6 +121,7 @@ impl ReadModels {
                 self.frameworks.insert(framework.id.clone(), Arc::new((**framework).clone()));
             }
             Change::FrameworkRemoved(id) => {
+                self.ledgers.remove(id);
                 if let Some((_, framework)) = self.frameworks.remove(id) {
                     lock(&self.gone_frameworks).put(id.clone(), framework.info.name.clone(), NAME_HISTORY);
                 }
@@ -139,6 +144,7 @@ impl ReadModels {
             return;
         }
         self.offers.remove(&offer.offer.id);
+        self.note_answer(&offer);
         let mut answered = lock(&self.answered);
         answered.push_front(offer);
         answered.truncate(OFFER_HISTORY);

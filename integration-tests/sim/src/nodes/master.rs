@@ -135,7 +135,7 @@ impl World {
                     self.send(ConnId(session.0), End::Client, Message::ToAgent(epoch, message));
                 }
                 Effect::Close { session } => self.send(ConnId(session.0), End::Client, Message::Close),
-                Effect::OperatorReply { .. } => {}
+                Effect::OperatorReply { .. } | Effect::WhyReply { .. } => {}
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use proffer_master_engine::explain::Why;
 use proffer_master_engine::registry::{Registry, TaskRecord};
 use proffer_master_engine::view::Change;
 use proffer_master_engine::*;
@@ -299,6 +300,7 @@ fn told(effect: &Effect) -> String {
         Effect::ToAgent { session, message } => format!("agent {}: {}", session.0, to_agent(message)),
         Effect::Close { session } => format!("close {}", session.0),
         Effect::OperatorReply { request, result } => format!("operator {request}: {result:?}"),
+        Effect::WhyReply { request, answer } => format!("operator {request}: {}", why(answer)),
     }
 }
 
@@ -330,4 +332,23 @@ fn to_agent(message: &ToAgent) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+fn why(answer: &Result<Why, FatalError>) -> String {
+    let why = match answer {
+        Ok(why) => why,
+        Err(error) => return format!("refused: {error}"),
+    };
+    let mut text = format!("why {}: connected={} agents={}", why.framework, why.is_connected, why.agents);
+    for item in &why.items {
+        let shape = item.item.shape.clone().unwrap_or_default();
+        write!(text, "\n    {:?} times {shape} in {}", item.item.count, item.item.role).unwrap();
+        for block in &item.blocks {
+            write!(text, "\n      {block}").unwrap();
+        }
+        for group in &item.groups {
+            write!(text, "\n      {group} {:?}", group.examples).unwrap();
+        }
+    }
+    text
 }

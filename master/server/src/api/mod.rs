@@ -6,6 +6,7 @@ mod incoming;
 pub(crate) mod operator;
 pub(crate) mod scheduler;
 mod watch;
+mod why;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

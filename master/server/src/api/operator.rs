@@ -102,6 +102,10 @@ impl Operator for OperatorApi {
         }
     }
 
+    async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {
+        self.answer_why(request.into_inner()).await.map(Response::new)
+    }
+
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let kinds = Kinds::try_from(request.into_inner())?;
         let (to, events) = queue(WATCH_QUEUE);

@@ -34,6 +34,7 @@ pub(super) const ROUTES: &[Route] = &[
     post("/v1/frameworks/{framework_id}/teardown", "TeardownFramework"),
     get("/v1/offers", "ListOffers"),
     get("/v1/tasks", "ListTasks"),
+    get("/v1/why/{name}", "Why"),
     get("/v1/events", "Watch"),
 ];
 

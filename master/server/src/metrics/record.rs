@@ -57,7 +57,7 @@ impl Metrics {
         let (peer, kind) = match effect {
             Effect::ToFramework { message, .. } => ("framework", event_kind(message)),
             Effect::ToAgent { message, .. } => ("agent", order_kind(message)),
-            Effect::OperatorReply { .. } => ("operator", "reply"),
+            Effect::OperatorReply { .. } | Effect::WhyReply { .. } => ("operator", "reply"),
             Effect::Close { .. } => return,
         };
         self.sent.get_or_create(&peer_and_kind(peer, kind)).inc();
