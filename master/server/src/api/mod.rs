@@ -7,6 +7,7 @@ mod incoming;
 pub(crate) mod operator;
 mod roles;
 pub(crate) mod scheduler;
+mod watch;
 mod why;
 
 use std::sync::Arc;
