@@ -31,6 +31,8 @@ pub enum Obstacle {
     Short(Missing),
     /// Less is free than is worth an offer to somebody who takes anything.
     Full,
+    /// What is free is less than the smallest offer that may be made in the role.
+    BelowMinimum,
     /// It would do if what others are offered of it came back.
     OfferedToOthers,
     /// It is offered to the framework now, which has not answered.
@@ -191,8 +193,16 @@ impl Allocator {
     fn groups(&self, client: &Client, item: &Item, offered: &BTreeMap<usize, Offered>, now: Moment) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (slot, agent) in self.agents.iter() {
-            let obstacle =
-                obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now, self.is_for(client, &agent.info));
+            let obstacle = obstacle(
+                client,
+                &item.wanted,
+                slot,
+                agent,
+                offered.get(&slot),
+                now,
+                self.is_for(client, &agent.info),
+                |free| self.is_too_small(client, free),
+            );
             match groups.iter_mut().find(|group| is_alike(&group.obstacle, &obstacle)) {
                 Some(group) => {
                     group.agents += 1;
@@ -219,6 +229,7 @@ fn obstacle(
     offered: Option<&Offered>,
     now: Moment,
     is_for: bool,
+    is_too_small: impl Fn(&Resources) -> bool,
 ) -> Obstacle {
     if !agent.is_active {
         return Obstacle::Inactive;
@@ -241,6 +252,9 @@ fn obstacle(
         Room::Left(left) => left,
         Room::Over(_) => &nothing,
     };
+    if fits(free) && is_too_small(free) {
+        return Obstacle::BelowMinimum;
+    }
     if fits(free) {
         let filters = client.filters.get(&slot).into_iter().flatten();
         let living = filters.filter(|filter| filter.until > now && filter.resources.contains(free));
@@ -346,6 +360,7 @@ impl fmt::Display for Obstacle {
             Self::GpusKept => f.write_str("has GPUs, which are kept for those who want GPUs"),
             Self::NeverFits(missing) => write!(f, "{missing} short even when empty: never fits"),
             Self::Short(missing) => write!(f, "{missing} short; tasks hold the rest"),
+            Self::BelowMinimum => f.write_str("less is free than the smallest offer that may be made in the role"),
             Self::Full => f.write_str("nothing worth an offer is free"),
             Self::OfferedToOthers => f.write_str("offered to other frameworks now"),
             Self::OfferedToIt => f.write_str("offered to this framework now, which has not answered yet"),
