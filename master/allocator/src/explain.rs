@@ -193,16 +193,17 @@ impl Allocator {
     fn groups(&self, client: &Client, item: &Item, offered: &BTreeMap<usize, Offered>, now: Moment) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (slot, agent) in self.agents.iter() {
-            let obstacle = obstacle(
-                client,
-                &item.wanted,
-                slot,
-                agent,
-                offered.get(&slot),
-                now,
-                self.is_for(client, &agent.info),
-                |free| self.is_too_small(client, free),
-            );
+            let is_met = item.wanted.constraints.iter().all(|rule| rule.is_met_by(&agent.info));
+            let obstacle = if agent.is_active && is_met && !self.is_for(client, &agent.info) {
+                Obstacle::GpusKept
+            } else {
+                match obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now) {
+                    Obstacle::None if agent.free().is_some_and(|free| self.is_too_small(client, free)) => {
+                        Obstacle::BelowMinimum
+                    }
+                    other => other,
+                }
+            };
             match groups.iter_mut().find(|group| is_alike(&group.obstacle, &obstacle)) {
                 Some(group) => {
                     group.agents += 1;
@@ -228,17 +229,12 @@ fn obstacle(
     agent: &Agent,
     offered: Option<&Offered>,
     now: Moment,
-    is_for: bool,
-    is_too_small: impl Fn(&Resources) -> bool,
 ) -> Obstacle {
     if !agent.is_active {
         return Obstacle::Inactive;
     }
     if let Some(rule) = wanted.constraints.iter().find(|rule| !rule.is_met_by(&agent.info)) {
         return Obstacle::Constraint(rule.clone());
-    }
-    if !is_for {
-        return Obstacle::GpusKept;
     }
     let fits = |available: &Resources| times_it_fits(wanted, available) > 0;
     if !fits(&agent.info.resources) {
@@ -252,9 +248,6 @@ fn obstacle(
         Room::Left(left) => left,
         Room::Over(_) => &nothing,
     };
-    if fits(free) && is_too_small(free) {
-        return Obstacle::BelowMinimum;
-    }
     if fits(free) {
         let filters = client.filters.get(&slot).into_iter().flatten();
         let living = filters.filter(|filter| filter.until > now && filter.resources.contains(free));
