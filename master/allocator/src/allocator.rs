@@ -96,6 +96,8 @@ pub(crate) struct RoleState {
     pub node: NodeId,
     pub own: NodeId,
     pub placement: Placement,
+    /// In place of the cluster's.
+    pub min_offer: Option<Resources>,
 }
 
 #[derive(Debug)]
@@ -132,6 +134,9 @@ pub struct Allocator {
     pub(crate) max_grants: usize,
     pub(crate) changes: Changes,
     pub(crate) index: Index,
+    /// The smallest offer of roles that have none of their own.
+    pub(crate) min_offer: Resources,
+    pub(crate) has_min_offers: bool,
     /// Up to this stamp every agent was looked at for every client that is not lagging.
     pub(crate) looked: u64,
     /// During a pass: up to this stamp it has come.

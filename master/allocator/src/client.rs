@@ -153,8 +153,15 @@ impl Client {
         }
     }
 
-    /// Takes the new demand. What is outstanding for a shape stays with it. True when there is something new in it.
-    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>, kinds: &mut Kinds) -> bool {
+    /// No offer to it may be smaller.
+    pub fn set_least(&mut self, least: &Resources, kinds: &mut Kinds) {
+        for item in &mut self.items {
+            item.need = Need::of_at_least(&item.wanted, least, kinds);
+        }
+    }
+
+    /// Takes the new demand, of which no offer is smaller than `least`. What is outstanding for a shape stays with it. True when there is something new in it.
+    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>, least: &Resources, kinds: &mut Kinds) -> bool {
         let mut old = std::mem::take(&mut self.items);
         let mut has_news = false;
         for new in wanted {
@@ -168,7 +175,7 @@ impl Client {
                     has_news = true;
                     self.next_serial += 1;
                     let serial = self.next_serial;
-                    let need = Need::of(&new, kinds);
+                    let need = Need::of_at_least(&new, least, kinds);
                     Item { serial, wanted: new, need, outstanding: 0, launched: 0, is_open: false, looked: Some(0) }
                 }
             };

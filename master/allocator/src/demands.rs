@@ -84,8 +84,9 @@ impl Allocator {
 
     fn replace_demand(&mut self, client: usize, wanted: Vec<DemandItem>) {
         self.count_wanted(client, false);
+        let least = self.clients.get(client).map(|state| self.min_offer_of(state.role)).unwrap_or_default();
         let Some(state) = self.clients.get_mut(client) else { return };
-        let has_news = state.replace_demand(wanted, &mut self.kinds);
+        let has_news = state.replace_demand(wanted, &least, &mut self.kinds);
         let node = state.node;
         self.count_wanted(client, true);
         self.choose_classes(node);
@@ -132,7 +133,10 @@ impl Allocator {
         let above = above.and_then(|slot| self.roles.get(slot)).map(|parent| parent.node);
         let node = self.tree.add_role(above);
         let own = self.tree.add_own(node);
-        self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own, placement: Placement::default() })
+        self.roles.insert(
+            role.clone(),
+            RoleState { name: role.clone(), node, own, placement: Placement::default(), min_offer: None },
+        )
     }
 
     pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {

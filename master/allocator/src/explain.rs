@@ -31,6 +31,8 @@ pub enum Obstacle {
     Short(Missing),
     /// Less is free than is worth an offer to somebody who takes anything.
     Full,
+    /// What is free is less than the smallest offer that may be made in the role.
+    BelowMinimum,
     /// It would do if what others are offered of it came back.
     OfferedToOthers,
     /// It is offered to the framework now, which has not answered.
@@ -191,8 +193,17 @@ impl Allocator {
     fn groups(&self, client: &Client, item: &Item, offered: &BTreeMap<usize, Offered>, now: Moment) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (slot, agent) in self.agents.iter() {
-            let obstacle =
-                obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now, self.is_for(client, &agent.info));
+            let is_met = item.wanted.constraints.iter().all(|rule| rule.is_met_by(&agent.info));
+            let obstacle = if agent.is_active && is_met && !self.is_for(client, &agent.info) {
+                Obstacle::GpusKept
+            } else {
+                match obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now) {
+                    Obstacle::None if agent.free().is_some_and(|free| self.is_too_small(client, free)) => {
+                        Obstacle::BelowMinimum
+                    }
+                    other => other,
+                }
+            };
             match groups.iter_mut().find(|group| is_alike(&group.obstacle, &obstacle)) {
                 Some(group) => {
                     group.agents += 1;
@@ -218,16 +229,12 @@ fn obstacle(
     agent: &Agent,
     offered: Option<&Offered>,
     now: Moment,
-    is_for: bool,
 ) -> Obstacle {
     if !agent.is_active {
         return Obstacle::Inactive;
     }
     if let Some(rule) = wanted.constraints.iter().find(|rule| !rule.is_met_by(&agent.info)) {
         return Obstacle::Constraint(rule.clone());
-    }
-    if !is_for {
-        return Obstacle::GpusKept;
     }
     let fits = |available: &Resources| times_it_fits(wanted, available) > 0;
     if !fits(&agent.info.resources) {
@@ -346,6 +353,7 @@ impl fmt::Display for Obstacle {
             Self::GpusKept => f.write_str("has GPUs, which are kept for those who want GPUs"),
             Self::NeverFits(missing) => write!(f, "{missing} short even when empty: never fits"),
             Self::Short(missing) => write!(f, "{missing} short; tasks hold the rest"),
+            Self::BelowMinimum => f.write_str("less is free than the smallest offer that may be made in the role"),
             Self::Full => f.write_str("nothing worth an offer is free"),
             Self::OfferedToOthers => f.write_str("offered to other frameworks now"),
             Self::OfferedToIt => f.write_str("offered to this framework now, which has not answered yet"),

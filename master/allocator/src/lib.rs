@@ -30,6 +30,7 @@ mod placement;
 mod quota;
 mod rooms;
 mod share;
+mod sizes;
 mod slots;
 mod tree;
 mod usable;

@@ -301,7 +301,7 @@ impl Allocator {
     /// would fit but for want of room.
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
-        if !self.is_for(state, &place.info) {
+        if !self.is_for(state, &place.info) || self.is_too_small(state, left) {
             return None;
         }
         let mut room = None;
@@ -380,17 +380,22 @@ impl Allocator {
             let (node, wanted) = (self.clients.get(client).map(|state| state.node), &item.wanted);
             let room = node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_on(node, look.agent, &left));
             let within = room.map(|room| room.cut(&left, &self.kinds));
-            let Some(taken) = cut(wanted, times, within.as_ref().unwrap_or(&left)) else { break };
-            left = left.saturating_minus(&taken);
-            self.begin_part(client, parts.contains_key(&client));
-            self.count_cover(client, serial, times);
-            self.count_held(client, &taken, true);
-            if self.is_counting_free {
-                self.begun.add(&self.kinds.amounts(&taken));
+            let Some(mut taken) = cut(wanted, times, within.as_ref().unwrap_or(&left)) else { break };
+            let wanted = self.has_min_offers.then(|| wanted.clone());
+            let is_first = !parts.contains_key(&client);
+            self.begin_part(client, !is_first);
+            self.take_piece(client, &taken, &mut left);
+            let mut covered = times;
+            if let Some(wanted) = wanted.filter(|_| is_first) {
+                let more = self.filling(client, look.agent, &taken, &left);
+                self.take_piece(client, &more, &mut left);
+                taken.add(more);
+                covered = times_it_fits(&wanted, &taken).clamp(times, fits.max(times));
             }
+            self.count_cover(client, serial, covered);
             let part = parts.entry(client).or_default();
             part.resources.add(taken);
-            part.covers.push((serial, times));
+            part.covers.push((serial, covered));
         }
         self.begun = Amounts::default();
         for (client, part) in parts {
@@ -398,6 +403,17 @@ impl Allocator {
             self.use_agent(look.agent, &part.resources);
             let beside = free.saturating_minus(&part.resources);
             self.open(client, look.agent, part, beside, grants);
+        }
+    }
+
+    fn take_piece(&mut self, client: usize, piece: &Resources, left: &mut Resources) {
+        if piece.is_empty() {
+            return;
+        }
+        *left = left.saturating_minus(piece);
+        self.count_held(client, piece, true);
+        if self.is_counting_free {
+            self.begun.add(&self.kinds.amounts(piece));
         }
     }
 

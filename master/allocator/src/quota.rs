@@ -77,6 +77,14 @@ impl Need {
         item.shape.as_ref().map_or(Self::Anything, |shape| Self::Shape(kinds.amounts(shape)))
     }
 
+    /// The same when no offer may be smaller than `least`.
+    pub fn of_at_least(item: &DemandItem, least: &Resources, kinds: &mut Kinds) -> Self {
+        match item.shape {
+            None if !least.is_empty() => Self::Shape(kinds.amounts(least)),
+            _ => Self::of(item, kinds),
+        }
+    }
+
     /// The kinds it needs, and how much of each at least.
     pub fn each(&self) -> Vec<(usize, u64)> {
         match self {

@@ -25,6 +25,7 @@ enum Step {
     Weight { role: usize, weight: u32 },
     Quota { role: usize, guarantee: Option<u64>, limit: Option<u64> },
     Place { role: usize, policy: usize },
+    MinOffer { role: Option<usize>, cpus: Option<u64> },
     Wait { ms: u64 },
 }
 
@@ -46,6 +47,8 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0usize..ROLES, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
         1 => (0usize..ROLES, cpus.clone(), cpus).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
         1 => (0usize..ROLES, 0usize..4).prop_map(|(role, policy)| Step::Place { role, policy }),
+        1 => (proptest::option::of(0usize..ROLES), proptest::option::of(0u64..1_500))
+            .prop_map(|(role, cpus)| Step::MinOffer { role, cpus }),
         4 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -114,6 +117,9 @@ fn run(naive: &mut Naive, step: Step) {
             let spread = Placement::Spread { attribute: "rack".into() };
             let policies = [Placement::First, Placement::Pack, Placement::LeastLoaded, spread];
             naive.allocator.set_placement(&role(at), policies[policy].clone());
+        }
+        Step::MinOffer { role: at, cpus } => {
+            naive.set_min_offer(at.map(role), cpus.map(|cpus| res(cpus, 0)));
         }
         Step::Wait { ms } => naive.now += ms,
     }

@@ -28,6 +28,8 @@ pub struct Naive {
     pub now: u64,
     cap: usize,
     quotas: BTreeMap<Role, Quota>,
+    /// The smallest offers in CPU, of roles and of the cluster.
+    min_offers: BTreeMap<Option<Role>, u64>,
     agents: BTreeMap<usize, (AgentInfo, bool)>,
     frameworks: BTreeMap<usize, (bool, Demand)>,
     grants: BTreeMap<GrantId, Grant>,
@@ -61,6 +63,7 @@ impl Naive {
             now: 0,
             cap,
             quotas: BTreeMap::new(),
+            min_offers: BTreeMap::new(),
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -129,6 +132,19 @@ impl Naive {
     pub fn set_quota(&mut self, role: &Role, quota: Quota) {
         self.allocator.set_quota(role, Some(&quota).filter(|quota| !quota.is_empty()));
         self.quotas.insert(role.clone(), quota);
+    }
+
+    pub fn set_min_offer(&mut self, role: Option<Role>, least: Option<Resources>) {
+        self.allocator.set_min_offer(role.as_ref(), least.clone());
+        match least {
+            Some(least) => self.min_offers.insert(role, least.cpus.0),
+            None => self.min_offers.remove(&role),
+        };
+    }
+
+    fn min_offer(&self, role: &Role) -> u64 {
+        let own = self.min_offers.get(&Some(role.clone()));
+        own.or_else(|| self.min_offers.get(&None)).copied().unwrap_or(0)
     }
 
     pub fn decline(&mut self, at: usize, refuse_ms: u64) {
@@ -394,6 +410,10 @@ impl Naive {
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
         };
         let room = self.room(&item.role, agent);
+        let least = self.min_offer(&item.role);
+        if left.cpus.0 < least || (item.shape.is_none() && room.0 < least) {
+            return false;
+        }
         let is_within = match &item.shape {
             Some(shape) => shape.cpus.0 <= room.0 && shape.memory.0 <= room.1 && item.ports <= room.2,
             None => left.cpus.0.min(room.0) >= 10 || left.memory.0.min(room.1) >= Bytes::mib(32).0,

@@ -127,7 +127,7 @@ impl OperatorApi {
             Obstacle::Inactive => Kind::Inactive,
             Obstacle::Constraint(_) | Obstacle::GpusKept => Kind::ConstraintNotMet,
             Obstacle::NeverFits(_) => Kind::NeverFits,
-            Obstacle::Short(_) | Obstacle::Full => Kind::Short,
+            Obstacle::Short(_) | Obstacle::Full | Obstacle::BelowMinimum => Kind::Short,
             Obstacle::OfferedToOthers => Kind::OfferedToOthers,
             Obstacle::OfferedToIt => Kind::OfferedToIt,
             Obstacle::Refused { .. } => Kind::Refused,
@@ -150,6 +150,7 @@ impl OperatorApi {
             | Obstacle::Inactive
             | Obstacle::GpusKept
             | Obstacle::Full
+            | Obstacle::BelowMinimum
             | Obstacle::OfferedToOthers
             | Obstacle::OfferedToIt => {}
         }
