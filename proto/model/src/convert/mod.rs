@@ -14,6 +14,7 @@ mod framework;
 mod link;
 mod offer;
 mod operation;
+mod reservation;
 mod resources;
 mod scheduler;
 mod status;

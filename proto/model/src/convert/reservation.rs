@@ -1,0 +1,58 @@
+//! Reservations.
+
+use proffer_proto_wire::common;
+use proffer_proto_wire::scheduler::task_launch::ReservedUse as WireUse;
+
+use super::{MAX_ENTRIES, WireError, check};
+use crate::{Reserved, ReservedUse, Role, StaticReservation};
+
+impl TryFrom<common::Reserved> for Reserved {
+    type Error = WireError;
+
+    fn try_from(reserved: common::Reserved) -> Result<Self, WireError> {
+        let common::Reserved { role, refines, resources, labels, is_static } = reserved;
+        check::bounded("refines", refines.len(), MAX_ENTRIES)?;
+        let refines = refines.iter().enumerate().map(|(at, role)| check::role(&format!("refines[{at}]"), role));
+        Ok(Self {
+            role: check::role("role", &role)?,
+            refines: refines.collect::<Result<_, _>>()?,
+            resources: check::convert("resources", resources)?,
+            labels: check::labels("labels", labels)?,
+            is_static,
+        })
+    }
+}
+
+impl From<Reserved> for common::Reserved {
+    fn from(Reserved { role, refines, resources, labels, is_static }: Reserved) -> Self {
+        Self {
+            role: role.into(),
+            refines: refines.into_iter().map(Role::into).collect(),
+            resources: Some(resources.into()),
+            labels: labels.into_iter().collect(),
+            is_static,
+        }
+    }
+}
+
+impl TryFrom<common::StaticReservation> for StaticReservation {
+    type Error = WireError;
+
+    fn try_from(reservation: common::StaticReservation) -> Result<Self, WireError> {
+        let common::StaticReservation { role, resources, labels } = reservation;
+        Ok(Self {
+            role: check::role("role", &role)?,
+            resources: check::convert("resources", resources)?,
+            labels: check::labels("labels", labels)?,
+        })
+    }
+}
+
+impl From<StaticReservation> for common::StaticReservation {
+    fn from(StaticReservation { role, resources, labels }: StaticReservation) -> Self {
+        Self { role: role.into(), resources: Some(resources.into()), labels: labels.into_iter().collect() }
+    }
+}
+
+check::same_enum!(reserved_use: ReservedUse <-> WireUse, unspecified Some(ReservedUse::default()),
+    [ReservedFirst, ReservedOnly, UnreservedOnly], "RESERVED_FIRST, RESERVED_ONLY, UNRESERVED_ONLY");
