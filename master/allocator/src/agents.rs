@@ -24,7 +24,9 @@ impl Allocator {
         }
         self.tree.add_total(&self.kinds.amounts(&info.resources));
         let room = room(&info.resources, used);
-        let agent = Agent { id: id.clone(), info: Box::new(info.clone()), room, is_active, returned_by: None };
+        let known = self.agents.find(id).and_then(|slot| self.agents.get_mut(slot));
+        let pools = known.and_then(|agent| agent.pools.take());
+        let agent = Agent { id: id.clone(), info: Box::new(info.clone()), room, is_active, returned_by: None, pools };
         let slot = self.agents.insert(id.clone(), agent);
         // All of it counts as new: its attributes may suit others than before.
         self.list_agent(slot, true);

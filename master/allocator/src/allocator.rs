@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::changes::Changes;
 use crate::client::Client;
+use crate::pools::{Pools, ReservedParts};
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
 use crate::tree::{NodeId, Tree};
@@ -30,6 +31,8 @@ pub struct Grant {
     pub agent: AgentId,
     /// What.
     pub resources: Resources,
+    /// The parts of it that are reserved.
+    pub reserved: ReservedParts,
 }
 
 /// What a closed grant was.
@@ -60,6 +63,7 @@ pub(crate) struct Agent {
     pub is_active: bool,
     /// Gave it back unused last: comes after the others on it, so that nobody can block it with a low share.
     pub returned_by: Option<usize>,
+    pub pools: Pools,
 }
 
 /// What is left of an agent.
@@ -95,6 +99,7 @@ pub(crate) struct OpenGrant {
     pub client: usize,
     pub agent: usize,
     pub resources: Resources,
+    pub reserved: ReservedParts,
     pub beside: Resources,
     /// Serial of a wanted shape, and how many of it this stands for.
     pub covers: Vec<(u64, u32)>,

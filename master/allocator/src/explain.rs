@@ -25,6 +25,8 @@ pub enum Obstacle {
     NeverFits(Missing),
     /// Too little of it is free, by this much. Tasks hold the rest.
     Short(Missing),
+    /// It would do but for what is reserved for other roles.
+    Reserved,
     /// Less is free than is worth an offer to somebody who takes anything.
     Full,
     /// It would do if what others are offered of it came back.
@@ -176,7 +178,8 @@ impl Allocator {
     fn groups(&self, client: &Client, item: &Item, offered: &BTreeMap<usize, Offered>, now: Moment) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (slot, agent) in self.agents.iter() {
-            let obstacle = obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now);
+            let role = self.roles.get(client.role).map(|role| &role.name);
+            let obstacle = obstacle((client, role), &item.wanted, (slot, agent), offered.get(&slot), now);
             match groups.iter_mut().find(|group| is_alike(&group.obstacle, &obstacle)) {
                 Some(group) => {
                     group.agents += 1;
@@ -196,10 +199,9 @@ impl Allocator {
 
 /// In the order in which it helps to know: what never changes by waiting comes first.
 fn obstacle(
-    client: &Client,
+    (client, role): (&Client, Option<&Role>),
     wanted: &DemandItem,
-    slot: usize,
-    agent: &Agent,
+    (slot, agent): (usize, &Agent),
     offered: Option<&Offered>,
     now: Moment,
 ) -> Obstacle {
@@ -217,10 +219,11 @@ fn obstacle(
         return Obstacle::OfferedToIt;
     }
     let nothing = Resources::default();
-    let free = match &agent.room {
+    let all = match &agent.room {
         Room::Left(left) => left,
         Room::Over(_) => &nothing,
     };
+    let free = &*agent.visible(role, all);
     if fits(free) {
         let filters = client.filters.get(&slot).into_iter().flatten();
         let living = filters.filter(|filter| filter.until > now && filter.resources.contains(free));
@@ -228,6 +231,9 @@ fn obstacle(
             Some(until) => Obstacle::Refused { for_ms: until.since_ms(now) },
             None => Obstacle::None,
         };
+    }
+    if fits(all) {
+        return Obstacle::Reserved;
     }
     if offered.is_some_and(|offered| fits(&free.saturating_sum(&offered.to_others))) {
         return Obstacle::OfferedToOthers;
@@ -325,6 +331,7 @@ impl fmt::Display for Obstacle {
             Self::Constraint(rule) => f.write_str(&unmet(rule)),
             Self::NeverFits(missing) => write!(f, "{missing} short even when empty: never fits"),
             Self::Short(missing) => write!(f, "{missing} short; tasks hold the rest"),
+            Self::Reserved => f.write_str("what is free is reserved for other roles"),
             Self::Full => f.write_str("nothing worth an offer is free"),
             Self::OfferedToOthers => f.write_str("offered to other frameworks now"),
             Self::OfferedToIt => f.write_str("offered to this framework now, which has not answered yet"),

@@ -39,6 +39,7 @@ impl Allocator {
         let open = self.grants.remove(&grant)?;
         self.count_held(open.client, &open.resources, false);
         self.free_agent(open.agent, open.resources.clone());
+        self.use_pools(open.agent, &open.reserved, false);
         if let Some(agent) = self.agents.get_mut(open.agent) {
             agent.returned_by = Some(open.client);
         }

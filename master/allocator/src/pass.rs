@@ -10,6 +10,7 @@ use proffer_proto_model::{Moment, Resources};
 use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
 use crate::client::{Client, Item};
 use crate::fit::{cut, times_it_fits};
+use crate::pools::{ReservedParts, add_parts};
 
 /// Steps in which one client's part of a contended agent grows, at most: keeps tiny shapes cheap.
 const STEPS: u32 = 64;
@@ -21,6 +22,7 @@ type Covers = Vec<(u64, u32)>;
 #[derive(Default)]
 struct Part {
     resources: Resources,
+    reserved: ReservedParts,
     covers: Covers,
 }
 
@@ -149,11 +151,14 @@ impl Allocator {
             return false;
         };
         self.clients_looked_at.set(self.clients_looked_at.get() + 1);
-        let Some(free) = self.agents.get(look.agent).and_then(|agent| agent.free()) else { return false };
+        let Some(place) = self.agents.get(look.agent) else { return false };
+        let Some(free) = place.free() else { return false };
+        // Pools are taken from while an agent is shared, and what is free of it only afterwards.
+        let free = if place.pools.is_some() { left } else { free };
         state.is_wanting()
             && self.next_fit(client, look.agent, left).is_some()
             && self.has_room(state)
-            && !state.is_refusing(look.agent, free, look.now)
+            && !state.is_refusing(look.agent, &self.visible(client, look.agent, free), look.now)
     }
 
     /// Its framework may have one grant more than those that are open and those that were begun.
@@ -165,6 +170,7 @@ impl Allocator {
     /// The most important item that still wants something, may run on the agent and fits, and how often.
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
+        let left = &*self.visible(client, agent, left);
         state.items.iter().find_map(|item| {
             if item.remaining() == 0 || !item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info)) {
                 return None;
@@ -175,13 +181,22 @@ impl Allocator {
     }
 
     fn grant_whole(&mut self, client: usize, agent: usize, grants: &mut Vec<Grant>) {
-        let resources = self.use_whole_agent(agent);
+        let resources =
+            match self.agents.get(agent).filter(|place| place.pools.is_some()).and_then(|place| place.free()) {
+                Some(free) => {
+                    let visible = self.visible(client, agent, free).into_owned();
+                    self.use_agent(agent, &visible);
+                    visible
+                }
+                None => self.use_whole_agent(agent),
+            };
+        let reserved = self.take_reserved(client, agent, &resources);
         let covers = self.covers_of_whole(client, agent, &resources);
         for (serial, times) in &covers {
             self.count_cover(client, *serial, *times);
         }
         self.count_held(client, &resources, true);
-        self.open(client, agent, Part { resources, covers }, Resources::default(), grants);
+        self.open(client, agent, Part { resources, reserved, covers }, Resources::default(), grants);
     }
 
     fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
@@ -220,13 +235,15 @@ impl Allocator {
             let Some(client) = next else { break };
             let Some((item, fits)) = self.next_fit(client, look.agent, &left) else { break };
             let (serial, times) = (item.serial, (fits / STEPS).max(1));
-            let Some(taken) = cut(&item.wanted, times, &left) else { break };
+            let Some(taken) = cut(&item.wanted, times, &self.visible(client, look.agent, &left)) else { break };
+            let reserved = self.take_reserved(client, look.agent, &taken);
             left = left.saturating_minus(&taken);
             self.begin_part(client, parts.contains_key(&client));
             self.count_cover(client, serial, times);
             self.count_held(client, &taken, true);
             let part = parts.entry(client).or_default();
             part.resources.add(taken);
+            add_parts(&mut part.reserved, reserved);
             part.covers.push((serial, times));
         }
         for (client, part) in parts {
@@ -275,9 +292,11 @@ impl Allocator {
                 role: role.name.clone(),
                 agent: place.id.clone(),
                 resources: part.resources.clone(),
+                reserved: part.reserved.clone(),
             });
         }
-        self.grants.insert(id, OpenGrant { client, agent, resources: part.resources, beside, covers: part.covers });
+        let Part { resources, reserved, covers } = part;
+        self.grants.insert(id, OpenGrant { client, agent, resources, reserved, beside, covers });
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;
             if state.grants_open >= self.max_grants {

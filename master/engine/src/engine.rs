@@ -76,6 +76,9 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Reservation { request, agent, wish }) => {
+                state.operator_reserve(now, request, &agent, &wish);
+            }
             Input::Operator(OperatorCall::Why { request, framework, role }) => {
                 // What is possible is offered first: the answer is about what is left.
                 state.make_offers(now);

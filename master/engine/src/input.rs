@@ -5,6 +5,8 @@ use proffer_proto_model::{
     Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
 };
 
+use crate::reservations::OperatorReservation;
+
 /// A live connection, numbered by the server and never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -142,5 +144,14 @@ pub enum OperatorCall {
         framework: FrameworkId,
         /// Only what it wants in this role.
         role: Option<Role>,
+    },
+    /// Reserves or unreserves what no task uses. The answer is [`crate::Effect::OperatorReply`].
+    Reservation {
+        /// The server's number for this request.
+        request: u64,
+        /// Where.
+        agent: AgentId,
+        /// What.
+        wish: OperatorReservation,
     },
 }

@@ -3,7 +3,7 @@
 //! A store keeps `records` by key and applies operations in order. Nothing here knows how they are encoded.
 
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resources, Role, TaskKey, TaskSpec, TaskStatus,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Resources, Role, TaskKey, TaskSpec, TaskStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,12 @@ pub struct AgentRecord {
     pub incarnation: u64,
     /// Declared unreachable and not back since.
     pub is_unreachable: bool,
+    /// What is reserved on it, ordered by number.
+    #[serde(default)]
+    pub pools: Vec<Pool>,
+    /// The highest number a pool of it was given.
+    #[serde(default)]
+    pub last_pool: u64,
 }
 
 /// A framework the master admitted.
@@ -99,6 +105,9 @@ pub struct TaskRecord {
     pub spec: TaskSpec,
     /// What it holds of the agent.
     pub resources: Resources,
+    /// The parts of it that are of reservations; a part of one that is gone counts as not reserved.
+    #[serde(default)]
+    pub reserved: Vec<(PoolId, Resources)>,
     /// The latest known status.
     pub status: TaskStatus,
     /// The framework asked to kill it; repeated to the agent until it has ended.

@@ -1,7 +1,7 @@
 //! What readers may see: plain records the server publishes after each frame. Readers never touch the engine.
 
 use proffer_proto_model::{
-    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, RescindReason, Resources,
+    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Pool, RescindReason, Resources,
     TaskKey, UnixMillis,
 };
 
@@ -50,6 +50,8 @@ pub struct AgentView {
     pub offered: Resources,
     /// Tasks that have not ended.
     pub tasks_active: u32,
+    /// What is reserved on it.
+    pub pools: Vec<Pool>,
 }
 
 /// Whether an agent is there.

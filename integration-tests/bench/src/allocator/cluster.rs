@@ -93,5 +93,6 @@ fn agent_info(id: &AgentId) -> AgentInfo {
         zone: String::new(),
         version: String::new(),
         boot_id: String::new(),
+        reservations: Vec::new(),
     }
 }

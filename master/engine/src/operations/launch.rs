@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, FrameworkId, Now, OperationOutcome, Resources, Role, TaskId, TaskKey, TaskLaunch, TaskReason, TaskSource,
+    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Role, TaskId, TaskKey, TaskLaunch, TaskReason, TaskSource,
     TaskState, TaskStatus,
 };
 
 use crate::registry::TaskRecord;
+use crate::reservations::{Share, order};
 use crate::state::State;
 use crate::validate::check_task;
 use crate::{FrameworkErrorKind, ToAgent};
 
 /// What an accept has to work with.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Pool {
+pub(crate) struct Held {
     /// What is left of the offers, by agent.
-    pub left: BTreeMap<AgentId, Resources>,
+    pub left: BTreeMap<AgentId, Share>,
     /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
     pub refused: BTreeSet<TaskId>,
 }
@@ -26,11 +27,11 @@ type Refusal = (TaskReason, String);
 
 impl State {
     /// Starts one task, or tells why not.
-    pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, pool: &mut Pool, task: TaskLaunch) {
-        match self.take_from_pool(framework, pool, &task) {
-            Ok(agent) => self.start_task(now, framework, role, agent, task),
+    pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, held: &mut Held, task: TaskLaunch) {
+        match self.take_from_pool(framework, held, &task) {
+            Ok((agent, share)) => self.start_task(now, framework, role, agent, share, task),
             Err((reason, message)) => {
-                pool.refused.insert(task.task.id.clone());
+                held.refused.insert(task.task.id.clone());
                 self.refuse_task(now, framework, &task, TaskState::Error, reason, message);
             }
         }
@@ -42,12 +43,12 @@ impl State {
         now: Now,
         framework: &FrameworkId,
         role: &Role,
-        pool: &mut Pool,
+        held: &mut Held,
         operation_id: String,
         tasks: Vec<TaskLaunch>,
     ) {
-        let mut rest = pool.clone();
-        let mut agents = Vec::with_capacity(tasks.len());
+        let mut rest = held.clone();
+        let mut places = Vec::with_capacity(tasks.len());
         let mut ids: BTreeSet<&TaskId> = BTreeSet::new();
         let mut defect: Option<(usize, Refusal)> = None;
         for (at, task) in tasks.iter().enumerate() {
@@ -55,7 +56,7 @@ impl State {
             let taken =
                 if ids.insert(&task.task.id) { self.take_from_pool(framework, &mut rest, task) } else { Err(twice) };
             match taken {
-                Ok(agent) => agents.push(agent),
+                Ok(place) => places.push(place),
                 Err(refusal) => {
                     defect = Some((at, refusal));
                     break;
@@ -63,16 +64,16 @@ impl State {
             }
         }
         let Some((bad, (reason, message))) = defect else {
-            *pool = rest;
-            for (task, agent) in tasks.into_iter().zip(agents) {
-                self.start_task(now, framework, role, agent, task);
+            *held = rest;
+            for (task, (agent, share)) in tasks.into_iter().zip(places) {
+                self.start_task(now, framework, role, agent, share, task);
             }
             return self.operation_status(framework, operation_id, OperationOutcome::Done, String::new());
         };
         let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
         for (at, task) in tasks.iter().enumerate() {
             let state = if at == bad { TaskState::Error } else { TaskState::Dropped };
-            pool.refused.insert(task.task.id.clone());
+            held.refused.insert(task.task.id.clone());
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
         self.operation_status(framework, operation_id, OperationOutcome::Refused, whole);
@@ -107,9 +108,9 @@ impl State {
     fn take_from_pool(
         &self,
         framework: &FrameworkId,
-        pool: &mut Pool,
+        held: &mut Held,
         launch: &TaskLaunch,
-    ) -> Result<AgentId, Refusal> {
+    ) -> Result<(AgentId, Share), Refusal> {
         let invalid = |message: String| (TaskReason::TaskInvalid, message);
         check_task(&launch.task).map_err(invalid)?;
         let key = TaskKey { framework: framework.clone(), task: launch.task.id.clone() };
@@ -117,29 +118,45 @@ impl State {
             let id = &launch.task.id;
             return Err(invalid(format!("task.id: {id} is in use by another task; choose a new id for each task")));
         }
-        if pool.refused.contains(&key.task) {
+        if held.refused.contains(&key.task) {
             let id = &key.task;
             return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
         }
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
-            None => match pool.left.keys().next().filter(|_| pool.left.len() == 1) {
+            None => match held.left.keys().next().filter(|_| held.left.len() == 1) {
                 Some(only) => only.clone(),
                 None => return Err(invalid("agent: must be named, the offers are of several agents".to_owned())),
             },
         };
-        let Some(have) = pool.left.get_mut(&agent) else {
+        let Some(have) = held.left.get_mut(&agent) else {
             return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
         };
-        if let Some(Shortage(missing)) = have.shortage(&launch.task.resources) {
-            let message = format!("task.resources: the offers on {agent} lack {missing}; {have} is left");
-            return Err((TaskReason::ResourcesExceeded, message));
+        let pools = self.agents.get(&agent).map(|agent| order(&agent.record.pools)).unwrap_or_default();
+        match have.take(&launch.task.resources, launch.reserved_use, &pools) {
+            Ok(share) => Ok((agent, share)),
+            Err(Shortage(missing)) => {
+                let which = match launch.reserved_use {
+                    ReservedUse::ReservedFirst => "",
+                    ReservedUse::ReservedOnly => " that is reserved",
+                    ReservedUse::UnreservedOnly => " that is not reserved",
+                };
+                let left = have.total();
+                let message = format!("task.resources: the offers on {agent} lack {missing}{which}; {left} is left");
+                Err((TaskReason::ResourcesExceeded, message))
+            }
         }
-        *have = have.saturating_minus(&launch.task.resources);
-        Ok(agent)
     }
 
-    fn start_task(&mut self, now: Now, framework: &FrameworkId, role: &Role, agent: AgentId, launch: TaskLaunch) {
+    fn start_task(
+        &mut self,
+        now: Now,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: AgentId,
+        share: Share,
+        launch: TaskLaunch,
+    ) {
         let spec = launch.task;
         let status =
             TaskStatus::new(spec.id.clone(), Some(agent.clone()), TaskState::Staging, TaskSource::Master, now.unix);
@@ -149,6 +166,7 @@ impl State {
             agent: agent.clone(),
             role: role.clone(),
             resources: spec.resources.clone(),
+            reserved: share.reserved(),
             spec: spec.clone(),
             status,
             is_kill_requested: false,

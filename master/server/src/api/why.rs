@@ -128,6 +128,7 @@ impl OperatorApi {
             Obstacle::Constraint(_) => Kind::ConstraintNotMet,
             Obstacle::NeverFits(_) => Kind::NeverFits,
             Obstacle::Short(_) | Obstacle::Full => Kind::Short,
+            Obstacle::Reserved => Kind::ReservedForOthers,
             Obstacle::OfferedToOthers => Kind::OfferedToOthers,
             Obstacle::OfferedToIt => Kind::OfferedToIt,
             Obstacle::Refused { .. } => Kind::Refused,
@@ -149,6 +150,7 @@ impl OperatorApi {
             Obstacle::None
             | Obstacle::Inactive
             | Obstacle::Full
+            | Obstacle::Reserved
             | Obstacle::OfferedToOthers
             | Obstacle::OfferedToIt => {}
         }

@@ -24,8 +24,9 @@ pub(crate) fn agent(number: u64) -> AgentRecord {
         zone: String::new(),
         version: "0.1.0".into(),
         boot_id: "b".into(),
+        reservations: Vec::new(),
     };
-    AgentRecord { id, info, incarnation: 1, is_unreachable: false }
+    AgentRecord { id, info, incarnation: 1, is_unreachable: false, pools: Vec::new(), last_pool: 0 }
 }
 
 pub(crate) fn framework(number: u64) -> FrameworkRecord {
@@ -63,6 +64,7 @@ pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
             data: vec![0, 255],
         },
         resources: Resources::default(),
+        reserved: Vec::new(),
         status: TaskStatus::new(id, Some(agent), TaskState::Running, TaskSource::Agent, UnixMillis(5)),
         is_kill_requested: false,
     }
