@@ -62,6 +62,7 @@ impl Allocator {
     /// not reserved. Unknown agents are ignored.
     pub fn set_pools(&mut self, id: &AgentId, pools: Vec<AgentPool>) {
         let Some(slot) = self.agents.find(id) else { return };
+        self.count_free(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return };
         let old = agent.pools.take().map(|pools| *pools).unwrap_or_default();
         let used = |id: PoolId| old.iter().find(|old| old.pool.id == id).map(|old| old.used.clone());
@@ -69,6 +70,7 @@ impl Allocator {
             pools.into_iter().map(|pool| PoolState { used: used(pool.id).unwrap_or_default(), pool }).collect();
         states.sort_by_key(|state| (std::cmp::Reverse(state.pool.role.depth()), state.pool.id));
         agent.pools = (!states.is_empty()).then(|| Box::new(states));
+        self.count_free(slot, true);
         // Somebody may see more of it than before.
         self.look_at_agent(slot);
     }
@@ -105,6 +107,10 @@ impl Allocator {
     /// Takes an amount that the client sees from the pools, the deepest role first; what they do not hold is of what
     /// is not reserved. Gives the parts.
     pub(crate) fn take_reserved(&mut self, client: usize, agent: usize, taken: &Resources) -> ReservedParts {
+        if self.agents.get(agent).is_none_or(|agent| agent.pools.is_none()) {
+            return Vec::new();
+        }
+        self.count_free(agent, false);
         let role = self.clients.get(client).and_then(|client| self.roles.get(client.role));
         let pools = self.agents.get_mut(agent).and_then(|agent| agent.pools.as_mut());
         let (Some(role), Some(pools)) = (role, pools) else { return Vec::new() };
@@ -118,19 +124,26 @@ impl Allocator {
                 parts.push((state.pool.id, part));
             }
         }
+        self.count_free(agent, true);
         parts
     }
 
     /// Counts parts of an agent's pools as used, or as free again. Pools that are gone are passed over.
     pub(crate) fn use_pools(&mut self, slot: usize, parts: &[(PoolId, Resources)], is_more: bool) {
-        let Some(pools) = self.agents.get_mut(slot).and_then(|agent| agent.pools.as_mut()) else { return };
+        if parts.is_empty() {
+            return;
+        }
+        self.count_free(slot, false);
+        let mut pools = self.agents.get_mut(slot).and_then(|agent| agent.pools.as_mut());
         for (id, part) in parts {
+            let Some(pools) = &mut pools else { break };
             let Some(state) = pools.iter_mut().find(|state| state.pool.id == *id) else { continue };
             state.used = match is_more {
                 true => state.used.saturating_sum(part),
                 false => state.used.saturating_minus(part),
             };
         }
+        self.count_free(slot, true);
     }
 }
 

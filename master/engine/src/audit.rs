@@ -72,7 +72,8 @@ impl State {
             let held = agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged);
             let parts = held.flat_map(|task| task.record.reserved.iter()).filter(|part| part.0 == pool.id);
             let mut used = parts.fold(Resources::default(), |sum, part| sum.saturating_sum(&part.1));
-            let offered = open.iter().fold(Resources::default(), |sum, o| sum.saturating_sum(&o.share.of(Some(pool.id))));
+            let offered =
+                open.iter().fold(Resources::default(), |sum, o| sum.saturating_sum(&o.share.of(Some(pool.id))));
             used.add(offered.clone());
             if !offered.is_empty() && !pool.resources.contains(&used) {
                 broken.push(format!("pool {} of {id}: {used} is used of {}", pool.id, pool.resources));

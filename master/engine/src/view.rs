@@ -1,8 +1,8 @@
 //! What readers may see: plain records the server publishes after each frame. Readers never touch the engine.
 
 use proffer_proto_model::{
-    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Pool, RescindReason, Resources,
-    TaskKey, UnixMillis,
+    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Pool, RescindReason,
+    Resources, TaskKey, UnixMillis,
 };
 
 use crate::registry::TaskRecord;

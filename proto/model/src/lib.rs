@@ -17,6 +17,7 @@ mod reservation;
 pub mod resources;
 pub mod task;
 mod time;
+mod weight;
 
 pub use agent::{AgentInfo, Attribute, AttributeValue};
 pub use constraint::{Constraint, ConstraintOperator};
@@ -30,3 +31,4 @@ pub use reservation::{Pool, PoolId, Reserved, ReservedUse, StaticReservation};
 pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
 pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
 pub use time::{Epoch, Moment, Now, UnixMillis};
+pub use weight::{Weight, WeightError};

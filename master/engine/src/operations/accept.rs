@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{
-    Accept, AgentId, DeclineKind, DeclineReason, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch, TaskReason,
-    TaskState,
+    Accept, AgentId, DeclineKind, DeclineReason, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch,
+    TaskReason, TaskState,
 };
 
 use super::Held;
@@ -116,7 +116,7 @@ impl State {
         agent: &AgentId,
         wish: &OperatorReservation,
     ) {
-        let OperatorReservation::Reserve { role: target, .. } | OperatorReservation::Unreserve { role: target, .. } =
+        let (OperatorReservation::Reserve { role: target, .. } | OperatorReservation::Unreserve { role: target, .. }) =
             wish;
         let result = match held.left.get_mut(agent) {
             None => Err(format!("agent_id: none of the accepted offers is of {agent}")),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Role, TaskId, TaskKey, TaskLaunch, TaskReason, TaskSource,
-    TaskState, TaskStatus,
+    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Role, TaskId, TaskKey, TaskLaunch, TaskReason,
+    TaskSource, TaskState, TaskStatus,
 };
 
 use crate::registry::TaskRecord;

@@ -102,12 +102,7 @@ impl State {
         self.send.push(Effect::OperatorReply { request, result });
     }
 
-    fn try_operator_reserve(
-        &mut self,
-        now: Now,
-        id: &AgentId,
-        wish: &OperatorReservation,
-    ) -> Result<(), FatalError> {
+    fn try_operator_reserve(&mut self, now: Now, id: &AgentId, wish: &OperatorReservation) -> Result<(), FatalError> {
         let Some(agent) = self.agents.get(id) else {
             let message = format!("agent_id: there is no agent {id}; see the list of agents for the right id");
             return Err(FatalError { is_not_found: true, message });
@@ -139,7 +134,8 @@ impl State {
     pub fn free_share(&self, id: &AgentId) -> Share {
         let Some(agent) = self.agents.get(id) else { return Share::default() };
         let record = &agent.record;
-        let mut free = Share { unreserved: record.info.resources.saturating_minus(&record.reserved()), ..Share::default() };
+        let mut free =
+            Share { unreserved: record.info.resources.saturating_minus(&record.reserved()), ..Share::default() };
         record.pools.iter().for_each(|pool| free.add_to(Some(pool.id), &pool.resources));
         let mut used = Share::default();
         for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
@@ -199,7 +195,8 @@ fn moves_of_reserve(
     let parts = take_parts(pools.iter().filter(of), share, resources).map_err(|(missing, have)| {
         format!("resources: {agent} lacks {missing} that is reserved for {from_role} and not used; {have} is")
     })?;
-    let refine = |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Refined(role.clone()), part };
+    let refine =
+        |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Refined(role.clone()), part };
     Ok(parts.into_iter().map(refine).collect())
 }
 

@@ -98,7 +98,8 @@ impl AgentRecord {
                 is_static: true,
             });
         }
-        let refined: Vec<_> = self.pools.iter().filter_map(|pool| Some((pool.parent?, pool.resources.clone()))).collect();
+        let refined: Vec<_> =
+            self.pools.iter().filter_map(|pool| Some((pool.parent?, pool.resources.clone()))).collect();
         for pool in &mut statics {
             for (_, part) in refined.iter().filter(|(parent, _)| *parent == pool.id) {
                 pool.resources = pool.resources.saturating_minus(part);
@@ -131,8 +132,7 @@ impl AgentRecord {
     /// The roles a pool was refined from, outermost first.
     pub(crate) fn roles_above(&self, pool: &Pool) -> Vec<Role> {
         let above = |pool: &&Pool| pool.parent.and_then(|parent| self.pool(parent));
-        let mut roles: Vec<Role> =
-            std::iter::successors(above(&pool), above).map(|pool| pool.role.clone()).collect();
+        let mut roles: Vec<Role> = std::iter::successors(above(&pool), above).map(|pool| pool.role.clone()).collect();
         roles.reverse();
         roles
     }
