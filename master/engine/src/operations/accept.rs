@@ -125,6 +125,10 @@ impl State {
             }
             Some(share) => self.reserve(agent, share, wish),
         };
+        // What is now of a role below is not the offers' any more.
+        if let Some((share, place)) = held.left.get_mut(agent).zip(self.agents.get(agent)) {
+            share.pools.retain(|id, _| place.record.pool(*id).is_some_and(|pool| pool.role.holds(role)));
+        }
         match result {
             Ok(()) => self.operation_status(framework, operation_id, OperationOutcome::Done, String::new()),
             Err(message) => self.operation_status(framework, operation_id, OperationOutcome::Refused, message),
