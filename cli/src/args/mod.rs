@@ -1,6 +1,7 @@
 //! The command line: every command and flag, with its default.
 
 mod amounts;
+mod reservations;
 mod serve;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
+pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -77,6 +79,12 @@ pub enum Command {
     Offers(OffersArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
+    /// Reserve a part of an agent for a role
+    Reserve(ReserveArgs),
+    /// End a reservation, or a part of one
+    Unreserve(UnreserveArgs),
+    /// Show what is reserved
+    Reservations,
     /// Say why something is not started: a service, job, task or framework
     Why(WhyArgs),
 }

@@ -94,7 +94,7 @@ impl State {
             allocated: agent.allocated.clone(),
             offered: self.sum_of_offers(&agent.offers, Clone::clone),
             tasks_active: agent.tasks_active,
-            pools: agent.record.pools.clone(),
+            reserved: agent.record.all_reserved(),
         }
     }
 

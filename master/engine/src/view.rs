@@ -1,7 +1,7 @@
 //! What readers may see: plain records the server publishes after each frame. Readers never touch the engine.
 
 use proffer_proto_model::{
-    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Pool, RescindReason,
+    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, RescindReason, Reserved,
     Resources, TaskKey, UnixMillis,
 };
 
@@ -51,7 +51,7 @@ pub struct AgentView {
     /// Tasks that have not ended.
     pub tasks_active: u32,
     /// What is reserved on it.
-    pub pools: Vec<Pool>,
+    pub reserved: Vec<Reserved>,
 }
 
 /// Whether an agent is there.

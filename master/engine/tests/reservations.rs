@@ -188,10 +188,17 @@ fn a_task_takes_from_the_deepest_pool_first_and_gives_it_back_there() {
     // A new master knows the split; what ends goes back to where it came from.
     world.fail_over(2);
     let tasks = ["first", "outside", "within"].map(|id| {
-        let cpus = if id == "first" { 1_500 } else if id == "outside" { 500 } else { 2_000 };
+        let cpus = if id == "first" {
+            1_500
+        } else if id == "outside" {
+            500
+        } else {
+            2_000
+        };
         AttachedTask { role: role("eng/web"), ..attached("F1-1", task(id, cpus), 1, TaskState::Running) }
     });
-    let fixed = |name: &str, cpus| StaticReservation { role: role(name), resources: res(cpus), labels: BTreeMap::new() };
+    let fixed =
+        |name: &str, cpus| StaticReservation { role: role(name), resources: res(cpus), labels: BTreeMap::new() };
     let input = Input::AgentAttach {
         session: SessionId(2),
         agent: AgentInfo {
@@ -234,7 +241,10 @@ fn operations_of_one_accept_see_each_others_result() {
     assert!(told[3].1.starts_with("role: ops is neither"), "{told:?}");
     assert_eq!(pools(&world), parts(&[("eng", 3_000), ("eng/web", 1_000)]));
     let pool = &world.registry.agents[0].pools[1];
-    assert_eq!((pool.parent, pool.principal.as_str(), &pool.labels["tier"]), (Some(PoolId(1)), "somebody", &"gold".into()));
+    assert_eq!(
+        (pool.parent, pool.principal.as_str(), &pool.labels["tier"]),
+        (Some(PoolId(1)), "somebody", &"gold".into())
+    );
     let tasks: Vec<_> = world.registry.tasks.iter().map(|task| task.key.task.as_str()).collect();
     assert_eq!(tasks, ["inside"], "a task of eng does not get what is reserved for eng/web");
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
+use proffer_master_engine::reservations::OperatorReservation;
 use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
-use proffer_proto_model::{Epoch, FrameworkId, Role};
+use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
@@ -33,6 +34,8 @@ pub(crate) enum ToOwner {
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
+    /// An operator reserves a part of an agent, or ends that.
+    Reservation(AgentId, OperatorReservation, oneshot::Sender<Result<(), FatalError>>),
 }
 
 /// Why, or what is wrong with the question.
@@ -103,6 +106,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+            ToOwner::Reservation(agent, wish, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Reservation { request, agent, wish }), frame);
             }
             ToOwner::Why(framework, role, reply) => {
                 self.streams.asked += 1;

@@ -129,6 +129,13 @@ impl AgentRecord {
         parts
     }
 
+    /// All that is reserved in the words of frameworks, but for pools that hold nothing.
+    pub(crate) fn all_reserved(&self) -> Vec<Reserved> {
+        let there = self.pools.iter().filter(|pool| !pool.resources.is_empty());
+        let parts: Vec<_> = there.map(|pool| (pool.id, pool.resources.clone())).collect();
+        self.reserved_parts(&parts)
+    }
+
     /// The roles a pool was refined from, outermost first.
     pub(crate) fn roles_above(&self, pool: &Pool) -> Vec<Role> {
         let above = |pool: &&Pool| pool.parent.and_then(|parent| self.pool(parent));

@@ -4,7 +4,8 @@ mod accept;
 pub(crate) mod agent;
 mod incoming;
 pub(crate) mod operator;
-pub(crate) mod scheduler;
+pub(crate) mod reservations;
+mod scheduler;
 mod why;
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ fn agent(number: u64, ports: PortRange) -> AgentView {
         allocated,
         offered: default(),
         tasks_active: 1,
-        pools: Vec::new(),
+        reserved: Vec::new(),
     }
 }
 

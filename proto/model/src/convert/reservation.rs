@@ -1,10 +1,12 @@
 //! Reservations.
 
-use proffer_proto_wire::common;
+use std::collections::BTreeMap;
+
 use proffer_proto_wire::scheduler::task_launch::ReservedUse as WireUse;
+use proffer_proto_wire::{common, operator};
 
 use super::{MAX_ENTRIES, WireError, check};
-use crate::{Reserved, ReservedUse, Role, StaticReservation};
+use crate::{AgentId, Reserved, ReservedUse, Resources, Role, StaticReservation};
 
 impl TryFrom<common::Reserved> for Reserved {
     type Error = WireError;
@@ -56,3 +58,24 @@ impl From<StaticReservation> for common::StaticReservation {
 
 check::same_enum!(reserved_use: ReservedUse <-> WireUse, unspecified Some(ReservedUse::default()),
     [ReservedFirst, ReservedOnly, UnreservedOnly], "RESERVED_FIRST, RESERVED_ONLY, UNRESERVED_ONLY");
+
+/// An operator's call to reserve: where, for whom, refined from which role, how much, with which labels.
+pub fn reserve_from_wire(
+    request: operator::ReserveRequest,
+) -> Result<(AgentId, Role, Option<Role>, Resources, BTreeMap<String, String>), WireError> {
+    let operator::ReserveRequest { agent_id, role, from_role, resources, labels } = request;
+    let from_role = if from_role.is_empty() { None } else { Some(check::role("from_role", &from_role)?) };
+    Ok((
+        check::id("agent_id", &agent_id)?,
+        check::role("role", &role)?,
+        from_role,
+        check::convert("resources", resources)?,
+        check::labels("labels", labels)?,
+    ))
+}
+
+/// An operator's call to end a reservation: where, whose, how much.
+pub fn unreserve_from_wire(request: operator::UnreserveRequest) -> Result<(AgentId, Role, Resources), WireError> {
+    let operator::UnreserveRequest { agent_id, role, resources } = request;
+    Ok((check::id("agent_id", &agent_id)?, check::role("role", &role)?, check::convert("resources", resources)?))
+}
