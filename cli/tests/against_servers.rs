@@ -479,9 +479,9 @@ async fn why_tells_of_tasks_jobs_and_frameworks_and_of_what_is_near_a_misspelt_n
     assert!(!is_good && err.contains("there is no framework \"nobody\""), "{err}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_agent_is_reserved_by_its_host_name_and_wrong_words_are_told() {
-    let world = start(World::default()).await;
+    let (world, _shutdown) = world(false).await;
     let amounts = ["--resources", "cpus=2,memory=4GiB"];
     let words =
         [&["reserve", "host-1", "--role", "eng/web", "--from", "eng", "--label", "tier=gold"], &amounts[..]].concat();
