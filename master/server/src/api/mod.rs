@@ -4,8 +4,8 @@ mod accept;
 pub(crate) mod agent;
 mod incoming;
 pub(crate) mod operator;
-pub(crate) mod reservations;
-mod scheduler;
+mod reservations;
+pub(crate) mod scheduler;
 mod why;
 
 use std::sync::Arc;
