@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::Output;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proffer_proto_transport::{Shutdown, bind, serve};
 use proffer_proto_wire::agent::agent_host_server::{AgentHost, AgentHostServer};
 use proffer_proto_wire::agent::{self, LogStream};
 use proffer_proto_wire::batch::batch_server::{Batch, BatchServer};
+use proffer_proto_wire::operator::agent::Mode;
 use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
 use proffer_proto_wire::operator::{self, AgentState};
 use proffer_proto_wire::scheduler::FrameworkInfo;
@@ -32,6 +33,7 @@ struct World {
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
     reserved: Arc<Mutex<Option<operator::ReserveRequest>>>,
+    is_drained: Arc<AtomicBool>,
     /// There is also `db`, which waits for zone b.
     has_waiting: bool,
 }
@@ -116,7 +118,9 @@ impl Operator for World {
     }
 
     async fn list_agents(&self, _: Request<operator::ListAgentsRequest>) -> Answer<operator::ListAgentsResponse> {
+        let is_drained = self.is_drained.load(Ordering::SeqCst);
         let agent = operator::Agent {
+            mode: if is_drained { Mode::Drained } else { Mode::Active }.into(),
             agent_id: "A1-1".into(),
             hostname: "host-1".into(),
             api_address: self.address.clone(),
@@ -172,6 +176,37 @@ impl Operator for World {
     async fn unreserve(&self, request: Request<operator::UnreserveRequest>) -> Answer<operator::UnreserveResponse> {
         let role = request.into_inner().role;
         Err(Status::invalid_argument(format!("role: nothing is reserved for {role} on A1-1")))
+    }
+
+    async fn drain_agent(&self, _: Request<operator::DrainAgentRequest>) -> Answer<operator::DrainAgentResponse> {
+        self.is_drained.store(true, Ordering::SeqCst);
+        Ok(Response::new(operator::DrainAgentResponse {}))
+    }
+
+    async fn cancel_drain(&self, _: Request<operator::CancelDrainRequest>) -> Answer<operator::CancelDrainResponse> {
+        Err(Status::invalid_argument("no drain is under way"))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        _: Request<operator::DeactivateAgentRequest>,
+    ) -> Answer<operator::DeactivateAgentResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        _: Request<operator::ReactivateAgentRequest>,
+    ) -> Answer<operator::ReactivateAgentResponse> {
+        self.is_drained.store(false, Ordering::SeqCst);
+        Ok(Response::new(operator::ReactivateAgentResponse {}))
+    }
+
+    async fn mark_agent_gone(
+        &self,
+        _: Request<operator::MarkAgentGoneRequest>,
+    ) -> Answer<operator::MarkAgentGoneResponse> {
+        Err(Status::unimplemented("not here"))
     }
 
     async fn watch(&self, _: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
@@ -348,6 +383,24 @@ async fn lists_are_tables_for_people_and_json_for_programs() {
     assert!(out.contains("host-1") && out.contains("4 cpus, 8GiB memory"), "{out}");
     let (_, out, _) = proffer(&world, &["offers"]).await;
     assert_eq!(out, "no offers: nobody wants anything\n");
+}
+
+#[tokio::test]
+async fn an_agent_is_drained_by_its_host_name_and_told_what_it_is() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["drain", "host-1", "--grace", "5m", "--wait"]).await;
+    assert!(is_good && out.contains("agent A1-1 (host-1) is DRAINED"), "{out}{err}");
+    let (_, out, _) = proffer(&world, &["agents", "-o", "json"]).await;
+    let agents: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&agents[0]["mode"], &agents[0]["state"]), (&"DRAINED".into(), &"ATTACHED".into()));
+    let (is_good, _, err) = proffer(&world, &["drain", "cancel", "host-1"]).await;
+    assert!(!is_good && err.contains("no drain is under way"), "{err}");
+    let (is_good, out, err) = proffer(&world, &["agents", "reactivate", "A1-1"]).await;
+    assert!(is_good && out.contains("is ATTACHED"), "{out}{err}");
+    for line in [&["drain", "host-9"][..], &["agents", "gone", "A9-9"]] {
+        let (is_good, _, err) = proffer(&world, line).await;
+        assert!(!is_good && err.contains("there is no agent"), "{line:?}: {err}");
+    }
 }
 
 #[tokio::test]

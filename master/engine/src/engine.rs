@@ -79,6 +79,9 @@ impl Engine {
             Input::Operator(OperatorCall::Reservation { request, agent, wish }) => {
                 state.operator_reserve(now, request, &agent, &wish);
             }
+            Input::Operator(OperatorCall::Agent { request, agent, command }) => {
+                state.operator_agent(now, request, &agent, command);
+            }
             Input::Operator(OperatorCall::Why { request, framework, role }) => {
                 // What is possible is offered first: the answer is about what is left.
                 state.make_offers(now);
@@ -86,6 +89,7 @@ impl Engine {
             }
             Input::Tick => state.fire_timers(now),
         }
+        self.state.settle_drains(now);
     }
 
     /// The second half of [`Self::handle`]: offers all that became possible.

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod agent;
+mod drain;
 mod incoming;
 pub(crate) mod operator;
 mod reservations;

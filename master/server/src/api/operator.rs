@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proffer_master_engine::AgentCommand;
 use proffer_master_engine::registry::TaskRecord;
 use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
 use proffer_proto_model::{FrameworkId, RescindReason, UnixMillis};
@@ -107,6 +108,40 @@ impl Operator for OperatorApi {
                 Err(to_status(kind, error.message))
             }
         }
+    }
+
+    async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
+        self.drain(request.into_inner()).await?;
+        Ok(Response::new(wire::DrainAgentResponse {}))
+    }
+
+    async fn cancel_drain(&self, request: Request<wire::CancelDrainRequest>) -> Answer<wire::CancelDrainResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::CancelDrain).await?;
+        Ok(Response::new(wire::CancelDrainResponse {}))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<wire::DeactivateAgentRequest>,
+    ) -> Answer<wire::DeactivateAgentResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::Deactivate).await?;
+        Ok(Response::new(wire::DeactivateAgentResponse {}))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<wire::ReactivateAgentRequest>,
+    ) -> Answer<wire::ReactivateAgentResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::Reactivate).await?;
+        Ok(Response::new(wire::ReactivateAgentResponse {}))
+    }
+
+    async fn mark_agent_gone(
+        &self,
+        request: Request<wire::MarkAgentGoneRequest>,
+    ) -> Answer<wire::MarkAgentGoneResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::MarkGone).await?;
+        Ok(Response::new(wire::MarkAgentGoneResponse {}))
     }
 
     async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {
@@ -265,7 +300,10 @@ fn agent(view: &AgentView) -> wire::Agent {
         AgentState::Unreachable => wire::AgentState::Unreachable,
     };
     let info = &view.info;
+    let (mode, drain) = super::drain::mode(&view.mode);
     wire::Agent {
+        mode: mode.into(),
+        drain,
         agent_id: view.id.to_string(),
         hostname: info.hostname.clone(),
         api_address: info.api_address.clone(),

@@ -32,6 +32,7 @@ fn agent(number: u64, ports: PortRange) -> AgentView {
         id: record.id,
         info,
         state: AgentState::Attached,
+        mode: proffer_master_engine::registry::AgentMode::Active,
         allocated,
         offered: default(),
         tasks_active: 1,
