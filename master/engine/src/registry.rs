@@ -23,7 +23,7 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Writes an agent.
-    PutAgent(AgentRecord),
+    PutAgent(Box<AgentRecord>),
     /// Forgets an agent.
     DeleteAgent(AgentId),
     /// Writes a framework.
@@ -40,7 +40,7 @@ impl Registry {
     /// Applies one change. Keeps the order of records; applying the same twice is the same as once.
     pub fn apply(&mut self, operation: &Operation) {
         match operation {
-            Operation::PutAgent(record) => put(&mut self.agents, record, |r| &r.id),
+            Operation::PutAgent(record) => put(&mut self.agents, record.as_ref(), |r| &r.id),
             Operation::DeleteAgent(id) => delete(&mut self.agents, id, |r| &r.id),
             Operation::PutFramework(record) => put(&mut self.frameworks, record, |r| &r.id),
             Operation::DeleteFramework(id) => delete(&mut self.frameworks, id, |r| &r.id),

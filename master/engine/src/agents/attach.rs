@@ -142,7 +142,7 @@ impl State {
         let reservations = record.info.reservations.clone();
         record.set_static_pools(&reservations);
         if known.as_ref() != Some(&record) {
-            self.store.push(Operation::PutAgent(record.clone()));
+            self.store.push(Operation::PutAgent(Box::new(record.clone())));
         }
         self.allocator.put_agent(id, &record.info, mode.is_offered());
         let agent = self.agents.entry(id.clone()).or_insert_with(|| Agent::new(record.clone()));

@@ -43,6 +43,12 @@ struct Move {
     part: Resources,
 }
 
+/// What is missing, and what there is.
+struct Lack {
+    missing: Resources,
+    have: Resources,
+}
+
 enum Target {
     /// Back to where it came from.
     Known(Option<PoolId>),
@@ -90,7 +96,7 @@ impl State {
             share.add_to(to, &part);
         }
         record.drop_empty_pools();
-        self.store.push(Operation::PutAgent(record.clone()));
+        self.store.push(Operation::PutAgent(Box::new(record.clone())));
         self.put_pools(agent);
         self.touched.agent(agent);
         Ok(())
@@ -192,7 +198,8 @@ fn moves_of_reserve(
         return Err(format!("role: {role} does not lie below {from_role}; a refined reservation is for a role below"));
     }
     let of = |pool: &&Pool| pool.role == *from_role;
-    let parts = take_parts(pools.iter().filter(of), share, resources).map_err(|(missing, have)| {
+    let parts = take_parts(pools.iter().filter(of), share, resources).map_err(|lack| {
+        let Lack { missing, have } = *lack;
         format!("resources: {agent} lacks {missing} that is reserved for {from_role} and not used; {have} is")
     })?;
     let refine =
@@ -215,7 +222,8 @@ fn moves_of_unreserve(
     }
     // The newest first.
     let of = |pool: &&Pool| pool.role == *role && !pool.is_static;
-    let parts = take_parts(pools.iter().rev().filter(of), share, resources).map_err(|(missing, have)| {
+    let parts = take_parts(pools.iter().rev().filter(of), share, resources).map_err(|lack| {
+        let Lack { missing, have } = *lack;
         let is_static = pools.iter().any(|pool| pool.role == *role && pool.is_static);
         let fixed = if is_static { "; what the agent reserves by its own flags can only be changed there" } else { "" };
         format!("resources: {agent} lacks {missing} that is reserved for {role} and not used; {have} is{fixed}")
@@ -229,7 +237,7 @@ fn take_parts<'a>(
     pools: impl Iterator<Item = &'a Pool>,
     share: &Share,
     resources: &Resources,
-) -> Result<Vec<(&'a Pool, Resources)>, (Resources, Resources)> {
+) -> Result<Vec<(&'a Pool, Resources)>, Box<Lack>> {
     let (mut rest, mut have) = (resources.clone(), Resources::default());
     let mut parts = Vec::new();
     for pool in pools {
@@ -241,5 +249,5 @@ fn take_parts<'a>(
             parts.push((pool, part));
         }
     }
-    if rest.is_empty() { Ok(parts) } else { Err((rest, have)) }
+    if rest.is_empty() { Ok(parts) } else { Err(Box::new(Lack { missing: rest, have })) }
 }

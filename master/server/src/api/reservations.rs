@@ -2,7 +2,7 @@
 
 use proffer_master_engine::reservations::OperatorReservation;
 use proffer_proto_model::AgentId;
-use proffer_proto_model::convert::{reserve_from_wire, unreserve_from_wire};
+use proffer_proto_model::convert::{ReserveCall, unreserve_from_wire};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
 use tokio::sync::oneshot;
@@ -16,8 +16,8 @@ const PRINCIPAL: &str = "operator";
 
 impl OperatorApi {
     pub(super) async fn reserve_for(&self, request: wire::ReserveRequest) -> Result<(), Status> {
-        let read = reserve_from_wire(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
-        let (agent, role, from_role, resources, labels) = read;
+        let read = ReserveCall::try_from(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
+        let ReserveCall { agent, role, from_role, resources, labels } = read;
         let principal = PRINCIPAL.to_owned();
         self.reservation(agent, OperatorReservation::Reserve { role, from_role, resources, labels, principal }).await
     }

@@ -85,9 +85,9 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     assert_eq!((first.epoch, first.registry), (Epoch(1), Registry::default()));
 
     let puts = [
-        Operation::PutAgent(agent(1)),
-        Operation::PutAgent(agent(10)),
-        Operation::PutAgent(agent(2)),
+        Operation::PutAgent(Box::new(agent(1))),
+        Operation::PutAgent(Box::new(agent(10))),
+        Operation::PutAgent(Box::new(agent(2))),
         Operation::PutFramework(framework(1)),
         Operation::PutFramework(framework(10)),
         Operation::PutTask(Box::new(task(10, "a"))),
@@ -107,7 +107,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
         Operation::DeleteTask(gone),
         Operation::DeleteAgent(AgentId::numbered(1, 2)),
         Operation::DeleteFramework(FrameworkId::numbered(1, 9)),
-        Operation::PutAgent(changed.clone()),
+        Operation::PutAgent(Box::new(changed.clone())),
     ];
     store.commit(&more).unwrap();
     drop(store);

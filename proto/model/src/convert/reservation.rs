@@ -59,19 +59,35 @@ impl From<StaticReservation> for common::StaticReservation {
 check::same_enum!(reserved_use: ReservedUse <-> WireUse, unspecified Some(ReservedUse::default()),
     [ReservedFirst, ReservedOnly, UnreservedOnly], "RESERVED_FIRST, RESERVED_ONLY, UNRESERVED_ONLY");
 
-/// An operator's call to reserve: where, for whom, refined from which role, how much, with which labels.
-pub fn reserve_from_wire(
-    request: operator::ReserveRequest,
-) -> Result<(AgentId, Role, Option<Role>, Resources, BTreeMap<String, String>), WireError> {
-    let operator::ReserveRequest { agent_id, role, from_role, resources, labels } = request;
-    let from_role = if from_role.is_empty() { None } else { Some(check::role("from_role", &from_role)?) };
-    Ok((
-        check::id("agent_id", &agent_id)?,
-        check::role("role", &role)?,
-        from_role,
-        check::convert("resources", resources)?,
-        check::labels("labels", labels)?,
-    ))
+/// An operator's call to reserve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReserveCall {
+    /// Where.
+    pub agent: AgentId,
+    /// For whom.
+    pub role: Role,
+    /// The reservation it refines.
+    pub from_role: Option<Role>,
+    /// How much.
+    pub resources: Resources,
+    /// Free words.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl TryFrom<operator::ReserveRequest> for ReserveCall {
+    type Error = WireError;
+
+    fn try_from(request: operator::ReserveRequest) -> Result<Self, WireError> {
+        let operator::ReserveRequest { agent_id, role, from_role, resources, labels } = request;
+        let from_role = if from_role.is_empty() { None } else { Some(check::role("from_role", &from_role)?) };
+        Ok(Self {
+            agent: check::id("agent_id", &agent_id)?,
+            role: check::role("role", &role)?,
+            from_role,
+            resources: check::convert("resources", resources)?,
+            labels: check::labels("labels", labels)?,
+        })
+    }
 }
 
 /// An operator's call to end a reservation: where, whose, how much.
