@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cli, Command, OffersArgs};
 pub use error::CliError;
 
 /// How a command ended that went as it should.
@@ -79,7 +79,12 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Agents(args) => commands::drain::agents(&cluster, output, args).await,
         Command::Drain(args) => commands::drain::run(&cluster, output, args).await,
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
+        Command::Offers(OffersArgs { watch: true, .. }) => commands::events::offers(&cluster, output).await,
+        Command::Roles => commands::roles::roles(&cluster, output).await,
+        Command::Weights(args) => commands::roles::weights(&cluster, output, args).await,
+        Command::Quota(args) => commands::roles::quota(&cluster, output, args).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
+        Command::Events(args) => commands::events::run(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
         Command::Reserve(args) => commands::reservations::reserve(&cluster, output, args).await,
         Command::Unreserve(args) => commands::reservations::unreserve(&cluster, output, args).await,

@@ -10,6 +10,7 @@ use proffer_proto_wire::agent::agent_host_server::{AgentHost, AgentHostServer};
 use proffer_proto_wire::agent::{self, LogStream};
 use proffer_proto_wire::batch::batch_server::{Batch, BatchServer};
 use proffer_proto_wire::operator::agent::Mode;
+use proffer_proto_wire::operator::cluster_event::Event;
 use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
 use proffer_proto_wire::operator::{self, AgentState};
 use proffer_proto_wire::scheduler::FrameworkInfo;
@@ -33,6 +34,8 @@ struct World {
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
     reserved: Arc<Mutex<Option<operator::ReserveRequest>>>,
+    /// What operators asked for.
+    asked: Arc<Mutex<Vec<String>>>,
     is_drained: Arc<AtomicBool>,
     /// There is also `db`, which waits for zone b.
     has_waiting: bool,
@@ -178,6 +181,52 @@ impl Operator for World {
         Err(Status::invalid_argument(format!("role: nothing is reserved for {role} on A1-1")))
     }
 
+    async fn list_roles(&self, _: Request<operator::ListRolesRequest>) -> Answer<operator::ListRolesResponse> {
+        let amount = |cpus_milli| Some(common::Resources { cpus_milli, ..Default::default() });
+        let limit = common::ResourceLimit { cpus_milli: Some(4_000), gpus: Some(0), ..Default::default() };
+        let eng = operator::Role {
+            role: "eng".into(),
+            weight_milli: 2_000,
+            quota: Some(common::Quota { guarantee: amount(1_000), limit: Some(limit) }),
+            allocated: amount(1_500),
+            tasks_active: 3,
+            share_millionths: 375_000,
+            ..Default::default()
+        };
+        let service = operator::RoleFramework { framework_id: "F1-1".into(), name: "service".into() };
+        let web = operator::Role {
+            role: "eng/web".into(),
+            weight_milli: 1_000,
+            frameworks: vec![service],
+            ..Default::default()
+        };
+        Ok(Response::new(operator::ListRolesResponse { roles: vec![eng, web] }))
+    }
+
+    async fn set_weights(&self, request: Request<operator::SetWeightsRequest>) -> Answer<operator::SetWeightsResponse> {
+        self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
+        Ok(Response::new(operator::SetWeightsResponse {}))
+    }
+
+    async fn set_quota(&self, request: Request<operator::SetQuotaRequest>) -> Answer<operator::SetQuotaResponse> {
+        let request = request.into_inner();
+        if !request.force {
+            return Err(Status::invalid_argument("limit of role eng: its tasks hold more; or force it"));
+        }
+        self.asked.lock().unwrap().push(format!("{request:?}"));
+        Ok(Response::new(operator::SetQuotaResponse {}))
+    }
+
+    async fn remove_quota(
+        &self,
+        request: Request<operator::RemoveQuotaRequest>,
+    ) -> Answer<operator::RemoveQuotaResponse> {
+        match request.into_inner().role.as_str() {
+            "eng" => Ok(Response::new(operator::RemoveQuotaResponse {})),
+            other => Err(Status::not_found(format!("role {other} has no quota"))),
+        }
+    }
+
     async fn drain_agent(&self, _: Request<operator::DrainAgentRequest>) -> Answer<operator::DrainAgentResponse> {
         self.is_drained.store(true, Ordering::SeqCst);
         Ok(Response::new(operator::DrainAgentResponse {}))
@@ -209,8 +258,37 @@ impl Operator for World {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn watch(&self, _: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
-        Err(Status::unimplemented("not here"))
+    async fn watch(&self, request: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
+        let agent = operator::Agent { agent_id: "A1-1".into(), hostname: "host-1".into(), ..Default::default() };
+        let shortage = Some(common::Resources { memory_bytes: 64 << 20, ..Default::default() });
+        let kind = scheduler::decline_reason::Kind::ResourcesShort.into();
+        let offer = scheduler::Offer {
+            offer_id: "O1-1".into(),
+            agent_id: "A1-1".into(),
+            hostname: "host-1".into(),
+            role: "eng".into(),
+            resources: Some(common::Resources::default()),
+            ..Default::default()
+        };
+        let declined = operator::OfferRecord {
+            offer: Some(offer),
+            framework_name: "web".into(),
+            outcome: operator::offer_record::Outcome::Declined.into(),
+            held_ms: 12,
+            decline_reason: Some(scheduler::DeclineReason { kind, shortage, ..Default::default() }),
+            ..Default::default()
+        };
+        let end = Event::SnapshotEnd(operator::SnapshotEnd {});
+        let only_offers = !request.into_inner().kinds.is_empty();
+        let events = if only_offers { vec![end, Event::Offer(declined)] } else { vec![Event::Agent(agent), end] };
+        let mut index = 0;
+        let mut numbered = |event| {
+            index += 1;
+            Ok(operator::ClusterEvent { index, event: Some(event) })
+        };
+        let mut items: Vec<_> = events.into_iter().map(&mut numbered).collect();
+        items.push(Err(Status::resource_exhausted("this watch was not read for 10 s; watch again")));
+        Ok(Response::new(iter(items)))
     }
 
     async fn why(&self, request: Request<operator::WhyRequest>) -> Answer<operator::WhyResponse> {
@@ -386,6 +464,20 @@ async fn lists_are_tables_for_people_and_json_for_programs() {
 }
 
 #[tokio::test]
+async fn events_are_lines_and_the_end_of_the_stream_is_an_error() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["events"]).await;
+    assert!(is_good && out.starts_with("agent      host-1 (A1-1)") && out.lines().count() == 1, "{out}{err}");
+    let (_, out, _) = proffer(&world, &["events", "-o", "json"]).await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["index"], &lines[0]["agent"]["hostname"]), (&1.into(), &"host-1".into()));
+    assert!(lines[1]["snapshot_end"].is_object(), "{out}");
+    let (is_good, out, err) = proffer(&world, &["offers", "--watch"]).await;
+    assert!(out.starts_with("offer      O1-1 DECLINED after 12 ms: short of 64MiB memory"), "{out}");
+    assert!(!is_good && err.contains("cannot watch the cluster"), "{err}");
+}
+
+#[tokio::test]
 async fn an_agent_is_drained_by_its_host_name_and_told_what_it_is() {
     let (world, _shutdown) = world(true).await;
     let (is_good, out, err) = proffer(&world, &["drain", "host-1", "--grace", "5m", "--wait"]).await;
@@ -462,6 +554,48 @@ async fn apply_starts_the_jobs_of_a_file_once() {
     assert_eq!((&applied[0]["service"], &applied[1]["job"]), (&"web".into(), &"sums".into()));
     let (is_good, _, err) = apply("version: 1\n", &[]).await;
     assert!(!is_good && err.contains("neither services nor jobs"), "{err}");
+}
+
+#[tokio::test]
+async fn roles_weights_and_quotas_are_shown_and_set() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["roles"]).await;
+    assert!(is_good, "{err}");
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "FRAMEWORKS"]);
+    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus -");
+    assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - service");
+    let (_, out, _) = proffer(&world, &["roles", "-o", "json"]).await;
+    let roles: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(roles[0]["limit"], serde_json::json!({"cpus_milli": 4_000, "gpus": 0}));
+    assert_eq!((&roles[0]["weight_milli"], &roles[1]["frameworks"][0]["name"]), (&2_000.into(), &"service".into()));
+
+    let (_, out, _) = proffer(&world, &["weights", "list"]).await;
+    assert!(out.contains("eng") && !out.contains("eng/web"), "{out}");
+    let (is_good, out, err) = proffer(&world, &["weights", "set", "eng=2", "ops/web=0.5"]).await;
+    assert!(is_good, "{err}");
+    assert_eq!(out, "role eng has the weight 2\nrole ops/web has the weight 0.5; no framework is in it yet\n");
+    let (_, out, _) = proffer(&world, &["quota", "ls"]).await;
+    assert!(out.contains("4 cpus, 0 gpus") && !out.contains("eng/web"), "{out}");
+    let line = ["quota", "set", "eng", "--guarantee", "cpus=1", "--limit", "memory=2GiB", "--force"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good, "{err}");
+    assert_eq!(out, "role eng is promised 1 cpus and limited to 2GiB memory\n");
+    let (_, out, _) = proffer(&world, &["quota", "remove", "eng", "--dry-run"]).await;
+    assert_eq!(out, "the quota of role eng would be removed\n");
+    let asked = world.asked.lock().unwrap().join("\n");
+    assert!(asked.contains("weight_milli: 500") && asked.contains("memory_bytes: Some(2147483648)"), "{asked}");
+
+    let table: [(&[&str], &str); 4] = [
+        (&["quota", "set", "eng", "--limit", "cpus=1"], "its tasks hold more"),
+        (&["quota", "show", "eng/web"], "proffer quota set eng/web"),
+        (&["quota", "show", "egn"], "there is no role egn"),
+        (&["quota", "remove", "egn"], "role egn has no quota"),
+    ];
+    for (line, told) in table {
+        let (is_good, _, err) = proffer(&world, line).await;
+        assert!(!is_good && err.contains(told), "{line:?}: {err}");
+    }
 }
 
 #[tokio::test]

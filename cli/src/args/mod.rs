@@ -2,7 +2,9 @@
 
 mod amounts;
 mod drain;
+mod events;
 mod reservations;
+mod roles;
 mod serve;
 
 use std::path::PathBuf;
@@ -14,7 +16,9 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+pub use events::{EventKind, EventsArgs};
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
+pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -81,6 +85,14 @@ pub enum Command {
     Frameworks,
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
+    /// Show what there is, and what changes
+    Events(EventsArgs),
+    /// Show the roles: weights, shares, quotas and what they hold
+    Roles,
+    /// Set and show how much roles' shares count
+    Weights(WeightsArgs),
+    /// Set and show what roles are promised and may hold at most
+    Quota(QuotaArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
     /// Reserve a part of an agent for a role
@@ -283,6 +295,9 @@ pub struct OffersArgs {
     /// How many answered offers to show, newest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub history: u32,
+    /// Go on: show each offer when it is sent and when it ends, with its answer, how long it was held, and why
+    #[arg(short, long, conflicts_with = "history")]
+    pub watch: bool,
 }
 
 /// `proffer tasks`

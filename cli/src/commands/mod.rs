@@ -2,11 +2,13 @@
 
 pub(crate) mod apply;
 pub(crate) mod drain;
+pub(crate) mod events;
 pub(crate) mod image;
 pub(crate) mod job;
 pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod reservations;
+pub(crate) mod roles;
 pub(crate) mod scale;
 pub(crate) mod why;

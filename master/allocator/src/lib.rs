@@ -27,6 +27,7 @@ mod gates;
 mod heap;
 mod holdings;
 mod pass;
+mod placement;
 mod pools;
 mod quota;
 mod rooms;
@@ -38,4 +39,5 @@ mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
+pub use placement::Placement;
 pub use pools::{AgentPool, ReservedParts};

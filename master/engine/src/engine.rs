@@ -79,6 +79,9 @@ impl Engine {
             Input::Operator(OperatorCall::Reservation { request, agent, wish }) => {
                 state.operator_reserve(now, request, &agent, &wish);
             }
+            Input::Operator(OperatorCall::Roles { request, call, is_dry_run }) => {
+                state.roles_call(now, request, call, is_dry_run);
+            }
             Input::Operator(OperatorCall::Agent { request, agent, command }) => {
                 state.operator_agent(now, request, &agent, command);
             }

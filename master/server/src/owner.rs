@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
 use proffer_master_engine::reservations::OperatorReservation;
-use proffer_master_engine::{AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_master_engine::{
+    AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, RolesCall, SessionId,
+};
 use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,6 +34,8 @@ pub(crate) enum ToOwner {
     Input(Box<Input>),
     /// An operator ends a framework.
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator changes what roles have, or only asks whether it could.
+    Roles { call: RolesCall, is_dry_run: bool, reply: oneshot::Sender<Result<(), FatalError>> },
     /// An operator changes what an agent is for.
     Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
@@ -114,6 +118,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::Reservation { request, agent, wish }), frame);
+            }
+            ToOwner::Roles { call, is_dry_run, reply } => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Roles { request, call, is_dry_run }), frame);
             }
             ToOwner::Agent(agent, command, reply) => {
                 self.streams.asked += 1;

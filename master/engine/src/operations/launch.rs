@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Role, TaskId, TaskKey, TaskLaunch, TaskReason,
+    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Resources, Role, TaskId, TaskKey, TaskLaunch, TaskReason,
     TaskSource, TaskState, TaskStatus,
 };
 
 use crate::registry::TaskRecord;
 use crate::reservations::{Share, order};
-use crate::state::State;
+use crate::state::{State, countable};
 use crate::validate::check_task;
 use crate::{FrameworkErrorKind, ToAgent};
 
@@ -21,6 +21,8 @@ pub(crate) struct Held {
     pub left: BTreeMap<AgentId, Share>,
     /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
     pub refused: BTreeSet<TaskId>,
+    /// Taken for a group that is not yet started: nobody else counts it.
+    pub begun: Resources,
 }
 
 type Refusal = (TaskReason, String);
@@ -28,11 +30,13 @@ type Refusal = (TaskReason, String);
 impl State {
     /// Starts one task, or tells why not.
     pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, held: &mut Held, task: TaskLaunch) {
-        match self.take_from_pool(framework, held, &task) {
+        let taken = self.take_from_pool(framework, role, held, &task);
+        held.begun = Resources::default();
+        match taken {
             Ok((agent, share)) => self.start_task(now, framework, role, agent, share, task),
             Err((reason, message)) => {
                 held.refused.insert(task.task.id.clone());
-                self.refuse_task(now, framework, &task, TaskState::Error, reason, message);
+                self.refuse_task(now, framework, &task, state_of_refused(reason), reason, message);
             }
         }
     }
@@ -53,8 +57,11 @@ impl State {
         let mut defect: Option<(usize, Refusal)> = None;
         for (at, task) in tasks.iter().enumerate() {
             let twice = (TaskReason::TaskInvalid, format!("task.id: {} is twice in the group", task.task.id));
-            let taken =
-                if ids.insert(&task.task.id) { self.take_from_pool(framework, &mut rest, task) } else { Err(twice) };
+            let taken = if ids.insert(&task.task.id) {
+                self.take_from_pool(framework, role, &mut rest, task)
+            } else {
+                Err(twice)
+            };
             match taken {
                 Ok(place) => places.push(place),
                 Err(refusal) => {
@@ -64,7 +71,7 @@ impl State {
             }
         }
         let Some((bad, (reason, message))) = defect else {
-            *held = rest;
+            *held = Held { begun: Resources::default(), ..rest };
             for (task, (agent, share)) in tasks.into_iter().zip(places) {
                 self.start_task(now, framework, role, agent, share, task);
             }
@@ -72,7 +79,7 @@ impl State {
         };
         let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
         for (at, task) in tasks.iter().enumerate() {
-            let state = if at == bad { TaskState::Error } else { TaskState::Dropped };
+            let state = if at == bad { state_of_refused(reason) } else { TaskState::Dropped };
             held.refused.insert(task.task.id.clone());
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
@@ -108,6 +115,7 @@ impl State {
     fn take_from_pool(
         &self,
         framework: &FrameworkId,
+        role: &Role,
         held: &mut Held,
         launch: &TaskLaunch,
     ) -> Result<(AgentId, Share), Refusal> {
@@ -122,6 +130,8 @@ impl State {
             let id = &key.task;
             return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
         }
+        let begun = held.begun.saturating_sum(&countable(&launch.task.resources));
+        self.check_room(role, &begun).map_err(|message| (TaskReason::QuotaExceeded, message))?;
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
             None => match held.left.keys().next().filter(|_| held.left.len() == 1) {
@@ -134,7 +144,10 @@ impl State {
         };
         let pools = self.agents.get(&agent).map(|agent| order(&agent.record.pools)).unwrap_or_default();
         match have.take(&launch.task.resources, launch.reserved_use, &pools) {
-            Ok(share) => Ok((agent, share)),
+            Ok(share) => {
+                held.begun = begun;
+                Ok((agent, share))
+            }
             Err(Shortage(missing)) => {
                 let which = match launch.reserved_use {
                     ReservedUse::ReservedFirst => "",
@@ -174,4 +187,9 @@ impl State {
         let message = ToAgent::Launch { framework: framework.clone(), task: Box::new(spec), role: role.clone() };
         self.tell_agent(&agent, message);
     }
+}
+
+/// A wrong description can never run; one without room can later.
+fn state_of_refused(reason: TaskReason) -> TaskState {
+    if reason == TaskReason::QuotaExceeded { TaskState::Dropped } else { TaskState::Error }
 }

@@ -6,7 +6,9 @@ mod drain;
 mod incoming;
 pub(crate) mod operator;
 mod reservations;
+mod roles;
 pub(crate) mod scheduler;
+mod watch;
 mod why;
 
 use std::sync::Arc;

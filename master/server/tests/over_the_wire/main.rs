@@ -7,6 +7,7 @@ mod drain;
 mod random_bytes;
 mod raw;
 mod restart;
+mod roles;
 mod sessions;
 mod shutdown;
 mod slow_readers;
