@@ -86,6 +86,9 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
         Command::Events(args) => commands::events::run(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
+        Command::Reserve(args) => commands::reservations::reserve(&cluster, output, args).await,
+        Command::Unreserve(args) => commands::reservations::unreserve(&cluster, output, args).await,
+        Command::Reservations => commands::reservations::list(&cluster, output).await,
         Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }
 }

@@ -33,11 +33,17 @@ struct World {
     /// How often services were listed, when each time shows another moment of `web`'s life.
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
+    reserved: Arc<Mutex<Option<operator::ReserveRequest>>>,
     /// What operators asked for.
     asked: Arc<Mutex<Vec<String>>>,
     is_drained: Arc<AtomicBool>,
     /// There is also `db`, which waits for zone b.
     has_waiting: bool,
+}
+
+fn reserved(request: &operator::ReserveRequest) -> common::Reserved {
+    let operator::ReserveRequest { role, from_role, resources, labels, .. } = request.clone();
+    common::Reserved { role, refines: vec![from_role], resources, labels, is_static: false }
 }
 
 fn status(state: common::TaskState, reason: common::TaskReason) -> common::TaskStatus {
@@ -122,6 +128,7 @@ impl Operator for World {
             hostname: "host-1".into(),
             api_address: self.address.clone(),
             state: AgentState::Attached.into(),
+            reservations: self.reserved.lock().unwrap().iter().map(reserved).collect(),
             total: Some(common::Resources { cpus_milli: 4000, memory_bytes: 8 << 30, ..Default::default() }),
             ..Default::default()
         };
@@ -162,6 +169,16 @@ impl Operator for World {
         _: Request<operator::TeardownFrameworkRequest>,
     ) -> Answer<operator::TeardownFrameworkResponse> {
         Err(Status::unimplemented("not here"))
+    }
+
+    async fn reserve(&self, request: Request<operator::ReserveRequest>) -> Answer<operator::ReserveResponse> {
+        *self.reserved.lock().unwrap() = Some(request.into_inner());
+        Ok(Response::new(operator::ReserveResponse {}))
+    }
+
+    async fn unreserve(&self, request: Request<operator::UnreserveRequest>) -> Answer<operator::UnreserveResponse> {
+        let role = request.into_inner().role;
+        Err(Status::invalid_argument(format!("role: nothing is reserved for {role} on A1-1")))
     }
 
     async fn list_roles(&self, _: Request<operator::ListRolesRequest>) -> Answer<operator::ListRolesResponse> {
@@ -647,4 +664,28 @@ async fn why_tells_of_tasks_jobs_and_frameworks_and_of_what_is_near_a_misspelt_n
     assert!(err.contains("did you mean \"web\"?"), "{err}");
     let (is_good, _, err) = proffer(&world, &["why", "x", "--framework", "nobody"]).await;
     assert!(!is_good && err.contains("there is no framework \"nobody\""), "{err}");
+}
+
+#[tokio::test]
+async fn an_agent_is_reserved_by_its_host_name_and_wrong_words_are_told() {
+    let (world, _shutdown) = world(false).await;
+    let amounts = ["--resources", "cpus=2,memory=4GiB"];
+    let words =
+        [&["reserve", "host-1", "--role", "eng/web", "--from", "eng", "--label", "tier=gold"], &amounts[..]].concat();
+    let (is_good, out, err) = proffer(&world, &words).await;
+    assert!(is_good && out.contains("eng/web") && out.contains("tier=gold") && out.contains("calls"), "{out}{err}");
+    let asked = world.reserved.lock().unwrap().clone().unwrap();
+    assert_eq!((asked.agent_id.as_str(), asked.from_role.as_str()), ("A1-1", "eng"));
+    assert_eq!(asked.resources.unwrap().cpus_milli, 2_000);
+    let (_, out, _) = proffer(&world, &["reservations", "-o", "json"]).await;
+    let all: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&all[0]["role"], &all[0]["refines"][0]), (&"eng/web".into(), &"eng".into()));
+    for (words, told) in [
+        (vec!["reserve", "nobody", "--role", "eng"], "there is no agent \"nobody\""),
+        (vec!["reserve", "host-1", "--role", "/eng"], "role: "),
+        (vec!["unreserve", "host-1", "--role", "ops"], "nothing is reserved for ops"),
+    ] {
+        let (is_good, _, err) = proffer(&world, &[&words[..], &amounts[..]].concat()).await;
+        assert!(!is_good && err.contains(told), "{words:?}: {err}");
+    }
 }

@@ -182,6 +182,7 @@ async fn describe(
         zone: config.zone.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: detect::boot_id(),
+        reservations: config.reservations.clone(),
     };
     // The checks a master will make: better refused here, with the field, than there.
     Ok(AgentInfo::try_from(wire::AgentInfo::from(info))?)

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use proffer_agent_engine::Timing;
 use proffer_proto_model::resources::{parse_bytes, parse_cpus, parse_ports};
-use proffer_proto_model::{Attribute, AttributeValue, Bytes, MilliCpus, PortRange, PortSet};
+use proffer_proto_model::{Attribute, AttributeValue, Bytes, MilliCpus, PortRange, PortSet, StaticReservation};
 use proffer_proto_transport::Address;
 
 /// Where an agent listens when nobody said: all addresses, port 5051.
@@ -40,6 +40,8 @@ pub struct RawConfig {
     pub ports: Option<String>,
     /// Attributes as `name=value`; a value that is a number with at most three decimal places is a number.
     pub attributes: Vec<String>,
+    /// What of its resources the agent reserves.
+    pub reservations: Vec<StaticReservation>,
     /// Region; may be empty.
     pub region: String,
     /// Zone; may be empty.
@@ -63,6 +65,8 @@ pub struct Config {
     pub resources: GivenResources,
     /// Given attributes; found ones (`kernel`, `arch`, …) are added where the name is free.
     pub attributes: Vec<Attribute>,
+    /// What of its resources the agent reserves.
+    pub reservations: Vec<StaticReservation>,
     /// Region; may be empty.
     pub region: String,
     /// Zone; may be empty.
@@ -143,6 +147,7 @@ impl RawConfig {
                     .unwrap_or_else(|| PortSet::from(vec![DEFAULT_PORTS])),
             },
             attributes: attributes(&self.attributes, &mut check),
+            reservations: self.reservations,
             region: self.region,
             zone: self.zone,
             timing: Timing::default(),

@@ -3,6 +3,7 @@
 mod amounts;
 mod drain;
 mod events;
+mod reservations;
 mod roles;
 mod serve;
 
@@ -16,6 +17,7 @@ pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use events::{EventKind, EventsArgs};
+pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
@@ -93,6 +95,12 @@ pub enum Command {
     Quota(QuotaArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
+    /// Reserve a part of an agent for a role
+    Reserve(ReserveArgs),
+    /// End a reservation, or a part of one
+    Unreserve(UnreserveArgs),
+    /// Show what is reserved
+    Reservations,
     /// Say why something is not started: a service, job, task or framework
     Why(WhyArgs),
 }

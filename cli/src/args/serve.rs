@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use proffer_proto_transport::Address;
 
-use super::{AttributeArg, ResourcesArg};
+use super::{AttributeArg, ReserveArg, ResourcesArg};
 
 /// What runs the containers of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -52,6 +52,10 @@ pub struct AgentArgs {
     /// What to offer, e.g. cpus=4,memory=8GiB,ports=31000-32000; what this machine has when left out
     #[arg(long, value_name = "AMOUNTS")]
     pub resources: Option<ResourcesArg>,
+    /// A part of it that only a role and those below it are offered, e.g. eng:cpus=2,memory=4GiB; may be given several
+    /// times. No call undoes it
+    #[arg(long, value_name = "ROLE:AMOUNTS")]
+    pub reserve: Vec<ReserveArg>,
     /// A fact about this agent, name=value; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub attribute: Vec<AttributeArg>,

@@ -8,6 +8,7 @@ pub(crate) mod job;
 pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod ps;
+pub(crate) mod reservations;
 pub(crate) mod roles;
 pub(crate) mod scale;
 pub(crate) mod why;

@@ -78,7 +78,7 @@ async fn launch((to, from): &mut Link<Call, Event>) {
         resources: Some(Resources { cpus_milli: 500, memory_bytes: 64 << 20, ..Default::default() }),
         ..Default::default()
     };
-    let launch = Launch { tasks: vec![TaskLaunch { agent_id: String::new(), task: Some(task) }] };
+    let launch = Launch { tasks: vec![TaskLaunch { agent_id: String::new(), task: Some(task), reserved_use: 0 }] };
     let operation = Operation { operation: Some(operation::Operation::Launch(launch)), ..Default::default() };
     let accept = Accept { offer_ids: vec![offer], operations: vec![operation], ..Default::default() };
     to.send(Call { call: Some(call::Call::Accept(accept)) }).await.unwrap();

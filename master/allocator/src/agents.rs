@@ -28,8 +28,11 @@ impl Allocator {
         }
         self.tree.add_total(&self.kinds.amounts(&info.resources));
         let room = room(&info.resources, used);
+        let known = self.agents.find(id).and_then(|slot| self.agents.get_mut(slot));
+        let pools = known.and_then(|agent| agent.pools.take());
         let (id, info) = (id.clone(), Box::new(info.clone()));
-        let agent = Agent { id: id.clone(), info, room, counted: Counted::default(), is_active, returned_by: None };
+        let counted = Counted::default();
+        let agent = Agent { id: id.clone(), info, room, counted, is_active, returned_by: None, pools };
         let slot = self.agents.insert(id, agent);
         // All of it counts as new: its attributes may suit others than before.
         self.count_and_list(slot, true);

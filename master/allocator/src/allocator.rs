@@ -10,6 +10,7 @@ use rustc_hash::FxBuildHasher;
 use crate::changes::Changes;
 use crate::client::Client;
 use crate::placement::{Index, Placement};
+use crate::pools::{Pools, ReservedParts};
 use crate::quota::Need;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
@@ -33,6 +34,8 @@ pub struct Grant {
     pub agent: AgentId,
     /// What.
     pub resources: Resources,
+    /// The parts of it that are reserved.
+    pub reserved: ReservedParts,
 }
 
 /// What a closed grant was.
@@ -65,6 +68,7 @@ pub(crate) struct Agent {
     pub is_active: bool,
     /// Gave it back unused last: comes after the others on it, so that nobody can block it with a low share.
     pub returned_by: Option<usize>,
+    pub pools: Pools,
 }
 
 /// What is left of an agent.
@@ -105,6 +109,7 @@ pub(crate) struct OpenGrant {
     pub client: usize,
     pub agent: usize,
     pub resources: Resources,
+    pub reserved: ReservedParts,
     pub beside: Resources,
     /// Serial of a wanted shape, and how many of it this stands for.
     pub covers: Vec<(u64, u32)>,

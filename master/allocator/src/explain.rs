@@ -29,6 +29,8 @@ pub enum Obstacle {
     NeverFits(Missing),
     /// Too little of it is free, by this much. Tasks hold the rest.
     Short(Missing),
+    /// It would do but for what is reserved for other roles.
+    Reserved,
     /// Less is free than is worth an offer to somebody who takes anything.
     Full,
     /// What is free is less than the smallest offer that may be made in the role.
@@ -193,14 +195,13 @@ impl Allocator {
     fn groups(&self, client: &Client, item: &Item, offered: &BTreeMap<usize, Offered>, now: Moment) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (slot, agent) in self.agents.iter() {
+            let role = self.roles.get(client.role).map(|role| &role.name);
             let is_met = item.wanted.constraints.iter().all(|rule| rule.is_met_by(&agent.info));
             let obstacle = if agent.is_active && is_met && !self.is_for(client, &agent.info) {
                 Obstacle::GpusKept
             } else {
-                match obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now) {
-                    Obstacle::None if agent.free().is_some_and(|free| self.is_too_small(client, free)) => {
-                        Obstacle::BelowMinimum
-                    }
+                match obstacle((client, role), &item.wanted, (slot, agent), offered.get(&slot), now) {
+                    Obstacle::None if self.is_less_than_an_offer(client, role, agent) => Obstacle::BelowMinimum,
                     other => other,
                 }
             };
@@ -219,14 +220,18 @@ impl Allocator {
         groups.sort_by_key(|group| std::cmp::Reverse(group.agents));
         groups
     }
+
+    /// What the role may have of what is free there is less than its smallest offer.
+    fn is_less_than_an_offer(&self, client: &Client, role: Option<&Role>, agent: &Agent) -> bool {
+        agent.free().is_some_and(|free| self.is_too_small(client, &agent.visible(role, free)))
+    }
 }
 
 /// In the order in which it helps to know: what never changes by waiting comes first.
 fn obstacle(
-    client: &Client,
+    (client, role): (&Client, Option<&Role>),
     wanted: &DemandItem,
-    slot: usize,
-    agent: &Agent,
+    (slot, agent): (usize, &Agent),
     offered: Option<&Offered>,
     now: Moment,
 ) -> Obstacle {
@@ -244,10 +249,11 @@ fn obstacle(
         return Obstacle::OfferedToIt;
     }
     let nothing = Resources::default();
-    let free = match &agent.room {
+    let all = match &agent.room {
         Room::Left(left) => left,
         Room::Over(_) => &nothing,
     };
+    let free = &*agent.visible(role, all);
     if fits(free) {
         let filters = client.filters.get(&slot).into_iter().flatten();
         let living = filters.filter(|filter| filter.until > now && filter.resources.contains(free));
@@ -255,6 +261,9 @@ fn obstacle(
             Some(until) => Obstacle::Refused { for_ms: until.since_ms(now) },
             None => Obstacle::None,
         };
+    }
+    if fits(all) {
+        return Obstacle::Reserved;
     }
     if offered.is_some_and(|offered| fits(&free.saturating_sum(&offered.to_others))) {
         return Obstacle::OfferedToOthers;
@@ -354,6 +363,7 @@ impl fmt::Display for Obstacle {
             Self::NeverFits(missing) => write!(f, "{missing} short even when empty: never fits"),
             Self::Short(missing) => write!(f, "{missing} short; tasks hold the rest"),
             Self::BelowMinimum => f.write_str("less is free than the smallest offer that may be made in the role"),
+            Self::Reserved => f.write_str("what is free is reserved for other roles"),
             Self::Full => f.write_str("nothing worth an offer is free"),
             Self::OfferedToOthers => f.write_str("offered to other frameworks now"),
             Self::OfferedToIt => f.write_str("offered to this framework now, which has not answered yet"),

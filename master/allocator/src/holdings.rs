@@ -43,6 +43,7 @@ impl Allocator {
         self.count_held(open.client, &open.resources, false);
         self.count_place(open.client, open.agent, false);
         self.free_agent(open.agent, open.resources.clone());
+        self.use_pools(open.agent, &open.reserved, false);
         if let Some(agent) = self.agents.get_mut(open.agent) {
             agent.returned_by = Some(open.client);
         }

@@ -14,6 +14,7 @@
 //!   down, then among the frameworks in a role (`tree`). Only who gave that agent back
 //!   unused comes after the others, once: else a low share that declines again and again would block it.
 //! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
+//! - What is reserved on an agent is seen, and granted, only by the role it is reserved for and those below (`pools`).
 
 mod agents;
 mod allocator;
@@ -27,6 +28,7 @@ mod heap;
 mod holdings;
 mod pass;
 mod placement;
+mod pools;
 mod quota;
 mod rooms;
 mod share;
@@ -39,3 +41,4 @@ mod waits;
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
 pub use placement::Placement;
+pub use pools::{AgentPool, ReservedParts};

@@ -11,6 +11,7 @@ use proffer_proto_model::{AgentInfo, Moment, Resources};
 use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
 use crate::client::{Client, Item};
 use crate::fit::{cut, times_it_fits};
+use crate::pools::{ReservedParts, add_parts};
 use crate::quota::Need;
 use crate::share::Amounts;
 use crate::tree::{EVERYBODY, Turn};
@@ -28,6 +29,7 @@ type Covers = Vec<(u64, u32)>;
 #[derive(Default)]
 struct Part {
     resources: Resources,
+    reserved: ReservedParts,
     covers: Covers,
 }
 
@@ -279,11 +281,14 @@ impl Allocator {
             return false;
         };
         self.clients_looked_at.set(self.clients_looked_at.get() + 1);
-        let Some(free) = self.agents.get(look.agent).and_then(|agent| agent.free()) else { return false };
+        let Some(place) = self.agents.get(look.agent) else { return false };
+        let Some(free) = place.free() else { return false };
+        // Pools are taken from while an agent is shared, and what is free of it only afterwards.
+        let free = if place.pools.is_some() { left } else { free };
         state.is_wanting()
             && self.next_fit(client, look.agent, left).is_some()
             && self.has_room(state)
-            && !state.is_refusing(look.agent, free, look.now)
+            && !state.is_refusing(look.agent, &self.visible(client, look.agent, free), look.now)
     }
 
     /// Agents with GPUs are kept for those who want GPUs.
@@ -301,6 +306,7 @@ impl Allocator {
     /// would fit but for want of room.
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
+        let left = &*self.visible(client, agent, left);
         if !self.is_for(state, &place.info) || self.is_too_small(state, left) {
             return None;
         }
@@ -327,18 +333,29 @@ impl Allocator {
     /// All that is free of the agent may be given to the client.
     fn is_within_room(&self, client: usize, agent: usize) -> bool {
         let free = self.agents.get(agent).and_then(|agent| agent.free());
-        let room = free.and_then(|free| self.room_on(self.clients.get(client)?.node, agent, free));
-        free.is_some_and(|free| room.is_none_or(|room| room.covers(free, &self.kinds)))
+        let visible = free.map(|free| self.visible(client, agent, free));
+        let visible = visible.as_deref();
+        let room = visible.and_then(|free| self.room_on(self.clients.get(client)?.node, agent, free));
+        visible.is_some_and(|free| room.is_none_or(|room| room.covers(free, &self.kinds)))
     }
 
     fn grant_whole(&mut self, client: usize, agent: usize, grants: &mut Vec<Grant>) {
-        let resources = self.use_whole_agent(agent);
+        let resources =
+            match self.agents.get(agent).filter(|place| place.pools.is_some()).and_then(|place| place.free()) {
+                Some(free) => {
+                    let visible = self.visible(client, agent, free).into_owned();
+                    self.use_agent(agent, &visible);
+                    visible
+                }
+                None => self.use_whole_agent(agent),
+            };
+        let reserved = self.take_reserved(client, agent, &resources);
         let covers = self.covers_of_whole(client, agent, &resources);
         for (serial, times) in &covers {
             self.count_cover(client, *serial, *times);
         }
         self.count_held(client, &resources, true);
-        self.open(client, agent, Part { resources, covers }, Resources::default(), grants);
+        self.open(client, agent, Part { resources, reserved, covers }, Resources::default(), grants);
     }
 
     fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
@@ -378,23 +395,27 @@ impl Allocator {
             let Some((item, fits)) = self.next_fit(client, look.agent, &left) else { break };
             let (serial, times) = (item.serial, (fits / STEPS).max(1));
             let (node, wanted) = (self.clients.get(client).map(|state| state.node), &item.wanted);
-            let room = node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_on(node, look.agent, &left));
-            let within = room.map(|room| room.cut(&left, &self.kinds));
-            let Some(mut taken) = cut(wanted, times, within.as_ref().unwrap_or(&left)) else { break };
+            let visible = self.visible(client, look.agent, &left);
+            let room =
+                node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_on(node, look.agent, &visible));
+            let within = room.map(|room| room.cut(&visible, &self.kinds));
+            let Some(mut taken) = cut(wanted, times, within.as_ref().unwrap_or(&visible)) else { break };
             let wanted = self.has_min_offers.then(|| wanted.clone());
             let is_first = !parts.contains_key(&client);
             self.begin_part(client, !is_first);
-            self.take_piece(client, &taken, &mut left);
+            let mut reserved = self.take_piece(client, look.agent, &taken, &mut left);
             let mut covered = times;
             if let Some(wanted) = wanted.filter(|_| is_first) {
-                let more = self.filling(client, look.agent, &taken, &left);
-                self.take_piece(client, &more, &mut left);
+                let visible = self.visible(client, look.agent, &left).into_owned();
+                let more = self.filling(client, look.agent, &taken, &visible);
+                add_parts(&mut reserved, self.take_piece(client, look.agent, &more, &mut left));
                 taken.add(more);
                 covered = times_it_fits(&wanted, &taken).clamp(times, fits.max(times));
             }
             self.count_cover(client, serial, covered);
             let part = parts.entry(client).or_default();
             part.resources.add(taken);
+            add_parts(&mut part.reserved, reserved);
             part.covers.push((serial, covered));
         }
         self.begun = Amounts::default();
@@ -406,15 +427,18 @@ impl Allocator {
         }
     }
 
-    fn take_piece(&mut self, client: usize, piece: &Resources, left: &mut Resources) {
+    /// Takes a piece of the agent for the client; gives what of it is of its pools.
+    fn take_piece(&mut self, client: usize, agent: usize, piece: &Resources, left: &mut Resources) -> ReservedParts {
         if piece.is_empty() {
-            return;
+            return ReservedParts::new();
         }
+        let reserved = self.take_reserved(client, agent, piece);
         *left = left.saturating_minus(piece);
         self.count_held(client, piece, true);
         if self.is_counting_free {
             self.begun.add(&self.kinds.amounts(piece));
         }
+        reserved
     }
 
     fn begin_part(&mut self, client: usize, has_part: bool) {
@@ -456,9 +480,11 @@ impl Allocator {
                 role: role.name.clone(),
                 agent: place.id.clone(),
                 resources: part.resources.clone(),
+                reserved: part.reserved.clone(),
             });
         }
-        self.grants.insert(id, OpenGrant { client, agent, resources: part.resources, beside, covers: part.covers });
+        let Part { resources, reserved, covers } = part;
+        self.grants.insert(id, OpenGrant { client, agent, resources, reserved, beside, covers });
         self.count_place(client, agent_slot, true);
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;

@@ -85,11 +85,13 @@ impl Allocator {
         let Some(agent) = self.agents.get_mut(slot).filter(|_| self.is_counting_free) else { return false };
         let before = agent.counted;
         let classes = &mut self.tree.classes;
-        let amounts = agent.free().map(|free| self.kinds.amounts(free));
+        // What is reserved is promised to nobody else.
+        let free = agent.free().map(|free| agent.visible(None, free).into_owned());
+        let amounts = free.as_ref().map(|free| self.kinds.amounts(free));
         match amounts {
             Some(amounts) if is_more => {
                 self.free.add(&amounts);
-                agent.counted = agent.free().map_or(before, |free| classes.count_in(&agent.info, free, &amounts));
+                agent.counted = free.as_ref().map_or(before, |free| classes.count_in(&agent.info, free, &amounts));
             }
             Some(amounts) => {
                 self.free.sub(&amounts);
@@ -126,8 +128,9 @@ impl Allocator {
         for slot in agents {
             let Some(agent) = self.agents.get_mut(slot) else { continue };
             let is_counted = agent.free().is_some_and(|free| {
-                let amounts = self.kinds.amounts(free);
-                self.tree.classes.count_new(class, &agent.info, free, &amounts)
+                let free = agent.visible(None, free);
+                let amounts = self.kinds.amounts(&free);
+                self.tree.classes.count_new(class, &agent.info, &free, &amounts)
             });
             agent.counted.set(class, is_counted);
         }

@@ -2,6 +2,7 @@
 
 use proffer_proto_model::{AgentId, Resources};
 
+use crate::reservations::is_for_role;
 use crate::state::{State, countable};
 
 impl State {
@@ -10,6 +11,7 @@ impl State {
         let mut broken = Vec::new();
         for id in self.agents.keys() {
             self.audit_agent(id, &mut broken);
+            self.audit_pools(id, &mut broken);
         }
         self.audit_frameworks(&mut broken);
         self.audit_tasks(&mut broken);
@@ -54,6 +56,46 @@ impl State {
         }
         if has_offers && agent.session.is_none() {
             broken.push(format!("I3: agent {id} is away and has offers outstanding"));
+        }
+    }
+
+    /// Each pool is used no further than it goes while it is offered, and offered to no other role.
+    fn audit_pools(&self, id: &AgentId, broken: &mut Vec<String>) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let record = &agent.record;
+        let open: Vec<_> = agent.offers.iter().filter_map(|offer| self.offers.get(offer)).collect();
+        for offer in &open {
+            if offer.share.total() != offer.offer.resources {
+                broken.push(format!("offer {}: is split into {:?}", offer.offer.id, offer.share));
+            }
+            for pool in offer.share.pools.keys() {
+                if !record.pool(*pool).is_some_and(|pool| is_for_role(&offer.offer, pool)) {
+                    let role = &offer.offer.role;
+                    broken.push(format!("offer {} for {role} holds pool {pool} of {id}", offer.offer.id));
+                }
+            }
+        }
+        for pool in &record.pools {
+            let held = agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged);
+            let parts = held.flat_map(|task| task.record.reserved.iter()).filter(|part| part.0 == pool.id);
+            let mut used = parts.fold(Resources::default(), |sum, part| sum.saturating_sum(&part.1));
+            let offered =
+                open.iter().fold(Resources::default(), |sum, o| sum.saturating_sum(&o.share.of(Some(pool.id))));
+            used.add(offered.clone());
+            if !offered.is_empty() && !pool.resources.contains(&used) {
+                broken.push(format!("pool {} of {id}: {used} is used of {}", pool.id, pool.resources));
+            }
+            if let Some(counted) = self.allocator.pool_used(id, pool.id)
+                && *counted != used
+            {
+                broken.push(format!("pool {} of {id}: the allocator counts {counted}, it is {used}", pool.id));
+            }
+            if pool.parent.is_some_and(|parent| record.pool(parent).is_none()) {
+                broken.push(format!("pool {} of {id} is refined from one that is gone", pool.id));
+            }
+        }
+        if !open.is_empty() && !record.info.resources.contains(&record.reserved()) {
+            broken.push(format!("agent {id}: {} is reserved of {}", record.reserved(), record.info.resources));
         }
     }
 

@@ -107,6 +107,7 @@ impl State {
             allocated: agent.allocated.clone(),
             offered: self.sum_of_offers(&agent.offers, Clone::clone),
             tasks_active: agent.tasks_active,
+            reserved: agent.record.all_reserved(),
         }
     }
 

@@ -76,6 +76,9 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Reservation { request, agent, wish }) => {
+                state.operator_reserve(now, request, &agent, &wish);
+            }
             Input::Operator(OperatorCall::Roles { request, call, is_dry_run }) => {
                 state.roles_call(now, request, call, is_dry_run);
             }

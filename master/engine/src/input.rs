@@ -6,6 +6,8 @@ use proffer_proto_model::{
     Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
 };
 
+use crate::reservations::OperatorReservation;
+
 /// A live connection, numbered by the server and never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -161,6 +163,15 @@ pub enum OperatorCall {
         framework: FrameworkId,
         /// Only what it wants in this role.
         role: Option<Role>,
+    },
+    /// Reserves or unreserves what no task uses. The answer is [`crate::Effect::OperatorReply`].
+    Reservation {
+        /// The server's number for this request.
+        request: u64,
+        /// Where.
+        agent: AgentId,
+        /// What.
+        wish: OperatorReservation,
     },
 }
 

@@ -15,6 +15,7 @@ mod offers;
 mod operations;
 mod recover;
 pub mod registry;
+pub mod reservations;
 mod roles;
 mod state;
 mod tasks;

@@ -39,6 +39,7 @@ impl State {
                 return Err(RecoverError(format!("agent {id} is there twice")));
             }
             if !is_unreachable {
+                state.put_pools(&id);
                 state.expect_agent(now, &id);
             }
             state.touched.agent(&id);

@@ -4,7 +4,8 @@
 
 pub use crate::agents::mode::{AgentMode, Drain};
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Quota, Resources, Role, TaskKey, TaskSpec, TaskStatus, Weight,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, TaskKey, TaskSpec,
+    TaskStatus, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Writes an agent.
-    PutAgent(AgentRecord),
+    PutAgent(Box<AgentRecord>),
     /// Forgets an agent.
     DeleteAgent(AgentId),
     /// Writes a framework.
@@ -46,7 +47,7 @@ impl Registry {
     /// Applies one change. Keeps the order of records; applying the same twice is the same as once.
     pub fn apply(&mut self, operation: &Operation) {
         match operation {
-            Operation::PutAgent(record) => put(&mut self.agents, record, |r| &r.id),
+            Operation::PutAgent(record) => put(&mut self.agents, record.as_ref(), |r| &r.id),
             Operation::DeleteAgent(id) => delete(&mut self.agents, id, |r| &r.id),
             Operation::PutFramework(record) => put(&mut self.frameworks, record, |r| &r.id),
             Operation::DeleteFramework(id) => delete(&mut self.frameworks, id, |r| &r.id),
@@ -85,6 +86,12 @@ pub struct AgentRecord {
     /// What operators want of it. Records of before it was known say nothing: active.
     #[serde(default)]
     pub mode: AgentMode,
+    /// What is reserved on it, ordered by number.
+    #[serde(default)]
+    pub pools: Vec<Pool>,
+    /// The highest number a pool of it was given.
+    #[serde(default)]
+    pub last_pool: u64,
 }
 
 /// A framework the master admitted.
@@ -111,6 +118,9 @@ pub struct TaskRecord {
     pub spec: TaskSpec,
     /// What it holds of the agent.
     pub resources: Resources,
+    /// The parts of it that are of reservations; a part of one that is gone counts as not reserved.
+    #[serde(default)]
+    pub reserved: Vec<(PoolId, Resources)>,
     /// The latest known status.
     pub status: TaskStatus,
     /// The framework asked to kill it; repeated to the agent until it has ended.

@@ -11,6 +11,7 @@ use proffer_proto_model::{
 
 use crate::changes::Touched;
 use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord};
+use crate::reservations::Share;
 use crate::roles::RoleState;
 use crate::timers::Timer;
 use crate::{Config, Effect, Frame, FrameworkErrorKind, SessionId, ToAgent, ToFramework};
@@ -94,6 +95,7 @@ pub(crate) struct OpenOffer {
     pub offer: Offer,
     pub framework: FrameworkId,
     pub grant: GrantId,
+    pub share: Share,
     pub sent: Now,
 }
 
@@ -112,6 +114,7 @@ impl State {
         task.is_charged = true;
         let record = &task.record;
         self.allocator.charge(&key.framework, &record.role, &record.agent, &record.resources);
+        self.allocator.charge_reserved(&record.agent, &record.reserved);
         if let Some(agent) = self.agents.get_mut(&record.agent) {
             agent.allocated = agent.allocated.saturating_sum(&record.resources);
             agent.tasks_active += 1;
@@ -132,6 +135,7 @@ impl State {
         task.is_charged = false;
         let record = &task.record;
         self.allocator.recover(&key.framework, &record.role, &record.agent, &record.resources);
+        self.allocator.recover_reserved(&record.agent, &record.reserved);
         if let Some(agent) = self.agents.get_mut(&record.agent) {
             agent.allocated = agent.allocated.saturating_minus(&record.resources);
             agent.tasks_active = agent.tasks_active.saturating_sub(1);

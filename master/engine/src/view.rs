@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Quota, RescindReason,
-    Resources, Role, TaskKey, UnixMillis, Weight,
+    Reserved, Resources, Role, TaskKey, UnixMillis, Weight,
 };
 
 use crate::registry::{AgentMode, TaskRecord};
@@ -56,6 +56,8 @@ pub struct AgentView {
     pub offered: Resources,
     /// Tasks that have not ended.
     pub tasks_active: u32,
+    /// What is reserved on it.
+    pub reserved: Vec<Reserved>,
 }
 
 /// Whether an agent is there.

@@ -79,7 +79,7 @@ fn void_accepts_bad_tasks_and_groups_are_told_what_is_wrong() {
     world.attach(1, None, 4_000, vec![]);
     world.subscribe(10, "web", anything());
     let gone = OfferId::new("O1-77").unwrap();
-    let launch = |id: &str, cpus| TaskLaunch { agent: None, task: task(id, cpus) };
+    let launch = |id: &str, cpus| TaskLaunch { agent: None, task: task(id, cpus), reserved_use: Default::default() };
     let one = vec![Operation::Launch { tasks: vec![launch("a", 1_000)] }];
     world.call(10, "accept twice", accept(vec![world.offers[0].1.id.clone(), gone], one));
     let mut port = launch("port", 100);

@@ -13,7 +13,7 @@ fn decline(offer: &Offer, refuse_ms: u64) -> FrameworkCall {
 }
 
 fn launch(id: &str, cpus: u64) -> TaskLaunch {
-    TaskLaunch { agent: None, task: task(id, cpus) }
+    TaskLaunch { agent: None, task: task(id, cpus), reserved_use: Default::default() }
 }
 
 fn on(agent: &AgentId, launch: TaskLaunch) -> TaskLaunch {

@@ -266,8 +266,11 @@ impl Run {
             self.world.offers.iter().filter(|(to, _)| to.0 == session).map(|(_, offer)| offer.agent.clone()).collect();
         let offers = self.take_offers(framework);
         let on = |at: usize| agents.get(at % agents.len().max(1)).cloned();
-        let launches =
-            tasks.iter().enumerate().map(|(at, (id, cpus))| TaskLaunch { agent: on(at), task: spec(*id, *cpus) });
+        let launches = tasks.iter().enumerate().map(|(at, (id, cpus))| TaskLaunch {
+            agent: on(at),
+            task: spec(*id, *cpus),
+            reserved_use: Default::default(),
+        });
         let group = Operation::LaunchGroup { operation_id: "gang".into(), tasks: launches.collect() };
         self.call(framework, "gang", accept(offers, vec![group]));
     }
@@ -276,7 +279,11 @@ impl Run {
     fn launch(&mut self, framework: u64, tasks: Vec<(u8, u64)>) {
         let mut offers = self.take_offers(framework);
         let last = offers.pop().into_iter().collect();
-        let launches = tasks.iter().map(|(id, cpus)| TaskLaunch { agent: None, task: spec(*id, *cpus) });
+        let launches = tasks.iter().map(|(id, cpus)| TaskLaunch {
+            agent: None,
+            task: spec(*id, *cpus),
+            reserved_use: Default::default(),
+        });
         let operations = vec![Operation::Launch { tasks: launches.collect() }];
         self.call(framework, "accept", accept(last, operations));
     }

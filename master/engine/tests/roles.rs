@@ -155,7 +155,7 @@ fn an_accept_never_goes_above_a_limit_of_its_role_or_of_one_above() {
     assert_eq!(offers.len(), 2);
     // Out before the limit was set: they are withdrawn, and what comes too late starts nothing.
     ask(&mut world, set("eng", quota(0, Some(3_000)), false)).unwrap();
-    let launch = |id: &str, cpus| TaskLaunch { agent: None, task: task(id, cpus) };
+    let launch = |id: &str, cpus| TaskLaunch { agent: None, task: task(id, cpus), reserved_use: Default::default() };
     let late = accept(vec![offers[0].id.clone()], vec![Operation::Launch { tasks: vec![launch("late", 4_000)] }]);
     let effects = world.call(10, "accepts an offer from before", late);
     assert_eq!(refusals(&effects)[0].1, TaskReason::InvalidOffers);
@@ -186,7 +186,11 @@ fn a_group_counts_as_a_whole_against_the_limit() {
     world.wait(10_000);
     let mut open: Vec<Offer> = world.offers.drain(..).map(|(_, offer)| offer).collect();
     open.extend(offers);
-    let on = |at: usize, id: &str| TaskLaunch { agent: Some(open[at].agent.clone()), task: task(id, 1_500) };
+    let on = |at: usize, id: &str| TaskLaunch {
+        agent: Some(open[at].agent.clone()),
+        task: task(id, 1_500),
+        reserved_use: Default::default(),
+    };
     let tasks = vec![on(0, "b"), on(open.len() - 1, "c")];
     let group = Operation::LaunchGroup { operation_id: "gang".into(), tasks };
     world.call(10, "a group above the limit", accept(open.iter().map(|o| o.id.clone()).collect(), vec![group]));

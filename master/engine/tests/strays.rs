@@ -81,7 +81,8 @@ fn a_reused_id_is_refused_and_its_living_task_goes_on_as_if_nothing_was() {
     world.call(10, "the same id again", accept(vec![offer], vec![launches(&["a", "b"])]));
     world.wait(5_000);
     let offer = world.offers.pop().unwrap().1.id;
-    let tasks = ["c", "a"].map(|id| TaskLaunch { agent: None, task: task(id, 500) }).to_vec();
+    let tasks =
+        ["c", "a"].map(|id| TaskLaunch { agent: None, task: task(id, 500), reserved_use: Default::default() }).to_vec();
     let group = Operation::LaunchGroup { operation_id: "g".into(), tasks };
     world.call(10, "and in a group", accept(vec![offer], vec![group]));
     for effect in world.update(1, "F1-1", "a", 2, TaskState::Failed) {
@@ -106,5 +107,10 @@ fn an_id_refused_in_an_accept_is_not_launched_by_the_rest_of_it() {
 }
 
 fn launches(ids: &[&str]) -> Operation {
-    Operation::Launch { tasks: ids.iter().map(|id| TaskLaunch { agent: None, task: task(id, 500) }).collect() }
+    Operation::Launch {
+        tasks: ids
+            .iter()
+            .map(|id| TaskLaunch { agent: None, task: task(id, 500), reserved_use: Default::default() })
+            .collect(),
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
+use proffer_master_engine::reservations::OperatorReservation;
 use proffer_master_engine::{
     AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, RolesCall, SessionId,
 };
@@ -39,6 +40,8 @@ pub(crate) enum ToOwner {
     Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
+    /// An operator reserves a part of an agent, or ends that.
+    Reservation(AgentId, OperatorReservation, oneshot::Sender<Result<(), FatalError>>),
 }
 
 /// Why, or what is wrong with the question.
@@ -109,6 +112,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+            ToOwner::Reservation(agent, wish, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Reservation { request, agent, wish }), frame);
             }
             ToOwner::Roles { call, is_dry_run, reply } => {
                 self.streams.asked += 1;

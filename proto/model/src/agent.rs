@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Resources};
+use crate::{AgentId, Resources, StaticReservation};
 
 /// An agent as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct AgentInfo {
     pub version: String,
     /// Boot id of its host.
     pub boot_id: String,
+    /// What of its resources it reserves by its own flags.
+    #[serde(default)]
+    pub reservations: Vec<StaticReservation>,
 }
 
 /// A typed fact about an agent.

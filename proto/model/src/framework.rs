@@ -85,6 +85,16 @@ impl Role {
         &self.0
     }
 
+    /// This role or one below it: `eng` holds `eng` and `eng/web`, never `engine`.
+    pub fn holds(&self, other: &Role) -> bool {
+        other.0.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// How many roles are above it: 0 for `eng`, 1 for `eng/web`.
+    pub fn depth(&self) -> usize {
+        self.0.matches('/').count()
+    }
+
     /// The role above, `eng` for `eng/web`; `None` at the top.
     pub fn parent(&self) -> Option<Role> {
         self.0.rsplit_once('/').map(|(above, _)| Role(above.into()))

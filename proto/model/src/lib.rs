@@ -13,6 +13,7 @@ mod ids;
 mod offer;
 mod operation;
 mod quota;
+mod reservation;
 pub mod resources;
 pub mod task;
 mod time;
@@ -26,6 +27,7 @@ pub use ids::{AgentId, ClusterId, FrameworkId, IdError, OfferId, TaskId, TaskKey
 pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
 pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
 pub use quota::{Limit, Quota, QuotaError};
+pub use reservation::{Pool, PoolId, Reserved, ReservedUse, StaticReservation};
 pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
 pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
 pub use time::{Epoch, Moment, Now, UnixMillis};

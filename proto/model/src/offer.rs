@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Attribute, Constraint, OfferId, Resources, Role};
+use crate::{AgentId, Attribute, Constraint, OfferId, Reserved, Resources, Role};
 
 /// How long a declined offer's resources are kept away when the framework did not say: 5 s, as in Mesos.
 pub const DEFAULT_REFUSE_MS: u64 = 5_000;
@@ -33,6 +33,9 @@ pub struct Offer {
     pub zone: String,
     /// Address at which the agent's published ports answer.
     pub agent_address: String,
+    /// The parts of `resources` that are reserved for the role or those above it, deepest first.
+    #[serde(default)]
+    pub reserved: Vec<Reserved>,
 }
 
 /// Keeps the same or less of an agent away from a framework for a while.

@@ -1,8 +1,10 @@
 //! What a framework does with offers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, DeclineReason, Filter, OfferId, Resources, Role, TaskSpec};
+use crate::{AgentId, DeclineReason, Filter, OfferId, ReservedUse, Resources, Role, TaskSpec};
 
 /// Uses offers: operations in order, what is left is declined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +42,12 @@ pub enum Operation {
         agent: AgentId,
         /// For whom.
         role: Role,
+        /// The reservation it refines; `None` takes what is not reserved.
+        from_role: Option<Role>,
         /// How much.
         resources: Resources,
+        /// Free words kept with it.
+        labels: BTreeMap<String, String>,
     },
     /// Ends a reservation.
     Unreserve {
@@ -87,6 +93,8 @@ pub struct TaskLaunch {
     pub agent: Option<AgentId>,
     /// The task.
     pub task: TaskSpec,
+    /// From which part of the offers it takes what it needs.
+    pub reserved_use: ReservedUse,
 }
 
 /// How an operation with an id ended.

@@ -87,6 +87,7 @@ pub fn config() -> Config {
         zone: String::new(),
         version: "1".to_owned(),
         boot_id: "b".to_owned(),
+        reservations: Vec::new(),
     })
 }
 

@@ -132,6 +132,7 @@ impl Offer {
             zone: self.facts.zone.clone(),
             version: String::new(),
             boot_id: String::new(),
+            reservations: Vec::new(),
         })
     }
 
@@ -149,7 +150,7 @@ impl Offer {
         let (task, left, taken) = self.fit(task, &self.left, &self.taken_ports)?;
         (self.left, self.taken_ports) = (left, taken);
         let launched = self.launched(&task);
-        let launch = TaskLaunch { agent: Some(self.facts.agent.clone()), task };
+        let launch = TaskLaunch { agent: Some(self.facts.agent.clone()), task, reserved_use: Default::default() };
         match self.operations.last_mut() {
             Some(Operation::Launch { tasks }) => tasks.push(launch),
             _ => self.operations.push(Operation::Launch { tasks: vec![launch] }),
@@ -164,7 +165,11 @@ impl Offer {
         for task in tasks {
             let fitted = self.fit(task, &left, &taken)?;
             (left, taken) = (fitted.1, fitted.2);
-            launches.push(TaskLaunch { agent: Some(self.facts.agent.clone()), task: fitted.0 });
+            launches.push(TaskLaunch {
+                agent: Some(self.facts.agent.clone()),
+                task: fitted.0,
+                reserved_use: Default::default(),
+            });
         }
         (self.left, self.taken_ports) = (left, taken);
         let launched = launches.iter().map(|l| self.launched(&l.task)).collect();

@@ -20,6 +20,7 @@ fn offer(cpus: u64, ports: &[(u16, u16)]) -> (Offer, Outbox) {
         region: String::new(),
         zone: "z1".into(),
         agent_address: "10.0.0.1".into(),
+        reserved: Vec::new(),
     };
     let outbox = Outbox::default();
     (Offer::new(facts, outbox.clone()), outbox)

@@ -101,5 +101,6 @@ fn agent_info(id: &AgentId, resources: &Resources) -> AgentInfo {
         zone: String::new(),
         version: String::new(),
         boot_id: String::new(),
+        reservations: Vec::new(),
     }
 }

@@ -66,6 +66,7 @@ impl AgentNode {
             zone: String::new(),
             version: "sim".to_owned(),
             boot_id: "boot-1".to_owned(),
+            reservations: Vec::new(),
         }
     }
 }

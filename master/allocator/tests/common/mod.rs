@@ -40,6 +40,7 @@ pub fn info(resources: Resources) -> AgentInfo {
         zone: String::new(),
         version: String::new(),
         boot_id: String::new(),
+        reservations: Vec::new(),
     }
 }
 

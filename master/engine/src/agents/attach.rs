@@ -29,7 +29,9 @@ impl State {
         seen_epoch: Epoch,
         cluster: Option<ClusterId>,
     ) {
-        let refusal = self.check_agent_home(&cluster, seen_epoch).and_then(|()| self.check_agent_address(now, &info));
+        let refusal = check_reservations(&info)
+            .and_then(|()| self.check_agent_home(&cluster, seen_epoch))
+            .and_then(|()| self.check_agent_address(now, &info));
         if let Err(Refusal { message, is_final }) = refusal {
             self.send.push(Effect::ToAgent { session, message: ToAgent::Refused { message, is_final } });
             self.send.push(Effect::Close { session });
@@ -133,18 +135,38 @@ impl State {
     fn admit_agent(&mut self, id: &AgentId, info: AgentInfo, incarnation: u64, session: SessionId) -> bool {
         let info = AgentInfo { id: Some(id.clone()), ..info };
         let known = self.agents.get(id).map(|agent| agent.record.clone());
+        let (pools, last_pool) = known.as_ref().map(|old| (old.pools.clone(), old.last_pool)).unwrap_or_default();
         let mode = known.as_ref().map(|known| known.mode).unwrap_or_default();
-        let record = AgentRecord { id: id.clone(), info, incarnation, is_unreachable: false, mode };
+        let mut record =
+            AgentRecord { id: id.clone(), info, incarnation, is_unreachable: false, mode, pools, last_pool };
+        let reservations = record.info.reservations.clone();
+        record.set_static_pools(&reservations);
         if known.as_ref() != Some(&record) {
-            self.store.push(Operation::PutAgent(record.clone()));
+            self.store.push(Operation::PutAgent(Box::new(record.clone())));
         }
         self.allocator.put_agent(id, &record.info, mode.is_offered());
         let agent = self.agents.entry(id.clone()).or_insert_with(|| Agent::new(record.clone()));
         agent.record = record;
         agent.session = Some(session);
         self.agent_sessions.insert(session, id.clone());
+        self.put_pools(id);
         known.is_some_and(|record| record.is_unreachable)
     }
+}
+
+/// It cannot reserve more than it has.
+fn check_reservations(info: &AgentInfo) -> Result<(), Refusal> {
+    let add = |sum: Option<Resources>, more: &Resources| sum.and_then(|sum| sum.checked_add(more));
+    let each = info.reservations.iter().map(|reservation| &reservation.resources);
+    let sum = each.fold(Some(Resources::default()), add);
+    if sum.is_some_and(|sum| info.resources.contains(&sum)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the agent reserves more than it has, {}, or something twice; correct what it reserves (--reserve)",
+        info.resources
+    );
+    Err(Refusal { message, is_final: true })
 }
 
 impl Agent {

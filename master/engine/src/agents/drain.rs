@@ -58,7 +58,7 @@ impl State {
         let Some(agent) = self.agents.get_mut(id) else { return };
         agent.record.mode = mode;
         let (is_attached, offers) = (agent.session.is_some(), agent.offers.clone());
-        self.store.push(Operation::PutAgent(agent.record.clone()));
+        self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));
         self.touched.agent(id);
         self.allocator.set_agent_active(id, is_attached && mode.is_offered());
         if !mode.is_offered() {
@@ -123,8 +123,9 @@ impl State {
         agent.lost_at = None;
         agent.record.is_unreachable = true;
         agent.record.mode = AgentMode::Gone;
+        agent.record.pools.clear();
         let hostname = agent.record.info.hostname.clone();
-        self.store.push(Operation::PutAgent(agent.record.clone()));
+        self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));
         self.draining.remove(id);
         let message = format!("agent {id} ({hostname}) was marked gone by an operator");
         self.end_tasks_of_gone(now.unix, id, TaskState::GoneByOperator, &message);

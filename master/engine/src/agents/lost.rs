@@ -48,7 +48,7 @@ impl State {
         agent.lost_at = None;
         agent.record.is_unreachable = true;
         let (tasks, hostname) = (agent.tasks.clone(), agent.record.info.hostname.clone());
-        self.store.push(Operation::PutAgent(agent.record.clone()));
+        self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));
         for key in &tasks {
             let Some(task) = self.tasks.get_mut(key) else { continue };
             if !task.record.status.state.may_become(TaskState::Unreachable) {

@@ -88,6 +88,7 @@ impl State {
             agent: agent.clone(),
             role,
             resources: spec.resources.clone(),
+            reserved: Vec::new(),
             spec,
             status: TaskStatus { agent: Some(agent.clone()), ..latest },
             is_kill_requested: is_removing,

@@ -6,6 +6,7 @@ use proffer_master_allocator::Grant;
 use proffer_proto_model::{FrameworkId, Now, Offer, OfferId};
 
 use crate::ToFramework;
+use crate::reservations::Share;
 use crate::state::{OpenOffer, State};
 use crate::timers::Timer;
 use crate::view::{OfferOutcome, OfferView};
@@ -26,7 +27,7 @@ impl State {
     }
 
     fn make_offer(&mut self, now: Now, grant: Grant) -> Option<Offer> {
-        let Grant { id: grant, framework, role, agent, resources } = grant;
+        let Grant { id: grant, framework, role, agent, resources, reserved } = grant;
         let (Some(place), Some(receiver)) = (self.agents.get_mut(&agent), self.frameworks.get_mut(&framework)) else {
             self.allocator.close(grant);
             return None;
@@ -34,6 +35,7 @@ impl State {
         self.next_offer += 1;
         let id = OfferId::numbered(self.epoch.0, self.next_offer);
         let info = &place.record.info;
+        let share = Share::split(&resources, &reserved);
         let offer = Offer {
             id: id.clone(),
             agent: agent.clone(),
@@ -45,6 +47,7 @@ impl State {
             region: info.region.clone(),
             zone: info.zone.clone(),
             agent_address: info.address.clone(),
+            reserved: place.record.reserved_parts(&reserved),
         };
         place.offers.insert(id.clone());
         receiver.offers.insert(id.clone());
@@ -58,7 +61,7 @@ impl State {
             held_ms: 0,
         });
         self.count_offer_in_roles(&offer.role, &offer.resources);
-        self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, sent: now });
+        self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, share, sent: now });
         self.start_timer(now.mono + self.config.offer_timeout_ms, Timer::OfferExpires(id));
         Some(offer)
     }

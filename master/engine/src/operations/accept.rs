@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{
-    Accept, DeclineKind, DeclineReason, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch, TaskReason,
-    TaskState,
+    Accept, AgentId, DeclineKind, DeclineReason, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch,
+    TaskReason, TaskState,
 };
 
-use super::Pool;
+use super::Held;
 use crate::ToFramework;
+use crate::reservations::OperatorReservation;
 use crate::state::State;
 use crate::view::OfferOutcome;
 
@@ -19,19 +20,19 @@ impl State {
             Ok(role) => role,
             Err(defect) => return self.void_accept(now, framework, accept, &defect),
         };
-        let mut pool = Pool::default();
+        let mut held = Held::default();
         let mut beside = BTreeMap::new();
         for id in &accept.offers {
             let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()) };
             let Some((open, closed)) = self.close_offer(now, id, outcome) else { continue };
-            let have = pool.left.entry(open.offer.agent.clone()).or_default();
-            *have = have.saturating_sum(&closed.resources);
+            held.left.entry(open.offer.agent.clone()).or_default().add(&open.share);
             beside.insert(open.offer.agent, closed.beside);
         }
         for operation in accept.operations {
-            self.run_operation(now, framework, &role, &mut pool, operation);
+            self.run_operation(now, framework, &role, &mut held, operation);
         }
-        for (agent, rest) in pool.left {
+        for (agent, rest) in held.left {
+            let rest = rest.total();
             if !rest.is_empty() {
                 let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
                 self.refuse(now, framework, &role, &agent, refused, accept.filter);
@@ -78,20 +79,59 @@ impl State {
         }
     }
 
-    fn run_operation(&mut self, now: Now, framework: &FrameworkId, role: &Role, pool: &mut Pool, operation: Operation) {
+    fn run_operation(&mut self, now: Now, framework: &FrameworkId, role: &Role, held: &mut Held, operation: Operation) {
         match operation {
             Operation::Launch { tasks } => {
                 for task in tasks {
-                    self.launch(now, framework, role, pool, task);
+                    self.launch(now, framework, role, held, task);
                 }
             }
             Operation::LaunchGroup { operation_id, tasks } => {
-                self.launch_group(now, framework, role, pool, operation_id, tasks);
+                self.launch_group(now, framework, role, held, operation_id, tasks);
+            }
+            Operation::Reserve { operation_id, agent, role: target, from_role, resources, labels } => {
+                let principal = self.frameworks.get(framework).map(|f| f.record.info.principal.clone());
+                let principal = principal.unwrap_or_default();
+                let wish = OperatorReservation::Reserve { role: target, from_role, resources, labels, principal };
+                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
+            }
+            Operation::Unreserve { operation_id, agent, role: target, resources } => {
+                let wish = OperatorReservation::Unreserve { role: target, resources };
+                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
             other => {
                 let message = "this operation is not implemented in this version of the master".to_owned();
                 self.operation_status(framework, parts(other).0, OperationOutcome::Refused, message);
             }
+        }
+    }
+
+    /// Reserves or unreserves out of what was offered; later operations of the accept see the result.
+    fn reserve_offered(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        held: &mut Held,
+        operation_id: String,
+        agent: &AgentId,
+        wish: &OperatorReservation,
+    ) {
+        let (OperatorReservation::Reserve { role: target, .. } | OperatorReservation::Unreserve { role: target, .. }) =
+            wish;
+        let result = match held.left.get_mut(agent) {
+            None => Err(format!("agent_id: none of the accepted offers is of {agent}")),
+            Some(_) if !role.holds(target) => {
+                Err(format!("role: {target} is neither the offers' role {role} nor below it"))
+            }
+            Some(share) => self.reserve(agent, share, wish),
+        };
+        // What is now of a role below is not the offers' any more.
+        if let Some((share, place)) = held.left.get_mut(agent).zip(self.agents.get(agent)) {
+            share.pools.retain(|id, _| place.record.pool(*id).is_some_and(|pool| pool.role.holds(role)));
+        }
+        match result {
+            Ok(()) => self.operation_status(framework, operation_id, OperationOutcome::Done, String::new()),
+            Err(message) => self.operation_status(framework, operation_id, OperationOutcome::Refused, message),
         }
     }
 

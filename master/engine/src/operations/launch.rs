@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, FrameworkId, Now, OperationOutcome, Resources, Role, TaskId, TaskKey, TaskLaunch, TaskReason, TaskSource,
-    TaskState, TaskStatus,
+    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Resources, Role, TaskId, TaskKey, TaskLaunch, TaskReason,
+    TaskSource, TaskState, TaskStatus,
 };
 
 use crate::registry::TaskRecord;
+use crate::reservations::{Share, order};
 use crate::state::{State, countable};
 use crate::validate::check_task;
 use crate::{FrameworkErrorKind, ToAgent};
 
 /// What an accept has to work with.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Pool {
+pub(crate) struct Held {
     /// What is left of the offers, by agent.
-    pub left: BTreeMap<AgentId, Resources>,
+    pub left: BTreeMap<AgentId, Share>,
     /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
     pub refused: BTreeSet<TaskId>,
     /// Taken for a group that is not yet started: nobody else counts it.
@@ -28,13 +29,13 @@ type Refusal = (TaskReason, String);
 
 impl State {
     /// Starts one task, or tells why not.
-    pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, pool: &mut Pool, task: TaskLaunch) {
-        let taken = self.take_from_pool(framework, role, pool, &task);
-        pool.begun = Resources::default();
+    pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, held: &mut Held, task: TaskLaunch) {
+        let taken = self.take_from_pool(framework, role, held, &task);
+        held.begun = Resources::default();
         match taken {
-            Ok(agent) => self.start_task(now, framework, role, agent, task),
+            Ok((agent, share)) => self.start_task(now, framework, role, agent, share, task),
             Err((reason, message)) => {
-                pool.refused.insert(task.task.id.clone());
+                held.refused.insert(task.task.id.clone());
                 self.refuse_task(now, framework, &task, state_of_refused(reason), reason, message);
             }
         }
@@ -46,12 +47,12 @@ impl State {
         now: Now,
         framework: &FrameworkId,
         role: &Role,
-        pool: &mut Pool,
+        held: &mut Held,
         operation_id: String,
         tasks: Vec<TaskLaunch>,
     ) {
-        let mut rest = pool.clone();
-        let mut agents = Vec::with_capacity(tasks.len());
+        let mut rest = held.clone();
+        let mut places = Vec::with_capacity(tasks.len());
         let mut ids: BTreeSet<&TaskId> = BTreeSet::new();
         let mut defect: Option<(usize, Refusal)> = None;
         for (at, task) in tasks.iter().enumerate() {
@@ -62,7 +63,7 @@ impl State {
                 Err(twice)
             };
             match taken {
-                Ok(agent) => agents.push(agent),
+                Ok(place) => places.push(place),
                 Err(refusal) => {
                     defect = Some((at, refusal));
                     break;
@@ -70,16 +71,16 @@ impl State {
             }
         }
         let Some((bad, (reason, message))) = defect else {
-            *pool = Pool { begun: Resources::default(), ..rest };
-            for (task, agent) in tasks.into_iter().zip(agents) {
-                self.start_task(now, framework, role, agent, task);
+            *held = Held { begun: Resources::default(), ..rest };
+            for (task, (agent, share)) in tasks.into_iter().zip(places) {
+                self.start_task(now, framework, role, agent, share, task);
             }
             return self.operation_status(framework, operation_id, OperationOutcome::Done, String::new());
         };
         let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
         for (at, task) in tasks.iter().enumerate() {
             let state = if at == bad { state_of_refused(reason) } else { TaskState::Dropped };
-            pool.refused.insert(task.task.id.clone());
+            held.refused.insert(task.task.id.clone());
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
         self.operation_status(framework, operation_id, OperationOutcome::Refused, whole);
@@ -115,9 +116,9 @@ impl State {
         &self,
         framework: &FrameworkId,
         role: &Role,
-        pool: &mut Pool,
+        held: &mut Held,
         launch: &TaskLaunch,
-    ) -> Result<AgentId, Refusal> {
+    ) -> Result<(AgentId, Share), Refusal> {
         let invalid = |message: String| (TaskReason::TaskInvalid, message);
         check_task(&launch.task).map_err(invalid)?;
         let key = TaskKey { framework: framework.clone(), task: launch.task.id.clone() };
@@ -125,32 +126,50 @@ impl State {
             let id = &launch.task.id;
             return Err(invalid(format!("task.id: {id} is in use by another task; choose a new id for each task")));
         }
-        if pool.refused.contains(&key.task) {
+        if held.refused.contains(&key.task) {
             let id = &key.task;
             return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
         }
-        let begun = pool.begun.saturating_sum(&countable(&launch.task.resources));
+        let begun = held.begun.saturating_sum(&countable(&launch.task.resources));
         self.check_room(role, &begun).map_err(|message| (TaskReason::QuotaExceeded, message))?;
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
-            None => match pool.left.keys().next().filter(|_| pool.left.len() == 1) {
+            None => match held.left.keys().next().filter(|_| held.left.len() == 1) {
                 Some(only) => only.clone(),
                 None => return Err(invalid("agent: must be named, the offers are of several agents".to_owned())),
             },
         };
-        let Some(have) = pool.left.get_mut(&agent) else {
+        let Some(have) = held.left.get_mut(&agent) else {
             return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
         };
-        if let Some(Shortage(missing)) = have.shortage(&launch.task.resources) {
-            let message = format!("task.resources: the offers on {agent} lack {missing}; {have} is left");
-            return Err((TaskReason::ResourcesExceeded, message));
+        let pools = self.agents.get(&agent).map(|agent| order(&agent.record.pools)).unwrap_or_default();
+        match have.take(&launch.task.resources, launch.reserved_use, &pools) {
+            Ok(share) => {
+                held.begun = begun;
+                Ok((agent, share))
+            }
+            Err(Shortage(missing)) => {
+                let which = match launch.reserved_use {
+                    ReservedUse::ReservedFirst => "",
+                    ReservedUse::ReservedOnly => " that is reserved",
+                    ReservedUse::UnreservedOnly => " that is not reserved",
+                };
+                let left = have.total();
+                let message = format!("task.resources: the offers on {agent} lack {missing}{which}; {left} is left");
+                Err((TaskReason::ResourcesExceeded, message))
+            }
         }
-        *have = have.saturating_minus(&launch.task.resources);
-        pool.begun = begun;
-        Ok(agent)
     }
 
-    fn start_task(&mut self, now: Now, framework: &FrameworkId, role: &Role, agent: AgentId, launch: TaskLaunch) {
+    fn start_task(
+        &mut self,
+        now: Now,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: AgentId,
+        share: Share,
+        launch: TaskLaunch,
+    ) {
         let spec = launch.task;
         let status =
             TaskStatus::new(spec.id.clone(), Some(agent.clone()), TaskState::Staging, TaskSource::Master, now.unix);
@@ -160,6 +179,7 @@ impl State {
             agent: agent.clone(),
             role: role.clone(),
             resources: spec.resources.clone(),
+            reserved: share.reserved(),
             spec: spec.clone(),
             status,
             is_kill_requested: false,

@@ -3,4 +3,4 @@
 mod accept;
 mod launch;
 
-pub(crate) use launch::Pool;
+pub(crate) use launch::Held;

@@ -90,7 +90,8 @@ impl State {
     fn make_room(&mut self, now: Now, key: &TaskKey) {
         let Some(task) = self.tasks.get(key).filter(|task| !task.is_charged && !task.is_over) else { return };
         let (agent, needed) = (task.record.agent.clone(), task.record.resources.clone());
-        if self.allocator.agent_available(&agent).is_some_and(|free| free.contains(&needed)) {
+        let is_reserved = !task.record.reserved.is_empty();
+        if !is_reserved && self.allocator.agent_available(&agent).is_some_and(|free| free.contains(&needed)) {
             return;
         }
         let offers = self.agents.get(&agent).map(|agent| agent.offers.clone()).unwrap_or_default();

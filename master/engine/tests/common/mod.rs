@@ -182,7 +182,8 @@ impl World {
     pub fn launch(&mut self, session: u64, tasks: Vec<TaskSpec>) -> Vec<Effect> {
         let at = self.offers.iter().rposition(|(to, _)| to.0 == session).expect("an offer");
         let (_, offer) = self.offers.remove(at);
-        let launches = tasks.into_iter().map(|task| TaskLaunch { agent: None, task }).collect();
+        let launches =
+            tasks.into_iter().map(|task| TaskLaunch { agent: None, task, reserved_use: Default::default() }).collect();
         self.call(session, "accept", accept(vec![offer.id], vec![Operation::Launch { tasks: launches }]))
     }
 
@@ -229,6 +230,7 @@ pub fn agent_info(id: Option<&str>, cpus: u64) -> AgentInfo {
         zone: String::new(),
         version: "0.1.0".into(),
         boot_id: "boot".into(),
+        reservations: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod agent;
 mod drain;
 mod incoming;
 pub(crate) mod operator;
+mod reservations;
 mod roles;
 pub(crate) mod scheduler;
 mod watch;

@@ -158,6 +158,16 @@ impl Operator for OperatorApi {
         self.answer_why(request.into_inner()).await.map(Response::new)
     }
 
+    async fn reserve(&self, request: Request<wire::ReserveRequest>) -> Answer<wire::ReserveResponse> {
+        self.reserve_for(request.into_inner()).await?;
+        Ok(Response::new(wire::ReserveResponse {}))
+    }
+
+    async fn unreserve(&self, request: Request<wire::UnreserveRequest>) -> Answer<wire::UnreserveResponse> {
+        self.unreserve_for(request.into_inner()).await?;
+        Ok(Response::new(wire::UnreserveResponse {}))
+    }
+
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let kinds = Kinds::try_from(request.into_inner())?;
         let (to, events) = queue(WATCH_QUEUE);
@@ -253,6 +263,7 @@ pub(super) fn agent(view: &AgentView) -> wire::Agent {
         version: info.version.clone(),
         tasks_active: view.tasks_active,
         address: info.address.clone(),
+        reservations: view.reserved.iter().cloned().map(Into::into).collect(),
     }
 }
 

@@ -128,6 +128,7 @@ impl OperatorApi {
             Obstacle::Constraint(_) | Obstacle::GpusKept => Kind::ConstraintNotMet,
             Obstacle::NeverFits(_) => Kind::NeverFits,
             Obstacle::Short(_) | Obstacle::Full | Obstacle::BelowMinimum => Kind::Short,
+            Obstacle::Reserved => Kind::ReservedForOthers,
             Obstacle::OfferedToOthers => Kind::OfferedToOthers,
             Obstacle::OfferedToIt => Kind::OfferedToIt,
             Obstacle::Refused { .. } => Kind::Refused,
@@ -151,6 +152,7 @@ impl OperatorApi {
             | Obstacle::GpusKept
             | Obstacle::Full
             | Obstacle::BelowMinimum
+            | Obstacle::Reserved
             | Obstacle::OfferedToOthers
             | Obstacle::OfferedToIt => {}
         }

@@ -35,6 +35,8 @@ pub(super) const ROUTES: &[Route] = &[
     post("/v1/agents/{agent_id}/deactivate", "DeactivateAgent"),
     post("/v1/agents/{agent_id}/reactivate", "ReactivateAgent"),
     post("/v1/agents/{agent_id}/gone", "MarkAgentGone"),
+    post("/v1/agents/{agent_id}/reserve", "Reserve"),
+    post("/v1/agents/{agent_id}/unreserve", "Unreserve"),
     get("/v1/frameworks", "ListFrameworks"),
     post("/v1/frameworks/{framework_id}/teardown", "TeardownFramework"),
     get("/v1/offers", "ListOffers"),

@@ -36,6 +36,7 @@ fn agent(number: u64, ports: PortRange) -> AgentView {
         allocated,
         offered: default(),
         tasks_active: 1,
+        reserved: Vec::new(),
     }
 }
 

@@ -51,7 +51,7 @@ impl Store for MemoryStore {
 impl State {
     fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::PutAgent(record) => drop(self.agents.insert(record.id.clone(), record)),
+            Operation::PutAgent(record) => drop(self.agents.insert(record.id.clone(), *record)),
             Operation::DeleteAgent(id) => drop(self.agents.remove(&id)),
             Operation::PutFramework(record) => drop(self.frameworks.insert(record.id.clone(), record)),
             Operation::DeleteFramework(id) => drop(self.frameworks.remove(&id)),

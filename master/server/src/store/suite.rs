@@ -26,8 +26,17 @@ pub(crate) fn agent(number: u64) -> AgentRecord {
         zone: String::new(),
         version: "0.1.0".into(),
         boot_id: "b".into(),
+        reservations: Vec::new(),
     };
-    AgentRecord { id, info, incarnation: 1, is_unreachable: false, mode: AgentMode::Active }
+    AgentRecord {
+        id,
+        info,
+        incarnation: 1,
+        is_unreachable: false,
+        mode: AgentMode::Active,
+        pools: Vec::new(),
+        last_pool: 0,
+    }
 }
 
 pub(crate) fn framework(number: u64) -> FrameworkRecord {
@@ -65,6 +74,7 @@ pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
             data: vec![0, 255],
         },
         resources: Resources::default(),
+        reserved: Vec::new(),
         status: TaskStatus::new(id, Some(agent), TaskState::Running, TaskSource::Agent, UnixMillis(5)),
         is_kill_requested: false,
     }
@@ -83,9 +93,9 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     assert_eq!((first.epoch, first.registry), (Epoch(1), Registry::default()));
 
     let puts = [
-        Operation::PutAgent(agent(1)),
-        Operation::PutAgent(agent(10)),
-        Operation::PutAgent(agent(2)),
+        Operation::PutAgent(Box::new(agent(1))),
+        Operation::PutAgent(Box::new(agent(10))),
+        Operation::PutAgent(Box::new(agent(2))),
         Operation::PutFramework(framework(1)),
         Operation::PutFramework(framework(10)),
         Operation::PutTask(Box::new(task(10, "a"))),
@@ -108,7 +118,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
         Operation::DeleteTask(gone),
         Operation::DeleteAgent(AgentId::numbered(1, 2)),
         Operation::DeleteFramework(FrameworkId::numbered(1, 9)),
-        Operation::PutAgent(changed.clone()),
+        Operation::PutAgent(Box::new(changed.clone())),
         Operation::DeleteRole(Role::new("ops").unwrap()),
         Operation::PutRole(Box::new(role("eng", 3))),
     ];

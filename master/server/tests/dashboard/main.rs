@@ -39,7 +39,7 @@ async fn small_state(world: &World) -> (Agent, Framework) {
         resources: Some(amount(1_000, 512)),
         ..Default::default()
     };
-    let launch = scheduler::TaskLaunch { agent_id: String::new(), task: Some(task) };
+    let launch = scheduler::TaskLaunch { agent_id: String::new(), task: Some(task), reserved_use: 0 };
     let launch = operation::Operation::Launch(scheduler::Launch { tasks: vec![launch] });
     let operation = scheduler::Operation { operation_id: String::new(), operation: Some(launch) };
     let accept =

@@ -49,7 +49,11 @@ pub fn task(id: &str) -> common::TaskSpec {
 
 /// Uses an offer for one Launch of these tasks; what is left may be offered again at once.
 pub fn accept(offer: &scheduler::Offer, tasks: Vec<common::TaskSpec>) -> call::Call {
-    let tasks = tasks.into_iter().map(|task| scheduler::TaskLaunch { agent_id: String::new(), task: Some(task) });
+    let tasks = tasks.into_iter().map(|task| scheduler::TaskLaunch {
+        agent_id: String::new(),
+        task: Some(task),
+        reserved_use: 0,
+    });
     let launch = scheduler::operation::Operation::Launch(scheduler::Launch { tasks: tasks.collect() });
     call::Call::Accept(scheduler::Accept {
         offer_ids: vec![offer.offer_id.clone()],

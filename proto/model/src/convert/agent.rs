@@ -20,6 +20,7 @@ impl TryFrom<wire::AgentInfo> for AgentInfo {
             zone,
             version,
             boot_id,
+            reservations,
         } = info;
         Ok(Self {
             id: check::optional_id("agent_id", &agent_id)?,
@@ -32,6 +33,7 @@ impl TryFrom<wire::AgentInfo> for AgentInfo {
             zone: check::name("zone", zone)?,
             version: check::name("version", version)?,
             boot_id: check::name("boot_id", boot_id)?,
+            reservations: check::list("reservations", reservations, MAX_ENTRIES)?,
         })
     }
 }
@@ -53,8 +55,19 @@ impl TryFrom<common::Attribute> for Attribute {
 
 impl From<AgentInfo> for wire::AgentInfo {
     fn from(info: AgentInfo) -> Self {
-        let AgentInfo { id, hostname, api_address, address, resources, attributes, region, zone, version, boot_id } =
-            info;
+        let AgentInfo {
+            id,
+            hostname,
+            api_address,
+            address,
+            resources,
+            attributes,
+            region,
+            zone,
+            version,
+            boot_id,
+            reservations,
+        } = info;
         Self {
             agent_id: id.map(String::from).unwrap_or_default(),
             hostname,
@@ -66,6 +79,7 @@ impl From<AgentInfo> for wire::AgentInfo {
             zone,
             version,
             boot_id,
+            reservations: reservations.into_iter().map(Into::into).collect(),
         }
     }
 }

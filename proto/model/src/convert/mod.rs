@@ -15,6 +15,7 @@ mod link;
 mod offer;
 mod operation;
 mod quota;
+mod reservation;
 mod resources;
 mod scheduler;
 mod status;
@@ -28,6 +29,7 @@ pub use check::{MAX_DATA_BYTES, MAX_ENTRIES, MAX_ENV_VARS, MAX_MESSAGE_CHARS, MA
 pub use error::{Defect, WireError};
 pub use link::{AgentMessage, AgentTask, AttachRequest, LaunchTask, MasterEnvelope, MasterMessage, StatusUpdate};
 pub use operation::accept_from_wire;
+pub use reservation::{ReserveCall, unreserve_from_wire};
 pub use scheduler::{
     Acknowledgement, ErrorKind, SchedulerCall, SchedulerEvent, acknowledgements_from_wire, decline_from_wire,
     kill_from_wire, reconcile_from_wire,

@@ -25,6 +25,7 @@ impl TryFrom<wire::Offer> for Offer {
             region,
             zone,
             agent_address,
+            reserved,
         } = offer;
         Ok(Self {
             id: check::id("offer_id", &offer_id)?,
@@ -37,14 +38,26 @@ impl TryFrom<wire::Offer> for Offer {
             region: check::name("region", region)?,
             zone: check::name("zone", zone)?,
             agent_address: check::token("agent_address", agent_address, MAX_NAME_BYTES)?,
+            reserved: check::list("reserved", reserved, MAX_ENTRIES)?,
         })
     }
 }
 
 impl From<Offer> for wire::Offer {
     fn from(offer: Offer) -> Self {
-        let Offer { id, agent, hostname, role, resources, attributes, expires_in_ms, region, zone, agent_address } =
-            offer;
+        let Offer {
+            id,
+            agent,
+            hostname,
+            role,
+            resources,
+            attributes,
+            expires_in_ms,
+            region,
+            zone,
+            agent_address,
+            reserved,
+        } = offer;
         Self {
             offer_id: id.into(),
             agent_id: agent.into(),
@@ -56,6 +69,7 @@ impl From<Offer> for wire::Offer {
             region,
             zone,
             agent_address,
+            reserved: reserved.into_iter().map(Into::into).collect(),
         }
     }
 }

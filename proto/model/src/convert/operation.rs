@@ -79,15 +79,15 @@ fn launches(tasks: Vec<wire::TaskLaunch>) -> Checked<Vec<TaskLaunch>> {
 }
 
 fn reserve_from(operation_id: String, reserve: wire::Reserve) -> Checked<Operation> {
-    let wire::Reserve { agent_id, role, resources, labels } = reserve;
-    if !labels.is_empty() {
-        return check::fail("labels", Defect::NotImplemented { what: "labels of a reservation" });
-    }
+    let wire::Reserve { agent_id, role, resources, labels, from_role } = reserve;
+    let from_role = if from_role.is_empty() { None } else { Some(check::role("from_role", &from_role)?) };
     Ok(Operation::Reserve {
         operation_id,
         agent: check::id("agent_id", &agent_id)?,
         role: check::role("role", &role)?,
+        from_role,
         resources: check::convert("resources", resources)?,
+        labels: check::labels("labels", labels)?,
     })
 }
 
@@ -128,8 +128,13 @@ fn destroy_from(operation_id: String, destroy: wire::DestroyVolume) -> Checked<O
 impl TryFrom<wire::TaskLaunch> for TaskLaunch {
     type Error = WireError;
 
-    fn try_from(wire::TaskLaunch { agent_id, task }: wire::TaskLaunch) -> Result<Self, WireError> {
-        Ok(Self { agent: check::optional_id("agent_id", &agent_id)?, task: check::convert("task", task)? })
+    fn try_from(launch: wire::TaskLaunch) -> Result<Self, WireError> {
+        let wire::TaskLaunch { agent_id, task, reserved_use } = launch;
+        Ok(Self {
+            agent: check::optional_id("agent_id", &agent_id)?,
+            task: check::convert("task", task)?,
+            reserved_use: super::reservation::reserved_use("reserved_use", reserved_use)?,
+        })
     }
 }
 
@@ -152,9 +157,11 @@ impl From<Operation> for wire::Operation {
             Operation::LaunchGroup { operation_id, tasks } => {
                 (operation_id, WireOperation::LaunchGroup(wire::LaunchGroup { tasks: wired(tasks) }))
             }
-            Operation::Reserve { operation_id, agent, role, resources } => {
+            Operation::Reserve { operation_id, agent, role, from_role, resources, labels } => {
                 let (agent_id, role, resources) = (agent.into(), role.into(), Some(resources.into()));
-                let reserve = wire::Reserve { agent_id, role, resources, labels: Default::default() };
+                let from_role = from_role.map(String::from).unwrap_or_default();
+                let labels = labels.into_iter().collect();
+                let reserve = wire::Reserve { agent_id, role, resources, labels, from_role };
                 (operation_id, WireOperation::Reserve(reserve))
             }
             Operation::Unreserve { operation_id, agent, role, resources } => {
@@ -176,8 +183,10 @@ impl From<Operation> for wire::Operation {
 }
 
 impl From<TaskLaunch> for wire::TaskLaunch {
-    fn from(TaskLaunch { agent, task }: TaskLaunch) -> Self {
-        Self { agent_id: agent.map(String::from).unwrap_or_default(), task: Some(task.into()) }
+    fn from(TaskLaunch { agent, task, reserved_use }: TaskLaunch) -> Self {
+        let agent_id = agent.map(String::from).unwrap_or_default();
+        let reserved_use = wire::task_launch::ReservedUse::from(reserved_use).into();
+        Self { agent_id, task: Some(task.into()), reserved_use }
     }
 }
 

@@ -209,19 +209,25 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
 }
 
 fn offer() -> impl Strategy<Value = Offer> {
-    let place = (attributes(), any::<u64>(), text(), text(), word());
+    let part = (role(), vec(role(), 0..3), resources(), labels(), any::<bool>()).prop_map(
+        |(role, refines, resources, labels, is_static)| Reserved { role, refines, resources, labels, is_static },
+    );
+    let place = (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3));
     (offer_id(), agent(), text(), role(), resources(), place).prop_map(
-        |(id, agent, hostname, role, resources, (attributes, expires_in_ms, region, zone, agent_address))| Offer {
-            id,
-            agent,
-            hostname,
-            role,
-            resources,
-            attributes,
-            expires_in_ms,
-            region,
-            zone,
-            agent_address,
+        |(id, agent, hostname, role, resources, (attributes, expires_in_ms, region, zone, agent_address, reserved))| {
+            Offer {
+                id,
+                agent,
+                hostname,
+                role,
+                resources,
+                attributes,
+                expires_in_ms,
+                region,
+                zone,
+                agent_address,
+                reserved,
+            }
         },
     )
 }
@@ -242,7 +248,12 @@ fn decline_reason() -> impl Strategy<Value = DeclineReason> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let launches = || {
-        vec((option::of(agent()), task()).prop_map(|(agent, task)| TaskLaunch { agent, task }), 1..3).prop_map(
+        let launch = (
+            option::of(agent()),
+            task(),
+            select(vec![ReservedUse::ReservedFirst, ReservedUse::ReservedOnly, ReservedUse::UnreservedOnly]),
+        );
+        vec(launch.prop_map(|(agent, task, reserved_use)| TaskLaunch { agent, task, reserved_use }), 1..3).prop_map(
             |mut list| {
                 list.dedup_by(|a, b| a.task.id == b.task.id);
                 list
@@ -254,12 +265,16 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         launches().prop_map(|tasks| Operation::Launch { tasks }),
         (text(), launches()).prop_map(|(operation_id, tasks)| Operation::LaunchGroup { operation_id, tasks }),
-        amount().prop_map(|(operation_id, agent, role, resources)| Operation::Reserve {
-            operation_id,
-            agent,
-            role,
-            resources
-        }),
+        (amount(), option::of(role()), labels()).prop_map(
+            |((operation_id, agent, role, resources), from_role, labels)| Operation::Reserve {
+                operation_id,
+                agent,
+                role,
+                from_role,
+                resources,
+                labels
+            }
+        ),
         amount().prop_map(|(operation_id, agent, role, resources)| Operation::Unreserve {
             operation_id,
             agent,
@@ -337,9 +352,21 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
 }
 
 pub(super) fn agent_message() -> impl Strategy<Value = AgentMessage> {
-    let place = (attributes(), text(), text(), text(), text());
+    let fixed = (role(), resources(), labels()).prop_map(|(role, resources, labels)| StaticReservation {
+        role,
+        resources,
+        labels,
+    });
+    let place = (attributes(), text(), text(), text(), text(), vec(fixed, 0..3));
     let info = (option::of(agent()), name(), word(), word(), resources(), place).prop_map(
-        |(id, hostname, api_address, address, resources, (attributes, region, zone, version, boot_id))| AgentInfo {
+        |(
+            id,
+            hostname,
+            api_address,
+            address,
+            resources,
+            (attributes, region, zone, version, boot_id, reservations),
+        )| AgentInfo {
             id,
             hostname,
             api_address,
@@ -350,6 +377,7 @@ pub(super) fn agent_message() -> impl Strategy<Value = AgentMessage> {
             zone,
             version,
             boot_id,
+            reservations,
         },
     );
     let held = (framework(), task(), status(), role()).prop_map(|(framework, spec, latest, role)| AgentTask {

@@ -138,7 +138,7 @@ fn accept(operation: Op) -> C {
 }
 
 fn launch(tasks: Vec<common::TaskSpec>) -> Op {
-    let launch = |task| scheduler::TaskLaunch { agent_id: String::new(), task: Some(task) };
+    let launch = |task| scheduler::TaskLaunch { agent_id: String::new(), task: Some(task), reserved_use: 0 };
     Op::Launch(scheduler::Launch { tasks: tasks.into_iter().map(launch).collect() })
 }
 

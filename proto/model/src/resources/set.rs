@@ -203,6 +203,11 @@ impl Resources {
         rest
     }
 
+    /// What both hold: the smaller amount of each kind, the ports and items that are in both.
+    pub fn common(&self, other: &Resources) -> Resources {
+        self.saturating_minus(&self.saturating_minus(other))
+    }
+
     /// Drops zero entries, so that equal amounts are equal values.
     pub fn normalize(&mut self) {
         self.scalars.retain(|_, amount| *amount > 0);

@@ -14,7 +14,7 @@ fn launch(id: &str) -> wire::TaskLaunch {
         resources: Some(resources),
         ..Default::default()
     };
-    wire::TaskLaunch { agent_id: "a1".to_owned(), task: Some(task) }
+    wire::TaskLaunch { agent_id: "a1".to_owned(), task: Some(task), reserved_use: 0 }
 }
 
 /// Its image is missing.

@@ -1,0 +1,158 @@
+//! Reserved parts of agents: granted only to the role they are reserved for and those below it.
+//!
+//! What is free of an agent holds its pools' free parts; who may not have them does not see them. Agents without
+//! reservations pay one look at an `Option`.
+
+use std::borrow::Cow;
+
+use proffer_proto_model::{AgentId, PoolId, Resources, Role};
+
+use crate::allocator::{Agent, Allocator};
+
+/// A reserved part of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentPool {
+    /// Its number.
+    pub id: PoolId,
+    /// For whom.
+    pub role: Role,
+    /// How much of the agent.
+    pub resources: Resources,
+}
+
+/// Which part of an amount is of which pool.
+pub type ReservedParts = Vec<(PoolId, Resources)>;
+
+/// The pools of one agent, deepest role first.
+pub(crate) type Pools = Option<Box<Vec<PoolState>>>;
+
+/// A pool and what of it is granted or held.
+#[derive(Debug)]
+pub(crate) struct PoolState {
+    pool: AgentPool,
+    used: Resources,
+}
+
+impl PoolState {
+    fn free(&self) -> Resources {
+        self.pool.resources.saturating_minus(&self.used)
+    }
+}
+
+impl Agent {
+    /// What of `left` somebody in the role may have: all but what is reserved for others. Nothing when the agent shrank
+    /// below what is reserved.
+    pub fn visible<'a>(&self, role: Option<&Role>, left: &'a Resources) -> Cow<'a, Resources> {
+        let Some(pools) = &self.pools else { return Cow::Borrowed(left) };
+        let (mut reserved, mut hidden) = (Resources::default(), Resources::default());
+        for state in pools.iter() {
+            let free = state.free();
+            if !role.is_some_and(|role| state.pool.role.holds(role)) {
+                hidden.add(free.clone());
+            }
+            reserved.add(free);
+        }
+        let is_there = left.contains(&reserved);
+        Cow::Owned(if is_there { left.saturating_minus(&hidden) } else { Resources::default() })
+    }
+}
+
+impl Allocator {
+    /// Replaces the reservations of an agent. What is used of pools that stay is kept; what was used of others counts as
+    /// not reserved. Unknown agents are ignored.
+    pub fn set_pools(&mut self, id: &AgentId, pools: Vec<AgentPool>) {
+        let Some(slot) = self.agents.find(id) else { return };
+        self.count_free(slot, false);
+        let Some(agent) = self.agents.get_mut(slot) else { return };
+        let old = agent.pools.take().map(|pools| *pools).unwrap_or_default();
+        let used = |id: PoolId| old.iter().find(|old| old.pool.id == id).map(|old| old.used.clone());
+        let mut states: Vec<PoolState> =
+            pools.into_iter().map(|pool| PoolState { used: used(pool.id).unwrap_or_default(), pool }).collect();
+        states.sort_by_key(|state| (std::cmp::Reverse(state.pool.role.depth()), state.pool.id));
+        agent.pools = (!states.is_empty()).then(|| Box::new(states));
+        self.count_free(slot, true);
+        // Somebody may see more of it than before.
+        self.look_at_agent(slot);
+    }
+
+    /// A task holds these parts of an agent's pools; beside [`Allocator::charge`], which counts the whole.
+    pub fn charge_reserved(&mut self, id: &AgentId, parts: &[(PoolId, Resources)]) {
+        if let Some(slot) = self.agents.find(id) {
+            self.use_pools(slot, parts, true);
+        }
+    }
+
+    /// The task that held these parts has ended; beside [`Allocator::recover`].
+    pub fn recover_reserved(&mut self, id: &AgentId, parts: &[(PoolId, Resources)]) {
+        if let Some(slot) = self.agents.find(id) {
+            self.use_pools(slot, parts, false);
+        }
+    }
+
+    /// What is granted and held of a pool; for checks.
+    pub fn pool_used(&self, id: &AgentId, pool: PoolId) -> Option<&Resources> {
+        let pools = self.agents.get(self.agents.find(id)?)?.pools.as_ref()?;
+        pools.iter().find(|state| state.pool.id == pool).map(|state| &state.used)
+    }
+
+    /// What of `left` of the agent the client may have.
+    pub(crate) fn visible<'a>(&self, client: usize, agent: usize, left: &'a Resources) -> Cow<'a, Resources> {
+        let Some(place) = self.agents.get(agent).filter(|agent| agent.pools.is_some()) else {
+            return Cow::Borrowed(left);
+        };
+        let role = self.clients.get(client).and_then(|client| self.roles.get(client.role));
+        place.visible(role.map(|role| &role.name), left)
+    }
+
+    /// Takes an amount that the client sees from the pools, the deepest role first; what they do not hold is of what
+    /// is not reserved. Gives the parts.
+    pub(crate) fn take_reserved(&mut self, client: usize, agent: usize, taken: &Resources) -> ReservedParts {
+        if self.agents.get(agent).is_none_or(|agent| agent.pools.is_none()) {
+            return Vec::new();
+        }
+        self.count_free(agent, false);
+        let role = self.clients.get(client).and_then(|client| self.roles.get(client.role));
+        let pools = self.agents.get_mut(agent).and_then(|agent| agent.pools.as_mut());
+        let (Some(role), Some(pools)) = (role, pools) else { return Vec::new() };
+        let mut rest = taken.clone();
+        let mut parts = Vec::new();
+        for state in pools.iter_mut().filter(|state| state.pool.role.holds(&role.name)) {
+            let part = state.free().common(&rest);
+            if !part.is_empty() {
+                rest = rest.saturating_minus(&part);
+                state.used.add(part.clone());
+                parts.push((state.pool.id, part));
+            }
+        }
+        self.count_free(agent, true);
+        parts
+    }
+
+    /// Counts parts of an agent's pools as used, or as free again. Pools that are gone are passed over.
+    pub(crate) fn use_pools(&mut self, slot: usize, parts: &[(PoolId, Resources)], is_more: bool) {
+        if parts.is_empty() {
+            return;
+        }
+        self.count_free(slot, false);
+        let mut pools = self.agents.get_mut(slot).and_then(|agent| agent.pools.as_mut());
+        for (id, part) in parts {
+            let Some(pools) = &mut pools else { break };
+            let Some(state) = pools.iter_mut().find(|state| state.pool.id == *id) else { continue };
+            state.used = match is_more {
+                true => state.used.saturating_sum(part),
+                false => state.used.saturating_minus(part),
+            };
+        }
+        self.count_free(slot, true);
+    }
+}
+
+/// Adds parts, one entry for each pool.
+pub(crate) fn add_parts(parts: &mut ReservedParts, more: ReservedParts) {
+    for (id, part) in more {
+        match parts.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) => known.add(part),
+            None => parts.push((id, part)),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Reserve and unreserve: by a framework out of its offers, by an operator out of what is free or only offered.
+
+use std::collections::BTreeMap;
+
+use proffer_master_allocator::AgentPool;
+use proffer_proto_model::resources::Shortage;
+use proffer_proto_model::{AgentId, Now, OfferId, Pool, PoolId, RescindReason, Resources, Role};
+
+use super::Share;
+use crate::registry::Operation;
+use crate::state::State;
+use crate::{Effect, FatalError};
+
+/// What an operator wants of an agent's reservations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorReservation {
+    /// Reserves what is not reserved, or refines what is.
+    Reserve {
+        /// For whom.
+        role: Role,
+        /// The reservation it refines.
+        from_role: Option<Role>,
+        /// How much.
+        resources: Resources,
+        /// Free words.
+        labels: BTreeMap<String, String>,
+        /// Who asks.
+        principal: String,
+    },
+    /// Ends a reservation, or a part of it.
+    Unreserve {
+        /// Whose.
+        role: Role,
+        /// How much.
+        resources: Resources,
+    },
+}
+
+/// What moves from one pool to another; `None` is what is not reserved.
+struct Move {
+    from: Option<PoolId>,
+    to: Target,
+    part: Resources,
+}
+
+/// What is missing, and what there is.
+struct Lack {
+    missing: Resources,
+    have: Resources,
+}
+
+enum Target {
+    /// Back to where it came from.
+    Known(Option<PoolId>),
+    /// The pool of these words, refined from where it comes from.
+    Refined(Role),
+}
+
+impl State {
+    /// Reserves out of `share`, in which the result is seen. Err says what is wrong, and then nothing has changed.
+    pub fn reserve(
+        &mut self,
+        agent: &AgentId,
+        share: &mut Share,
+        reservation: &OperatorReservation,
+    ) -> Result<(), String> {
+        let Some(record) = self.agents.get(agent).map(|agent| &agent.record) else {
+            return Err(format!("agent_id: there is no agent {agent}"));
+        };
+        let moves = match reservation {
+            OperatorReservation::Reserve { role, from_role, resources, .. } => {
+                moves_of_reserve(&record.pools, agent, share, role, from_role.as_ref(), resources)?
+            }
+            OperatorReservation::Unreserve { role, resources } => {
+                moves_of_unreserve(&record.pools, agent, share, role, resources)?
+            }
+        };
+        let nothing = (BTreeMap::new(), String::new());
+        let (labels, principal) = match reservation {
+            OperatorReservation::Reserve { labels, principal, .. } => (labels, principal),
+            OperatorReservation::Unreserve { .. } => (&nothing.0, &nothing.1),
+        };
+        let Some(record) = self.agents.get_mut(agent).map(|agent| &mut agent.record) else { return Ok(()) };
+        for Move { from, to, part } in moves {
+            let to = match to {
+                Target::Known(to) => {
+                    record.move_part(from, to, &part);
+                    to
+                }
+                Target::Refined(role) => {
+                    record.move_part(from, None, &part);
+                    Some(record.grow_pool(&role, from, labels, principal, &part))
+                }
+            };
+            share.take_from(from, &part);
+            share.add_to(to, &part);
+        }
+        record.drop_empty_pools();
+        self.store.push(Operation::PutAgent(Box::new(record.clone())));
+        self.put_pools(agent);
+        self.touched.agent(agent);
+        Ok(())
+    }
+
+    /// An operator's wish; offers that hold what it needs are withdrawn.
+    pub fn operator_reserve(&mut self, now: Now, request: u64, agent: &AgentId, wish: &OperatorReservation) {
+        let result = self.try_operator_reserve(now, agent, wish);
+        self.send.push(Effect::OperatorReply { request, result });
+    }
+
+    fn try_operator_reserve(&mut self, now: Now, id: &AgentId, wish: &OperatorReservation) -> Result<(), FatalError> {
+        let Some(agent) = self.agents.get(id) else {
+            let message = format!("agent_id: there is no agent {id}; see the list of agents for the right id");
+            return Err(FatalError { is_not_found: true, message });
+        };
+        let refused = |message: String| FatalError { is_not_found: false, message };
+        if agent.session.is_none() {
+            let message = format!("agent_id: agent {id} is not attached; try again when it is back");
+            return Err(refused(message));
+        }
+        let mut free = self.free_share(id);
+        let mut offers: Vec<OfferId> = agent.offers.iter().cloned().collect();
+        let mut all = free.clone();
+        offers.iter().filter_map(|offer| self.offers.get(offer)).for_each(|open| all.add(&open.share));
+        // Refused without disturbing anybody when even all offers would not do.
+        let pools = self.agents.get(id).map(|agent| agent.record.pools.clone()).unwrap_or_default();
+        check(&pools, id, &all, wish).map_err(refused)?;
+        while check(&pools, id, &free, wish).is_err()
+            && let Some(offer) = offers.pop()
+        {
+            if let Some(open) = self.offers.get(&offer) {
+                free.add(&open.share.clone());
+            }
+            self.rescind(now, &offer, RescindReason::Operator);
+        }
+        self.reserve(id, &mut free, wish).map_err(refused)
+    }
+
+    /// What of the agent is neither held by tasks nor offered. Recomputed: only for operators and checks.
+    pub fn free_share(&self, id: &AgentId) -> Share {
+        let Some(agent) = self.agents.get(id) else { return Share::default() };
+        let record = &agent.record;
+        let mut free =
+            Share { unreserved: record.info.resources.saturating_minus(&record.reserved()), ..Share::default() };
+        record.pools.iter().for_each(|pool| free.add_to(Some(pool.id), &pool.resources));
+        let mut used = Share::default();
+        for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
+            let is_there = |part: &&(PoolId, Resources)| record.pool(part.0).is_some();
+            let parts: Vec<_> = task.record.reserved.iter().filter(is_there).cloned().collect();
+            used.add(&Share::split(&task.record.resources, &parts));
+        }
+        agent.offers.iter().filter_map(|offer| self.offers.get(offer)).for_each(|open| used.add(&open.share));
+        free.take_from(None, &used.unreserved);
+        used.pools.iter().for_each(|(pool, part)| free.take_from(Some(*pool), part));
+        free
+    }
+
+    /// Tells the allocator the agent's pools as they are now.
+    pub fn put_pools(&mut self, id: &AgentId) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let pool = |pool: &Pool| AgentPool { id: pool.id, role: pool.role.clone(), resources: pool.resources.clone() };
+        let pools = agent.record.pools.iter().map(pool).collect();
+        self.allocator.set_pools(id, pools);
+    }
+}
+
+fn check(pools: &[Pool], agent: &AgentId, share: &Share, wish: &OperatorReservation) -> Result<(), String> {
+    match wish {
+        OperatorReservation::Reserve { role, from_role, resources, .. } => {
+            moves_of_reserve(pools, agent, share, role, from_role.as_ref(), resources).map(drop)
+        }
+        OperatorReservation::Unreserve { role, resources } => {
+            moves_of_unreserve(pools, agent, share, role, resources).map(drop)
+        }
+    }
+}
+
+fn moves_of_reserve(
+    pools: &[Pool],
+    agent: &AgentId,
+    share: &Share,
+    role: &Role,
+    from_role: Option<&Role>,
+    resources: &Resources,
+) -> Result<Vec<Move>, String> {
+    if resources.is_empty() {
+        return Err("resources: nothing is named; name an amount, e.g. cpus=2,memory=4GiB".to_owned());
+    }
+    let Some(from_role) = from_role else {
+        if let Some(Shortage(missing)) = share.unreserved.shortage(resources) {
+            let have = &share.unreserved;
+            return Err(format!("resources: {agent} lacks {missing} that is neither used nor reserved; {have} is"));
+        }
+        let to = Target::Refined(role.clone());
+        return Ok(vec![Move { from: None, to, part: resources.clone() }]);
+    };
+    if from_role == role || !from_role.holds(role) {
+        return Err(format!("role: {role} does not lie below {from_role}; a refined reservation is for a role below"));
+    }
+    let of = |pool: &&Pool| pool.role == *from_role;
+    let parts = take_parts(pools.iter().filter(of), share, resources).map_err(|lack| {
+        let Lack { missing, have } = *lack;
+        format!("resources: {agent} lacks {missing} that is reserved for {from_role} and not used; {have} is")
+    })?;
+    let refine =
+        |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Refined(role.clone()), part };
+    Ok(parts.into_iter().map(refine).collect())
+}
+
+fn moves_of_unreserve(
+    pools: &[Pool],
+    agent: &AgentId,
+    share: &Share,
+    role: &Role,
+    resources: &Resources,
+) -> Result<Vec<Move>, String> {
+    if resources.is_empty() {
+        return Err("resources: nothing is named; name an amount, e.g. cpus=2,memory=4GiB".to_owned());
+    }
+    if !pools.iter().any(|pool| pool.role == *role) {
+        return Err(format!("role: nothing is reserved for {role} on {agent}"));
+    }
+    // The newest first.
+    let of = |pool: &&Pool| pool.role == *role && !pool.is_static;
+    let parts = take_parts(pools.iter().rev().filter(of), share, resources).map_err(|lack| {
+        let Lack { missing, have } = *lack;
+        let is_static = pools.iter().any(|pool| pool.role == *role && pool.is_static);
+        let fixed = if is_static { "; what the agent reserves by its own flags can only be changed there" } else { "" };
+        format!("resources: {agent} lacks {missing} that is reserved for {role} and not used; {have} is{fixed}")
+    })?;
+    let back = |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Known(pool.parent), part };
+    Ok(parts.into_iter().map(back).collect())
+}
+
+/// Parts of pools in their order that make up an amount; else what is missing, and what there is.
+fn take_parts<'a>(
+    pools: impl Iterator<Item = &'a Pool>,
+    share: &Share,
+    resources: &Resources,
+) -> Result<Vec<(&'a Pool, Resources)>, Box<Lack>> {
+    let (mut rest, mut have) = (resources.clone(), Resources::default());
+    let mut parts = Vec::new();
+    for pool in pools {
+        let there = share.of(Some(pool.id));
+        let part = there.common(&rest);
+        have.add(there);
+        if !part.is_empty() {
+            rest = rest.saturating_minus(&part);
+            parts.push((pool, part));
+        }
+    }
+    if rest.is_empty() { Ok(parts) } else { Err(Box::new(Lack { missing: rest, have })) }
+}

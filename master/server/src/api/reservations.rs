@@ -1,0 +1,40 @@
+//! Reserve and unreserve for operators: read from the wire, asked of the owner, answered in its words.
+
+use proffer_master_engine::reservations::OperatorReservation;
+use proffer_proto_model::AgentId;
+use proffer_proto_model::convert::{ReserveCall, unreserve_from_wire};
+use proffer_proto_transport::{ErrorKind, to_status};
+use proffer_proto_wire::operator as wire;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use super::operator::OperatorApi;
+use crate::owner::ToOwner;
+
+/// Who reserves, while operators have no names.
+const PRINCIPAL: &str = "operator";
+
+impl OperatorApi {
+    pub(super) async fn reserve_for(&self, request: wire::ReserveRequest) -> Result<(), Status> {
+        let read = ReserveCall::try_from(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
+        let ReserveCall { agent, role, from_role, resources, labels } = read;
+        let principal = PRINCIPAL.to_owned();
+        self.reservation(agent, OperatorReservation::Reserve { role, from_role, resources, labels, principal }).await
+    }
+
+    pub(super) async fn unreserve_for(&self, request: wire::UnreserveRequest) -> Result<(), Status> {
+        let read = unreserve_from_wire(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
+        let (agent, role, resources) = read;
+        self.reservation(agent, OperatorReservation::Unreserve { role, resources }).await
+    }
+
+    async fn reservation(&self, agent: AgentId, wish: OperatorReservation) -> Result<(), Status> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
+        self.owner.send(ToOwner::Reservation(agent, wish, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(|error| {
+            let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
+            to_status(kind, error.message)
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! Reservations.
+
+use std::collections::BTreeMap;
+
+use proffer_proto_wire::scheduler::task_launch::ReservedUse as WireUse;
+use proffer_proto_wire::{common, operator};
+
+use super::{MAX_ENTRIES, WireError, check};
+use crate::{AgentId, Reserved, ReservedUse, Resources, Role, StaticReservation};
+
+impl TryFrom<common::Reserved> for Reserved {
+    type Error = WireError;
+
+    fn try_from(reserved: common::Reserved) -> Result<Self, WireError> {
+        let common::Reserved { role, refines, resources, labels, is_static } = reserved;
+        check::bounded("refines", refines.len(), MAX_ENTRIES)?;
+        let refines = refines.iter().enumerate().map(|(at, role)| check::role(&format!("refines[{at}]"), role));
+        Ok(Self {
+            role: check::role("role", &role)?,
+            refines: refines.collect::<Result<_, _>>()?,
+            resources: check::convert("resources", resources)?,
+            labels: check::labels("labels", labels)?,
+            is_static,
+        })
+    }
+}
+
+impl From<Reserved> for common::Reserved {
+    fn from(Reserved { role, refines, resources, labels, is_static }: Reserved) -> Self {
+        Self {
+            role: role.into(),
+            refines: refines.into_iter().map(Role::into).collect(),
+            resources: Some(resources.into()),
+            labels: labels.into_iter().collect(),
+            is_static,
+        }
+    }
+}
+
+impl TryFrom<common::StaticReservation> for StaticReservation {
+    type Error = WireError;
+
+    fn try_from(reservation: common::StaticReservation) -> Result<Self, WireError> {
+        let common::StaticReservation { role, resources, labels } = reservation;
+        Ok(Self {
+            role: check::role("role", &role)?,
+            resources: check::convert("resources", resources)?,
+            labels: check::labels("labels", labels)?,
+        })
+    }
+}
+
+impl From<StaticReservation> for common::StaticReservation {
+    fn from(StaticReservation { role, resources, labels }: StaticReservation) -> Self {
+        Self { role: role.into(), resources: Some(resources.into()), labels: labels.into_iter().collect() }
+    }
+}
+
+check::same_enum!(reserved_use: ReservedUse <-> WireUse, unspecified Some(ReservedUse::default()),
+    [ReservedFirst, ReservedOnly, UnreservedOnly], "RESERVED_FIRST, RESERVED_ONLY, UNRESERVED_ONLY");
+
+/// An operator's call to reserve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReserveCall {
+    /// Where.
+    pub agent: AgentId,
+    /// For whom.
+    pub role: Role,
+    /// The reservation it refines.
+    pub from_role: Option<Role>,
+    /// How much.
+    pub resources: Resources,
+    /// Free words.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl TryFrom<operator::ReserveRequest> for ReserveCall {
+    type Error = WireError;
+
+    fn try_from(request: operator::ReserveRequest) -> Result<Self, WireError> {
+        let operator::ReserveRequest { agent_id, role, from_role, resources, labels } = request;
+        let from_role = if from_role.is_empty() { None } else { Some(check::role("from_role", &from_role)?) };
+        Ok(Self {
+            agent: check::id("agent_id", &agent_id)?,
+            role: check::role("role", &role)?,
+            from_role,
+            resources: check::convert("resources", resources)?,
+            labels: check::labels("labels", labels)?,
+        })
+    }
+}
+
+/// An operator's call to end a reservation: where, whose, how much.
+pub fn unreserve_from_wire(request: operator::UnreserveRequest) -> Result<(AgentId, Role, Resources), WireError> {
+    let operator::UnreserveRequest { agent_id, role, resources } = request;
+    Ok((check::id("agent_id", &agent_id)?, check::role("role", &role)?, check::convert("resources", resources)?))
+}
