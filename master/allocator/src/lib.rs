@@ -24,6 +24,7 @@ mod explain;
 mod fit;
 mod heap;
 mod holdings;
+mod limits;
 mod pass;
 mod share;
 mod slots;
