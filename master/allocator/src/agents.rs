@@ -18,6 +18,9 @@ impl Allocator {
     /// Adds an agent, or takes a known one's new description. What is charged to a known one stays.
     pub fn put_agent(&mut self, id: &AgentId, info: &AgentInfo, is_active: bool) {
         let used = self.agent_used(id).unwrap_or_default();
+        if let Some(slot) = self.agents.find(id) {
+            self.count_free(slot, false);
+        }
         let old = self.agents.find(id).and_then(|slot| self.agents.get(slot));
         if let Some(old) = old.map(|agent| self.kinds.amounts(&agent.info.resources)) {
             self.tree.sub_total(&old);
@@ -27,20 +30,24 @@ impl Allocator {
         let agent = Agent { id: id.clone(), info: Box::new(info.clone()), room, is_active, returned_by: None };
         let slot = self.agents.insert(id.clone(), agent);
         // All of it counts as new: its attributes may suit others than before.
-        self.list_agent(slot, true);
+        self.count_and_list(slot, true);
     }
 
     /// Offers the agent's resources, or stops to. Unknown agents are ignored.
     pub fn set_agent_active(&mut self, id: &AgentId, is_active: bool) {
         let Some(slot) = self.agents.find(id) else { return };
+        self.count_free(slot, false);
         if let Some(agent) = self.agents.get_mut(slot) {
             agent.is_active = is_active;
         }
-        self.list_agent(slot, false);
+        self.count_and_list(slot, false);
     }
 
     /// Forgets an agent. All that was charged to it must have been recovered, all its grants closed.
     pub fn remove_agent(&mut self, id: &AgentId) {
+        if let Some(slot) = self.agents.find(id) {
+            self.count_free(slot, false);
+        }
         let Some((slot, agent)) = self.agents.remove(id) else { return };
         self.tree.sub_total(&self.kinds.amounts(&agent.info.resources));
         self.changes.remove(slot);
@@ -52,6 +59,7 @@ impl Allocator {
 
     /// Takes what a grant or a task holds of the agent.
     pub(crate) fn use_agent(&mut self, slot: usize, resources: &Resources) {
+        self.count_free(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return };
         match &mut agent.room {
             Room::Left(left) => {
@@ -62,22 +70,24 @@ impl Allocator {
             }
             Room::Over(used) => used.add(resources.clone()),
         }
-        self.list_agent(slot, false);
+        self.count_and_list(slot, false);
     }
 
     /// Takes all that is left of the agent.
     pub(crate) fn use_whole_agent(&mut self, slot: usize) -> Resources {
+        self.count_free(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return Resources::default() };
         let whole = match &mut agent.room {
             Room::Left(left) => std::mem::take(left),
             Room::Over(_) => Resources::default(),
         };
-        self.list_agent(slot, false);
+        self.count_and_list(slot, false);
         whole
     }
 
     /// Gives back what a grant or a task held of the agent, which the next pass looks at again.
     pub(crate) fn free_agent(&mut self, slot: usize, resources: Resources) {
+        self.count_free(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return };
         match &mut agent.room {
             Room::Left(left) => left.add(resources),
@@ -86,7 +96,12 @@ impl Allocator {
                 agent.room = room(&agent.info.resources, used);
             }
         }
-        self.list_agent(slot, true);
+        self.count_and_list(slot, true);
+    }
+
+    fn count_and_list(&mut self, slot: usize, has_more: bool) {
+        self.count_free(slot, true);
+        self.list_agent(slot, has_more);
     }
 
     /// Lists the agent when something of it is free; the next pass looks at it if it has more than before.

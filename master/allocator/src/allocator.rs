@@ -1,7 +1,7 @@
 //! What is there, who holds it and who wants it: the state and the questions about it. Changes are made in `agents`,
 //! `demands`, `holdings` and `waits`, grants in `pass`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Resources, Role};
@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::changes::Changes;
 use crate::client::Client;
+use crate::quota::Need;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
 use crate::tree::{NodeId, Tree};
@@ -122,6 +123,15 @@ pub struct Allocator {
     pub(crate) position: Option<u64>,
     /// Clients that may get something, and have not been tried on every agent up to `looked`.
     pub(crate) lagging: BTreeSet<usize>,
+    /// Places in the tree where somebody was turned away, and that have room again: all below are tried again.
+    pub(crate) awake: BTreeSet<NodeId>,
+    /// Some role was promised something: what is free of all active agents is counted.
+    pub(crate) is_counting_free: bool,
+    pub(crate) free: Amounts,
+    /// Of that, what was given to parts of the agent a pass is looking at.
+    pub(crate) begun: Amounts,
+    /// Who was turned away in the look at an agent for want of room, and what was needed.
+    pub(crate) turned_away: RefCell<Vec<(NodeId, Need)>>,
     /// When a client's filter of an agent ends.
     pub(crate) filter_ends: BTreeSet<(Moment, usize, usize)>,
     /// When launches of a client's shape count as wanted again, and how many.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{DemandItem, Moment, Resources};
 
+use crate::quota::Need;
+use crate::share::Kinds;
 use crate::tree::NodeId;
 
 /// How many agents a framework gets to choose from: one whole offer never covers more than this part of the count.
@@ -27,6 +29,8 @@ pub(crate) struct Client {
     pub filters: BTreeMap<usize, Vec<Refused>>,
     /// When launches noted end to count, and of which shape.
     pub holds: BTreeSet<(Moment, u64)>,
+    /// What of it is counted at the gates of its roles.
+    pub needs: Vec<Need>,
     next_serial: u64,
 }
 
@@ -35,6 +39,7 @@ pub(crate) struct Client {
 pub(crate) struct Item {
     pub serial: u64,
     pub wanted: DemandItem,
+    pub need: Need,
     /// Covered by outstanding offers.
     pub outstanding: u32,
     /// Launched after the framework stated its demand: not wanted twice until it speaks again or the hold ends.
@@ -85,6 +90,7 @@ impl Client {
             items: Vec::new(),
             filters: BTreeMap::new(),
             holds: BTreeSet::new(),
+            needs: Vec::new(),
             next_serial: 0,
         }
     }
@@ -94,21 +100,28 @@ impl Client {
         self.items.iter().any(|item| item.is_open)
     }
 
+    /// What it may get more of.
+    pub fn open_needs(&self) -> impl Iterator<Item = &Need> {
+        self.items.iter().filter(|item| item.is_open).map(|item| &item.need)
+    }
+
     /// The stamp after which agents have not been tried for all it may get; `None` when there are none.
     pub fn looked_until(&self) -> Option<u64> {
         self.items.iter().filter(|item| item.is_open).filter_map(|item| item.looked).min()
     }
 
     /// Finds out what may be granted now. A shape that may no longer keeps how far agents were tried for it:
-    /// to `position` in a pass, else to `looked` unless it lags behind that already.
-    pub fn open_items(&mut self, may_get: bool, position: Option<u64>, looked: u64) {
+    /// to `position` in a pass, else to `looked` unless it lags behind that already; never further than to `missed`,
+    /// from where on it may have been turned away.
+    pub fn open_items(&mut self, may_get: bool, position: Option<u64>, looked: u64, missed: Option<u64>) {
         for item in &mut self.items {
             let is_open = may_get && item.remaining() > 0;
             if item.is_open && !is_open {
-                item.looked = Some(match position {
+                let tried = match position {
                     Some(position) => item.looked.map_or(position, |old| old.max(position)),
                     None => item.looked.unwrap_or(looked),
-                });
+                };
+                item.looked = Some(missed.map_or(tried, |missed| missed.min(tried)));
             }
             item.is_open = is_open;
         }
@@ -129,7 +142,7 @@ impl Client {
     }
 
     /// Takes the new demand. What is outstanding for a shape stays with it. True when there is something new in it.
-    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>) -> bool {
+    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>, kinds: &mut Kinds) -> bool {
         let mut old = std::mem::take(&mut self.items);
         let mut has_news = false;
         for new in wanted {
@@ -143,7 +156,8 @@ impl Client {
                     has_news = true;
                     self.next_serial += 1;
                     let serial = self.next_serial;
-                    Item { serial, wanted: new, outstanding: 0, launched: 0, is_open: false, looked: Some(0) }
+                    let need = Need::of(&new, kinds);
+                    Item { serial, wanted: new, need, outstanding: 0, launched: 0, is_open: false, looked: Some(0) }
                 }
             };
             self.items.push(item);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role};
+use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role, Weight};
 
 use crate::allocator::{Allocator, Framework, RoleState};
 use crate::client::Client;
@@ -42,6 +42,7 @@ impl Allocator {
         let Some((slot, framework)) = self.frameworks.remove(id) else { return };
         for client in framework.clients {
             self.clear_filters(client);
+            self.count_needs(client, Vec::new());
             self.end_holds(client);
             self.lagging.remove(&client);
             if let Some((node, role)) = self.clients.get(client).map(|c| (c.node, c.role)) {
@@ -51,11 +52,12 @@ impl Allocator {
         }
     }
 
-    /// The weight of a role; 1 when never set, 0 counts as 1.
-    pub fn set_weight(&mut self, role: &Role, weight: u32) {
+    /// The weight of a role beside its siblings, at any time; [`Weight::default`] when never set. Nothing that is
+    /// granted is taken back.
+    pub fn set_weight(&mut self, role: &Role, weight: Weight) {
         let slot = self.role_slot(role);
         if let Some(role) = self.roles.get(slot) {
-            self.tree.set_weight(role.node, weight);
+            self.tree.set_weight(role.node, weight.milli());
         }
     }
 
@@ -79,7 +81,7 @@ impl Allocator {
 
     fn replace_demand(&mut self, client: usize, wanted: Vec<DemandItem>) {
         let Some(state) = self.clients.get_mut(client) else { return };
-        let has_news = state.replace_demand(wanted);
+        let has_news = state.replace_demand(wanted, &mut self.kinds);
         if has_news {
             self.clear_filters(client);
         }
@@ -99,8 +101,14 @@ impl Allocator {
         let Some(state) = self.clients.get_mut(client) else { return };
         let framework = self.frameworks.get(state.framework);
         let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < f.most_grants);
-        state.open_items(may_get, self.position, self.looked);
+        let missed = self.tree.gates_of(state.node).filter_map(|(_, gate)| gate.missed_from()).min();
+        state.open_items(may_get, self.position, self.looked, missed);
         self.tree.set_wanting(state.node, state.is_wanting());
+        if self.tree.has_gates && !state.needs.iter().eq(state.open_needs()) {
+            let needs = state.open_needs().cloned().collect();
+            self.count_needs(client, needs);
+        }
+        let Some(state) = self.clients.get(client) else { return };
         if state.looked_until().is_some() {
             self.lagging.insert(client);
         } else {
@@ -108,7 +116,7 @@ impl Allocator {
         }
     }
 
-    fn role_slot(&mut self, role: &Role) -> usize {
+    pub(crate) fn role_slot(&mut self, role: &Role) -> usize {
         if let Some(slot) = self.roles.find(role) {
             return slot;
         }

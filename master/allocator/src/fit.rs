@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proffer_proto_model::{Bytes, DemandItem, MilliCpus, Resources};
 
 /// Least CPU an offer to somebody who takes anything must hold, unless it holds [`LEAST_MEMORY`].
-const LEAST_CPUS: MilliCpus = MilliCpus(10);
+pub(crate) const LEAST_CPUS: MilliCpus = MilliCpus(10);
 /// Least memory an offer to somebody who takes anything must hold, unless it holds [`LEAST_CPUS`].
-const LEAST_MEMORY: Bytes = Bytes::mib(32);
+pub(crate) const LEAST_MEMORY: Bytes = Bytes::mib(32);
 
 /// How often the item fits; for an item without shape 1 when the rest is worth offering.
 pub(crate) fn times_it_fits(item: &DemandItem, available: &Resources) -> u32 {

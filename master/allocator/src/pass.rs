@@ -10,9 +10,15 @@ use proffer_proto_model::{Moment, Resources};
 use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
 use crate::client::{Client, Item};
 use crate::fit::{cut, times_it_fits};
+use crate::quota::Need;
+use crate::share::Amounts;
+use crate::tree::{EVERYBODY, Turn};
 
 /// Steps in which one client's part of a contended agent grows, at most: keeps tiny shapes cheap.
 const STEPS: u32 = 64;
+
+/// No more than one of so many clients is picked out to be tried on an agent; else all are asked in their turn.
+const FEW: usize = 8;
 
 /// Serial of a wanted shape, and how many of it a grant stands for.
 type Covers = Vec<(u64, u32)>;
@@ -40,24 +46,49 @@ impl Allocator {
         self.expire(now);
         self.tree.refresh();
         let mut grants = Vec::new();
-        let mut at = self.lowest_unlooked();
+        self.tree.tried = self.looked;
+        let mut woken = self.wake();
+        loop {
+            self.pass(now, woken, &mut grants);
+            // A guarantee that was met in the pass may have made room for those who were turned away before.
+            woken = self.wake();
+            if woken.is_none() {
+                return grants;
+            }
+        }
+    }
+
+    /// Looks at agents with later stamps than `woken`, at least at those that nobody looked at.
+    fn pass(&mut self, now: Moment, woken: Option<u64>, grants: &mut Vec<Grant>) {
+        self.rest();
+        let mut has_spare = self.has_headroom(EVERYBODY);
+        let mut at = self.lowest_unlooked().min(woken.unwrap_or(u64::MAX));
         while let Some((stamp, agent)) = self.changes.after(at) {
             at = stamp;
-            if stamp <= self.looked && self.lagging.is_empty() {
+            if stamp <= self.looked && self.lagging.is_empty() && self.awake.is_empty() {
                 at = self.looked;
                 continue;
             }
             self.position = Some(stamp - 1);
-            self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, &mut grants);
+            self.tree.tried = stamp - 1;
+            self.grant_agent(Look { agent, is_for_all: stamp > self.looked, now }, grants);
+            if self.tree.has_gates {
+                self.note_turned_away();
+                self.rest_below_shut();
+                if std::mem::replace(&mut has_spare, self.has_headroom(EVERYBODY)) && !has_spare {
+                    self.rest();
+                }
+            }
         }
+        self.awake.clear();
         self.position = None;
         self.looked = self.changes.last();
+        self.tree.tried = self.looked;
         for client in std::mem::take(&mut self.lagging) {
             if let Some(state) = self.clients.get_mut(client) {
                 state.has_looked_at_all();
             }
         }
-        grants
     }
 
     /// The stamp up to which everybody was tried on every agent.
@@ -77,7 +108,12 @@ impl Allocator {
         match self.next_client(look, None) {
             None => {
                 if let Some(last) = last {
-                    self.grant_whole(last, look.agent, grants);
+                    self.look += 1;
+                    if self.is_within_room(last, look.agent) {
+                        self.grant_whole(last, look.agent, grants);
+                    } else {
+                        self.share_agent(look, Some(last), grants);
+                    }
                 }
             }
             Some(first) if last.is_none() && self.is_whole(first, look) => self.grant_whole(first, look.agent, grants),
@@ -96,6 +132,9 @@ impl Allocator {
     /// Nobody else can use what is left beside the client, or the client takes all there is.
     fn is_whole(&self, client: usize, look: Look) -> bool {
         let Some(left) = self.agents.get(look.agent).and_then(|agent| agent.free()) else { return false };
+        if !self.is_within_room(client, look.agent) {
+            return false;
+        }
         if self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
             return true;
         }
@@ -117,13 +156,38 @@ impl Allocator {
             }
             is_able
         };
-        if look.is_for_all {
-            return self.tree.first(is_able);
+        if self.tree.is_anybody_owed() {
+            let is_owed = |client: usize| is_able(client) && self.is_owed(client, look.agent, left);
+            let owed = self.next_of(look, Turn::Owed, is_owed);
+            if owed.is_some() {
+                return owed;
+            }
+        }
+        self.next_of(look, Turn::All, is_able)
+    }
+
+    fn next_of(&self, look: Look, turn: Turn, is_able: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.is_for_everybody(look) {
+            return self.tree.first(EVERYBODY, turn, is_able);
         }
         let able = self.lagging.iter().copied().filter(|client| is_able(*client));
-        able.filter_map(|client| Some((client, self.clients.get(client)?.node)))
+        let below = self.awake.iter().filter_map(|node| self.tree.first(*node, turn, &is_able));
+        able.chain(below)
+            .filter_map(|client| Some((client, self.clients.get(client)?.node)))
             .min_by(|a, b| self.tree.compare(a.1, b.1))
             .map(|(client, _)| client)
+    }
+
+    /// The client's roles are promised some of what it would get.
+    fn is_owed(&self, client: usize, agent: usize, left: &Resources) -> bool {
+        let Some((state, (item, _))) = self.clients.get(client).zip(self.next_fit(client, agent, left)) else {
+            return false;
+        };
+        let has_some = |kind| self.tree.owed_to(state.node, kind) > 0;
+        match &item.need {
+            Need::Shape(amounts) => amounts.present().any(|(kind, _)| has_some(kind)),
+            Need::Anything => self.kinds.present(left).any(has_some),
+        }
     }
 
     /// Notes that the client can get nothing more in this look.
@@ -133,9 +197,19 @@ impl Allocator {
         }
     }
 
+    /// All are asked in their turn: also when so many are to be tried that picking them out costs more.
+    fn is_for_everybody(&self, look: Look) -> bool {
+        let is_many = (self.lagging.len() + self.awake.len()) * FEW > self.clients.len();
+        look.is_for_all || self.awake.contains(&EVERYBODY) || (is_many && self.lagging.len() + self.awake.len() > FEW)
+    }
+
     /// It is tried in this look.
     fn is_among(&self, client: usize, look: Look) -> bool {
-        look.is_for_all || self.lagging.contains(&client)
+        let is_below = |client: usize| {
+            let node = self.clients.get(client).map(|state| state.node);
+            node.is_some_and(|node| self.tree.path(node).any(|at| self.awake.contains(&at)))
+        };
+        self.is_for_everybody(look) || self.lagging.contains(&client) || (!self.awake.is_empty() && is_below(client))
     }
 
     /// Some shape it may get fits into what is free of the agent and may run there, and it is not refusing.
@@ -162,16 +236,35 @@ impl Allocator {
         client.has_part || framework.is_some_and(|f| f.grants_open + f.grants_begun < f.most_grants)
     }
 
-    /// The most important item that still wants something, may run on the agent and fits, and how often.
+    /// The most important item that still wants something, may run on the agent and fits, and how often. Notes what
+    /// would fit but for want of room.
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
+        let mut room = None;
         state.items.iter().find_map(|item| {
             if item.remaining() == 0 || !item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info)) {
                 return None;
             }
-            let fits = times_it_fits(&item.wanted, left).min(item.remaining());
+            let mut fits = times_it_fits(&item.wanted, left).min(item.remaining());
+            if fits > 0 && self.tree.has_gates {
+                let room = room.get_or_insert_with(|| self.room_of(state.node).unwrap_or_default());
+                fits = match &item.need {
+                    Need::Anything => times_it_fits(&item.wanted, &room.cut(left, &self.kinds)),
+                    need => fits.min(room.times(need)),
+                };
+                if fits == 0 {
+                    self.turned_away.borrow_mut().push((state.node, item.need.clone()));
+                }
+            }
             (fits > 0).then_some((item, fits))
         })
+    }
+
+    /// All that is free of the agent may be given to the client.
+    fn is_within_room(&self, client: usize, agent: usize) -> bool {
+        let free = self.agents.get(agent).and_then(|agent| agent.free());
+        let room = self.clients.get(client).and_then(|state| self.room_of(state.node));
+        free.is_some_and(|free| room.is_none_or(|room| room.covers(free, &self.kinds)))
     }
 
     fn grant_whole(&mut self, client: usize, agent: usize, grants: &mut Vec<Grant>) {
@@ -220,15 +313,22 @@ impl Allocator {
             let Some(client) = next else { break };
             let Some((item, fits)) = self.next_fit(client, look.agent, &left) else { break };
             let (serial, times) = (item.serial, (fits / STEPS).max(1));
-            let Some(taken) = cut(&item.wanted, times, &left) else { break };
+            let (node, wanted) = (self.clients.get(client).map(|state| state.node), &item.wanted);
+            let room = node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_of(node));
+            let within = room.map(|room| room.cut(&left, &self.kinds));
+            let Some(taken) = cut(wanted, times, within.as_ref().unwrap_or(&left)) else { break };
             left = left.saturating_minus(&taken);
             self.begin_part(client, parts.contains_key(&client));
             self.count_cover(client, serial, times);
             self.count_held(client, &taken, true);
+            if self.is_counting_free {
+                self.begun.add(&self.kinds.amounts(&taken));
+            }
             let part = parts.entry(client).or_default();
             part.resources.add(taken);
             part.covers.push((serial, times));
         }
+        self.begun = Amounts::default();
         for (client, part) in parts {
             self.end_part(client);
             self.use_agent(look.agent, &part.resources);

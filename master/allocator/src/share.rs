@@ -7,6 +7,15 @@ use proffer_proto_model::Resources;
 
 const FIXED_KINDS: usize = 4;
 
+/// The number of the kind.
+pub(crate) const CPUS: usize = 0;
+/// The number of the kind.
+pub(crate) const MEMORY: usize = 1;
+/// The number of the kind.
+pub(crate) const DISK: usize = 2;
+/// The number of the kind.
+pub(crate) const GPUS: usize = 3;
+
 /// Numbers for the names of further scalars, given once and kept.
 #[derive(Debug, Default)]
 pub(crate) struct Kinds(BTreeMap<String, usize>);
@@ -24,17 +33,49 @@ impl Kinds {
         let fixed = [of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
         let mut further = Vec::new();
         for (name, milli) in &of.scalars {
-            let next = self.0.len();
-            let at = match self.0.get(name) {
-                Some(at) => *at,
-                None => *self.0.entry(name.clone()).or_insert(next),
-            };
+            let at = self.scalar(name);
             if further.len() <= at {
                 further.resize(at + 1, 0);
             }
             further[at] = *milli;
         }
         Amounts { fixed, further }
+    }
+
+    /// The kinds of which there is something. Scalars never seen are left out.
+    pub fn present(&self, of: &Resources) -> impl Iterator<Item = usize> {
+        let fixed = [of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
+        let fixed = fixed.into_iter().enumerate().filter(|(_, amount)| *amount > 0).map(|(kind, _)| kind);
+        fixed.chain(of.scalars.keys().filter_map(|name| self.find_scalar(name)))
+    }
+
+    /// The number of a kind by its name.
+    pub fn number(&mut self, name: &str) -> usize {
+        match name {
+            "cpus" => CPUS,
+            "memory" => MEMORY,
+            "disk" => DISK,
+            "gpus" => GPUS,
+            other => self.number_of_scalar(other),
+        }
+    }
+
+    /// The number of a further scalar, when it was ever seen.
+    pub fn find_scalar(&self, name: &str) -> Option<usize> {
+        self.0.get(name).map(|at| FIXED_KINDS + at)
+    }
+
+    /// The number of a further scalar.
+    pub fn number_of_scalar(&mut self, name: &str) -> usize {
+        FIXED_KINDS + self.scalar(name)
+    }
+
+    fn scalar(&mut self, name: &str) -> usize {
+        let next = self.0.len();
+        match self.0.get(name) {
+            Some(at) => *at,
+            None => *self.0.entry(name.to_owned()).or_insert(next),
+        }
     }
 }
 
@@ -53,6 +94,26 @@ impl Amounts {
     pub fn sub(&mut self, less: &Amounts) {
         for (have, less) in self.each_mut().zip(less.each()) {
             *have = have.saturating_sub(less);
+        }
+    }
+
+    /// The amount of one kind.
+    pub fn of(&self, kind: usize) -> u64 {
+        match kind.checked_sub(FIXED_KINDS) {
+            None => self.fixed[kind],
+            Some(at) => self.further.get(at).copied().unwrap_or(0),
+        }
+    }
+
+    /// The kinds of which there is something, and how much.
+    pub fn present(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.each().enumerate().filter(|(_, amount)| *amount > 0)
+    }
+
+    /// As if there were nothing of the kind.
+    pub fn forget(&mut self, kind: usize) {
+        if let Some(amount) = self.each_mut().nth(kind) {
+            *amount = 0;
         }
     }
 

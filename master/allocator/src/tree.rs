@@ -1,21 +1,39 @@
 //! The tree of roles with the frameworks in it: who holds how much, and who is next.
 //!
-//! The children of a node that want something are a heap by weighted dominant share, then by grants made, then by
-//! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent shares out, it shares among its children and itself alike.
+//! The children of a node that want something are a heap: those owed a part of a guarantee first, then by weighted
+//! dominant share, then by grants made, then by
+//! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent
+//! shares out, it shares among its children and itself alike.
 //!
 //! A change of what somebody holds costs its depth and the logarithms on the way, never the number of frameworks.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use proffer_proto_model::Weight;
 
 use crate::heap;
+use crate::quota::Gate;
 use crate::share::{Amounts, Share};
 
 /// A node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(usize);
 
 /// The node everything is below.
 const ROOT: usize = 0;
+
+/// The place everything is below.
+pub(crate) const EVERYBODY: NodeId = NodeId(ROOT);
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Those in roles that are promised more than they hold.
+    Owed,
+    /// All, those in such roles first.
+    All,
+}
 
 #[derive(Debug)]
 struct Node {
@@ -23,6 +41,7 @@ struct Node {
     depth: usize,
     /// Counts all nodes ever made.
     number: u64,
+    /// In thousandths.
     weight: u32,
     held: Amounts,
     share: Share,
@@ -31,6 +50,14 @@ struct Node {
     wanting: Vec<usize>,
     /// The client it is; `None` for a role.
     client: Option<usize>,
+    /// Nodes right below.
+    below: BTreeSet<usize>,
+    /// Something is promised to it, or to wanting roles below, that is not held.
+    is_owed: bool,
+    /// Children that want something and are owed.
+    owed_children: usize,
+    /// Of a role with a quota, and of the roles above it.
+    gate: Option<Box<Gate>>,
 }
 
 /// See the file's top.
@@ -42,35 +69,72 @@ pub(crate) struct Tree {
     unused: Vec<usize>,
     made: u64,
     /// Of the whole cluster.
+    whole: Amounts,
+    /// The same without kinds that are excluded from fairness.
     total: Amounts,
+    excluded: Vec<usize>,
+    /// Some role has or had a quota.
+    pub(crate) has_gates: bool,
+    /// Every agent up to this stamp was tried.
+    pub tried: u64,
+    /// Gates that may have room again for somebody who was turned away.
+    pub woken: BTreeSet<NodeId>,
+    /// Gates that were shut since somebody asked.
+    pub just_shut: Vec<NodeId>,
     /// The total changed since shares were worked out.
     is_stale: bool,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        let (nodes, places, unused) = (Vec::new(), Vec::new(), Vec::new());
-        let mut tree = Self { nodes, places, unused, made: 0, total: Amounts::default(), is_stale: false };
+        let mut tree = Self {
+            nodes: Vec::new(),
+            places: Vec::new(),
+            unused: Vec::new(),
+            made: 0,
+            whole: Amounts::default(),
+            total: Amounts::default(),
+            excluded: Vec::new(),
+            has_gates: false,
+            tried: 0,
+            woken: BTreeSet::new(),
+            just_shut: Vec::new(),
+            is_stale: false,
+        };
         tree.add(ROOT, None);
         tree
     }
 }
 
 impl Tree {
-    /// The whole cluster.
+    /// The whole cluster, as far as it counts for shares.
     pub fn total(&self) -> &Amounts {
         &self.total
     }
 
     /// The cluster grew.
     pub fn add_total(&mut self, more: &Amounts) {
-        self.total.add(more);
-        self.is_stale = true;
+        self.whole.add(more);
+        self.count_total();
     }
 
     /// The cluster shrank.
     pub fn sub_total(&mut self, less: &Amounts) {
-        self.total.sub(less);
+        self.whole.sub(less);
+        self.count_total();
+    }
+
+    /// Kinds that count for no share.
+    pub fn set_excluded(&mut self, kinds: Vec<usize>) {
+        self.excluded = kinds;
+        self.count_total();
+    }
+
+    fn count_total(&mut self) {
+        self.total = self.whole.clone();
+        for kind in &self.excluded {
+            self.total.forget(*kind);
+        }
         self.is_stale = true;
     }
 
@@ -92,12 +156,14 @@ impl Tree {
     /// Removes a client's node. It must hold nothing any more.
     pub fn remove_client(&mut self, node: NodeId) {
         self.set_wanting(node, false);
+        let parent = self.nodes[node.0].parent;
+        self.nodes[parent].below.remove(&node.0);
         self.unused.push(node.0);
     }
 
-    /// Sets the weight of a role's node; 0 counts as 1.
-    pub fn set_weight(&mut self, node: NodeId, weight: u32) {
-        self.nodes[node.0].weight = weight.max(1);
+    /// Sets the weight of a role's node, in thousandths.
+    pub fn set_weight(&mut self, node: NodeId, weight_milli: u32) {
+        self.nodes[node.0].weight = weight_milli;
         self.reorder(node.0);
     }
 
@@ -112,6 +178,10 @@ impl Tree {
                 held.sub(amounts);
             }
             self.reorder(at);
+            if self.nodes[at].gate.is_some() {
+                self.refresh_owed(NodeId(at));
+                self.refresh_gate(NodeId(at));
+            }
             at = self.nodes[at].parent;
         }
     }
@@ -128,22 +198,37 @@ impl Tree {
 
     /// Sorts a client in among those that want something, or out.
     pub fn set_wanting(&mut self, client: NodeId, is_wanting: bool) {
-        let mut at = client.0;
+        self.place(client.0, is_wanting);
+    }
+
+    /// Sorts a node in where it now belongs, or out, and all above it whose place depends on it. A role whose limit
+    /// is reached has no place: nobody below it is asked.
+    fn place(&mut self, mut at: usize, mut is_wanting: bool) {
         while at != ROOT {
-            let parent = self.nodes[at].parent;
-            if self.places[at].is_some() == is_wanting {
+            let node = &self.nodes[at];
+            let parent = node.parent;
+            let gate = node.gate.as_deref();
+            let (was_in, was_owed) = (self.places[at].is_some(), node.is_owed);
+            let is_in = is_wanting && !gate.is_some_and(|gate| gate.is_shut);
+            let is_owed = node.owed_children > 0 || gate.is_some_and(Gate::is_owing);
+            if (was_in, was_owed) == (is_in, is_owed) {
                 return;
             }
-            if is_wanting {
-                self.places[at] = Some(self.nodes[parent].wanting.len());
-                self.nodes[parent].wanting.push(at);
-                self.settle(at);
-            } else {
-                self.leave(at);
-                if !self.nodes[parent].wanting.is_empty() {
-                    return;
+            self.nodes[at].is_owed = is_owed;
+            match (was_in, is_in) {
+                (false, true) => {
+                    self.places[at] = Some(self.nodes[parent].wanting.len());
+                    self.nodes[parent].wanting.push(at);
+                    self.settle(at);
                 }
+                (true, false) => self.leave(at),
+                (true, true) => self.settle(at),
+                (false, false) => {}
             }
+            let above = &mut self.nodes[parent];
+            let others = above.owed_children - usize::from(was_in && was_owed);
+            above.owed_children = others + usize::from(is_in && is_owed);
+            is_wanting = !above.wanting.is_empty();
             at = parent;
         }
     }
@@ -164,9 +249,14 @@ impl Tree {
         }
     }
 
-    /// The first client in turn that is able.
-    pub fn first(&self, mut is_able: impl FnMut(usize) -> bool) -> Option<usize> {
-        self.first_below(ROOT, &mut is_able)
+    /// The first client below a node, in turn, that is able.
+    pub fn first(&self, below: NodeId, turn: Turn, mut is_able: impl FnMut(usize) -> bool) -> Option<usize> {
+        self.first_below(below.0, turn, &mut is_able)
+    }
+
+    /// Somebody who wants something is owed something.
+    pub fn is_anybody_owed(&self) -> bool {
+        self.nodes[ROOT].owed_children > 0
     }
 
     /// Which of two clients' turn comes first.
@@ -186,16 +276,22 @@ impl Tree {
 
     /// Visits wanting children in order, each with all below it, as far as needed: a heap of places still to visit
     /// stands in for a sorted list.
-    fn first_below(&self, node: usize, is_able: &mut impl FnMut(usize) -> bool) -> Option<usize> {
+    fn first_below(&self, node: usize, turn: Turn, is_able: &mut impl FnMut(usize) -> bool) -> Option<usize> {
         let wanting = &self.nodes[node].wanting;
+        // What is promised to a role itself is for all below it.
+        let is_owing = self.nodes[node].gate.as_deref().is_some_and(Gate::is_owing);
+        let turn = if is_owing { Turn::All } else { turn };
         let mut next = (!wanting.is_empty()).then_some(0)?;
         let mut open: Vec<usize> = Vec::new();
         let is_before = |a: usize, b: usize| is_before(&self.nodes, wanting[a], wanting[b]);
         loop {
             let child = wanting[next];
+            if turn == Turn::Owed && !self.nodes[child].is_owed {
+                return None;
+            }
             let found = match self.nodes[child].client {
                 Some(client) => is_able(client).then_some(client),
-                None => self.first_below(child, is_able),
+                None => self.first_below(child, turn, is_able),
             };
             if found.is_some() {
                 return found;
@@ -224,20 +320,129 @@ impl Tree {
             parent,
             depth,
             number: self.made,
-            weight: 1,
+            weight: Weight::default().milli(),
             held: Amounts::default(),
             share: Share::default(),
             grants_made: 0,
             wanting: Vec::new(),
             client,
+            below: BTreeSet::new(),
+            is_owed: false,
+            owed_children: 0,
+            gate: None,
         };
-        if let Some(at) = self.unused.pop() {
-            self.nodes[at] = node;
-            return at;
+        let at = match self.unused.pop() {
+            Some(at) => {
+                self.nodes[at] = node;
+                at
+            }
+            None => {
+                self.nodes.push(node);
+                self.places.push(None);
+                self.nodes.len() - 1
+            }
+        };
+        if at != ROOT {
+            self.nodes[parent].below.insert(at);
         }
-        self.nodes.push(node);
-        self.places.push(None);
-        self.nodes.len() - 1
+        at
+    }
+
+    /// A node and all above it, up to the root.
+    pub fn path(&self, from: NodeId) -> impl Iterator<Item = NodeId> {
+        let above = |at: &usize| (*at != ROOT).then(|| self.nodes[*at].parent);
+        std::iter::successors(Some(from.0), above).map(NodeId)
+    }
+
+    /// What is held at a node and below.
+    pub fn held(&self, node: NodeId) -> &Amounts {
+        &self.nodes[node.0].held
+    }
+
+    /// The gate at a node.
+    pub fn gate(&self, node: NodeId) -> Option<&Gate> {
+        self.nodes[node.0].gate.as_deref()
+    }
+
+    /// The gate at a node, to change.
+    pub fn gate_mut(&mut self, node: NodeId) -> Option<&mut Gate> {
+        self.nodes[node.0].gate.as_deref_mut()
+    }
+
+    /// Makes a gate at a node if there is none.
+    pub fn put_gate(&mut self, node: NodeId) {
+        self.nodes[node.0].gate.get_or_insert_default();
+    }
+
+    /// The clients at a node and below.
+    pub fn clients_below(&self, node: NodeId) -> Vec<usize> {
+        let mut clients: Vec<usize> = self.nodes[node.0].client.into_iter().collect();
+        for below in &self.nodes[node.0].below {
+            clients.extend(self.clients_below(NodeId(*below)));
+        }
+        clients
+    }
+
+    /// All below a node are tried again from a stamp on: what gates below noted is done with, except those that are
+    /// shut, whose turn comes later. The lowest stamp that any of them noted. Costs as much as there are roles below.
+    pub fn cover_below(&mut self, node: NodeId, from: u64) -> u64 {
+        let mut lowest = from;
+        for below in self.nodes[node.0].below.iter().copied().collect::<Vec<_>>() {
+            match self.nodes[below].gate.as_deref_mut() {
+                Some(gate) if gate.is_shut => gate.missed.note_all(from),
+                Some(gate) => {
+                    let noted = gate.missed.take().into_iter().chain(gate.missed_headroom.take()).min();
+                    let from = noted.map_or(from, |noted| noted.min(from));
+                    lowest = lowest.min(self.cover_below(NodeId(below), from));
+                }
+                None => {}
+            }
+        }
+        lowest
+    }
+
+    /// The gates at a node and below.
+    pub fn gates_below(&self, node: NodeId) -> Vec<NodeId> {
+        let mut gates: Vec<NodeId> = self.gate(node).map(|_| node).into_iter().collect();
+        let below = self.nodes[node.0].below.iter().filter(|_| !gates.is_empty());
+        let below: Vec<NodeId> = below.flat_map(|below| self.gates_below(NodeId(*below))).collect();
+        gates.extend(below);
+        gates
+    }
+
+    /// Works out what is owed at a gate, and tells the one above.
+    pub fn refresh_owed(&mut self, node: NodeId) {
+        let Node { gate: Some(gate), held, parent, .. } = &mut self.nodes[node.0] else { return };
+        let old = gate.owed.clone();
+        gate.set_held(held);
+        if node.0 == ROOT || gate.owed == old {
+            return;
+        }
+        let (new, parent) = (gate.owed.clone(), *parent);
+        if let Some(above) = self.nodes[parent].gate.as_deref_mut() {
+            above.owed_below.sub(&old);
+            above.owed_below.add(&new);
+        }
+        if parent == ROOT {
+            self.refresh_owed(NodeId(ROOT));
+        }
+    }
+
+    /// Finds out whether a gate is shut, and gives its node its place.
+    pub fn refresh_gate(&mut self, node: NodeId) {
+        let tried = self.tried;
+        let Node { gate: Some(gate), held, wanting, .. } = &mut self.nodes[node.0] else { return };
+        let is_shut = gate.is_full(held);
+        if is_shut && !gate.is_shut {
+            gate.missed.note_all(tried);
+            self.just_shut.push(node);
+        }
+        gate.is_shut = is_shut;
+        if !is_shut && (gate.missed.from.is_some() || gate.missed_headroom.from.is_some()) {
+            self.woken.insert(node);
+        }
+        let is_wanting = !wanting.is_empty();
+        self.place(node.0, is_wanting);
     }
 
     fn leave(&mut self, at: usize) {
@@ -275,5 +480,6 @@ fn is_before(nodes: &[Node], a: usize, b: usize) -> bool {
 }
 
 fn order(a: &Node, b: &Node) -> Ordering {
-    a.share.cmp(&b.share).then(a.grants_made.cmp(&b.grants_made)).then(a.number.cmp(&b.number))
+    let by_owed = b.is_owed.cmp(&a.is_owed);
+    by_owed.then_with(|| a.share.cmp(&b.share)).then(a.grants_made.cmp(&b.grants_made)).then(a.number.cmp(&b.number))
 }

@@ -13,7 +13,7 @@ use proffer_proto_model::*;
 fn split(roles: &[&str], weights: &[(&str, u32)], shapes: u64) -> BTreeMap<String, u64> {
     let mut allocator = Allocator::new(10);
     for (role, weight) in weights {
-        allocator.set_weight(&Role::new(role).unwrap(), *weight);
+        allocator.set_weight(&Role::new(role).unwrap(), weight_of(*weight));
     }
     for (at, role) in roles.iter().enumerate() {
         let id = framework_id(at);

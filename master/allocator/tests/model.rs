@@ -5,7 +5,7 @@ mod common;
 #[path = "model/naive.rs"]
 mod naive;
 
-use common::*;
+use common::{info, item, ports, res, weight_of};
 use naive::Naive;
 use proffer_proto_model::*;
 use proptest::prelude::*;
@@ -22,13 +22,15 @@ enum Step {
     Launch { at: usize, shape: usize, refuse_ms: u64 },
     End { at: usize },
     Weight { role: usize, weight: u32 },
+    Quota { role: usize, guarantee: Option<u64>, limit: Option<u64> },
     Wait { ms: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
     let (a, f) = (0usize..4, 0usize..3);
+    let cpus = proptest::option::of(0u64..6);
     let filter = prop_oneof![Just(0u64), Just(1_000), Just(5_000)];
-    let items = proptest::collection::vec((0usize..2, 0usize..SHAPES, proptest::option::of(1u32..4)), 0..3);
+    let items = proptest::collection::vec((0usize..ROLES, 0usize..SHAPES, proptest::option::of(1u32..4)), 0..3);
     prop_oneof![
         5 => (a.clone(), 1u64..5, 0u8..2).prop_map(|(agent, cpus, rack)| Step::PutAgent { agent, cpus, rack }),
         1 => (a.clone(), any::<bool>()).prop_map(|(agent, is_active)| Step::SetActive { agent, is_active }),
@@ -39,12 +41,19 @@ fn steps() -> impl Strategy<Value = Step> {
         5 => (any::<usize>(), filter.clone()).prop_map(|(at, refuse_ms)| Step::Decline { at, refuse_ms }),
         8 => (any::<usize>(), 0usize..SHAPES, filter).prop_map(|(at, shape, refuse_ms)| Step::Launch { at, shape, refuse_ms }),
         4 => any::<usize>().prop_map(|at| Step::End { at }),
-        1 => (0usize..2, 0u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
+        1 => (0usize..ROLES, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
+        1 => (0usize..ROLES, cpus.clone(), cpus).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
         4 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
     ]
 }
 
 const SHAPES: usize = 6;
+const ROLES: usize = 4;
+
+/// Two roles, one below the first, one below that.
+fn role(at: usize) -> Role {
+    Role::new(["r0", "r1", "r0/a", "r0/a/b"][at]).unwrap()
+}
 
 /// What may be wanted: small, large, lopsided, with ports, only in one rack, anything.
 fn wanted(role_at: usize, shape: usize, count: Option<u32>) -> DemandItem {
@@ -92,7 +101,12 @@ fn run(naive: &mut Naive, step: Step) {
             naive.launch(at, task, refuse_ms);
         }
         Step::End { at } => naive.end(at),
-        Step::Weight { role: at, weight } => naive.allocator.set_weight(&role(at), weight),
+        Step::Weight { role: at, weight } => naive.allocator.set_weight(&role(at), weight_of(weight)),
+        Step::Quota { role: at, guarantee, limit } => {
+            let guarantee = res(guarantee.unwrap_or(0) * 1_000, 0);
+            let limit = Limit { cpus: limit.map(|most| MilliCpus(most * 1_000)), ..Limit::default() };
+            naive.set_quota(&role(at), Quota { guarantee, limit });
+        }
         Step::Wait { ms } => naive.now += ms,
     }
     naive.allocate();

@@ -69,7 +69,7 @@ fn granted(case: &Case) -> BTreeMap<usize, u64> {
     let large = Resources::new(MilliCpus(LARGE), Bytes(LARGE));
     allocator.put_agent(&agent_id(0), &info(large), false);
     for (at, weight) in case.weights.iter().enumerate() {
-        allocator.set_weight(&role(at), *weight);
+        allocator.set_weight(&role(at), weight_of(*weight));
     }
     let shape = Resources::new(MilliCpus(case.shape.0), Bytes(case.shape.1));
     for (at, holder) in case.holders.iter().enumerate() {

@@ -16,6 +16,7 @@ mod quota;
 pub mod resources;
 pub mod task;
 mod time;
+mod weight;
 
 pub use agent::{AgentInfo, Attribute, AttributeValue};
 pub use constraint::{Constraint, ConstraintOperator};
@@ -28,3 +29,4 @@ pub use quota::{Limit, Quota, QuotaError};
 pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
 pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
 pub use time::{Epoch, Moment, Now, UnixMillis};
+pub use weight::{Weight, WeightError};

@@ -27,15 +27,22 @@ pub enum Roles {
     One,
     /// Each alone in one of its own.
     Each,
+    /// Ten in each.
+    Tens,
 }
 
 impl Cluster {
     /// Agents of the S1 shape, then frameworks that take anything.
     pub fn new(agents: usize, frameworks: usize, roles: Roles) -> Self {
+        Self::of(agents, frameworks, roles, &agent_resources())
+    }
+
+    /// Agents that have so much each, then frameworks that take anything.
+    pub fn of(agents: usize, frameworks: usize, roles: Roles, resources: &Resources) -> Self {
         let mut allocator = Allocator::new(NO_CAP);
         let agents: Vec<AgentId> = (0..agents).map(agent_id).collect();
         for id in &agents {
-            allocator.put_agent(id, &agent_info(id), true);
+            allocator.put_agent(id, &agent_info(id, resources), true);
         }
         let frameworks: Vec<(FrameworkId, Role)> = (0..frameworks).map(|n| (framework_id(n), role(n, roles))).collect();
         for (id, role) in &frameworks {
@@ -77,17 +84,18 @@ fn framework_id(n: usize) -> FrameworkId {
 fn role(n: usize, roles: Roles) -> Role {
     match roles {
         Roles::One => Role::default_role(),
+        Roles::Tens => role(n / 10, Roles::Each),
         Roles::Each => Role::new(format!("role{n}")).expect("a valid role"),
     }
 }
 
-fn agent_info(id: &AgentId) -> AgentInfo {
+fn agent_info(id: &AgentId, resources: &Resources) -> AgentInfo {
     AgentInfo {
         id: Some(id.clone()),
         hostname: id.to_string(),
         api_address: "127.0.0.1:5051".to_owned(),
         address: "127.0.0.1".to_owned(),
-        resources: agent_resources(),
+        resources: resources.clone(),
         attributes: Vec::new(),
         region: String::new(),
         zone: String::new(),

@@ -45,7 +45,8 @@ fn pass(mut cluster: Cluster, anchor_ms: f64, target_ms: f64) -> Vec<Sample> {
     ]
 }
 
-fn decline(cluster: &mut Cluster, grants: &[Grant]) {
+/// Declines all of them for good.
+pub fn decline(cluster: &mut Cluster, grants: &[Grant]) {
     for grant in grants {
         let closed = cluster.allocator.close(grant.id).expect("an open grant");
         let refused = closed.resources.saturating_sum(&closed.beside);

@@ -3,6 +3,7 @@
 mod change;
 mod cluster;
 mod full;
+mod quota;
 mod small_tasks;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "S1 10k agents x 1,000 frameworks, one role", run: full::one_role },
     Shape { name: "S1 10k agents x 1,000 frameworks, one role each", run: full::role_each },
     Shape { name: "S1 5k agents x 50 frameworks, all declined", run: full::saturated },
+    Shape { name: "S3 quota, 3,000 agents, roles and frameworks", run: quota::large_and_small },
+    Shape { name: "S3 quota, 1,000 agents, 100 roles, 1,000 frameworks", run: quota::a_quarter_is_left },
     Shape { name: "S4 small tasks, 1k agents x 24, 50 frameworks", run: small_tasks::few_frameworks },
     Shape { name: "S4 small tasks, 1k agents x 24, 1,000 frameworks", run: small_tasks::many_frameworks },
     Shape { name: "one task ends and another starts", run: change::one_change },

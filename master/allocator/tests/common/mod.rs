@@ -16,6 +16,10 @@ pub fn role(n: usize) -> Role {
     Role::new(format!("r{n}")).unwrap()
 }
 
+pub fn weight_of(whole: u32) -> Weight {
+    Weight::from_milli(whole * 1_000).unwrap()
+}
+
 pub fn res(cpus: u64, mib: u64) -> Resources {
     Resources::new(MilliCpus(cpus), Bytes::mib(mib))
 }

@@ -27,6 +27,7 @@ pub struct Naive {
     pub allocator: Allocator,
     pub now: u64,
     cap: usize,
+    quotas: BTreeMap<Role, Quota>,
     agents: BTreeMap<usize, (AgentInfo, bool)>,
     frameworks: BTreeMap<usize, (bool, Demand)>,
     grants: BTreeMap<GrantId, Grant>,
@@ -39,6 +40,10 @@ pub struct Naive {
 
 fn number(id: &str) -> usize {
     id[1..].parse().unwrap()
+}
+
+fn is_within(role: &Role, above: &Role) -> bool {
+    role == above || role.as_str().starts_with(&format!("{above}/"))
 }
 
 /// How many of the item a grant could stand for.
@@ -55,6 +60,7 @@ impl Naive {
             allocator: Allocator::new(cap),
             now: 0,
             cap,
+            quotas: BTreeMap::new(),
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -119,6 +125,12 @@ impl Naive {
         }
     }
 
+    /// An empty one ends it.
+    pub fn set_quota(&mut self, role: &Role, quota: Quota) {
+        self.allocator.set_quota(role, Some(&quota).filter(|quota| !quota.is_empty()));
+        self.quotas.insert(role.clone(), quota);
+    }
+
     pub fn decline(&mut self, at: usize, refuse_ms: u64) {
         let Some(grant) = self.pick(at) else { return };
         let closed = self.allocator.close(grant.id).unwrap();
@@ -151,13 +163,21 @@ impl Naive {
 
     /// Grants, checked one by one, and once more: then there must be nothing left to do.
     pub fn allocate(&mut self) {
+        let before = self.promises();
         for grant in self.allocator.allocate(Moment(self.now)) {
             let before = self.available(number(grant.agent.as_str()));
             if before.checked_sub(&grant.resources).is_none() {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
+            let more = grant.resources.clone();
+            let role = grant.role.clone();
             self.grants.insert(grant.id, grant);
+            let over = self.limited(&role).find(|(_, left)| *left < 0 && more.cpus.0 > 0);
+            if let Some(over) = over {
+                self.problem = Some(format!("{more} is granted in {role}, of which is left {over:?}"));
+            }
         }
+        self.check_promises(before);
         let work = self.allocator.work();
         let more = self.allocator.allocate(Moment(self.now));
         if !more.is_empty() || self.allocator.work() != work {
@@ -214,6 +234,78 @@ impl Naive {
         None
     }
 
+    /// The limits on a role: how far each role of its path is above (or below) its own, in CPU.
+    fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
+        let path = std::iter::successors(Some(role.clone()), Role::parent);
+        let limit = |role: Role| {
+            let most = self.quotas.get(&role)?.limit.cpus?;
+            let left = most.0 as i64 - self.held(&role).cpus.0 as i64;
+            Some((role, left))
+        };
+        path.filter_map(limit)
+    }
+
+    /// All that is granted and held in a role and below it.
+    fn held(&self, role: &Role) -> Resources {
+        let granted = self.grants.values().map(|grant| (&grant.role, &grant.resources));
+        let all = granted.chain(self.tasks.iter().map(|task| (&task.role, &task.resources)));
+        let within = all.filter(|(other, _)| is_within(other, role));
+        within.fold(Resources::default(), |sum, (_, more)| sum.saturating_sum(more))
+    }
+
+    /// What a role and those below are promised and do not hold: what is promised to those below is part of it.
+    fn owed(&self, role: &Role) -> u64 {
+        let guarantee = self.quotas.get(role).map_or(0, |quota| quota.guarantee.cpus.0);
+        let own = guarantee.saturating_sub(self.held(role).cpus.0);
+        let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
+        own.max(below.map(|below| self.owed(&below)).sum())
+    }
+
+    /// Promised to roles of this path themselves, not further down: what a client of the role may count on.
+    fn owed_to(&self, role: &Role) -> u64 {
+        let path = std::iter::successors(Some(role.clone()), Role::parent);
+        let own = |role: Role| {
+            let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(&role));
+            self.owed(&role).saturating_sub(below.map(|below| self.owed(&below)).sum())
+        };
+        path.map(own).sum()
+    }
+
+    fn roles(&self) -> Vec<Role> {
+        let mut roles: Vec<Role> = Vec::new();
+        for role in self.quotas.keys() {
+            roles.extend(std::iter::successors(Some(role.clone()), Role::parent));
+        }
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// CPU that is free, and CPU that is promised and not held.
+    fn promises(&self) -> (u64, u64) {
+        let active = self.agents.iter().filter(|(_, (_, is_active))| *is_active);
+        let free = active.map(|(agent, _)| self.available(*agent).cpus.0).sum();
+        let highest = self.roles().into_iter().filter(|role| role.parent().is_none());
+        (free, highest.map(|role| self.owed(&role)).sum())
+    }
+
+    /// What is promised was kept free, or all that was given was promised.
+    fn check_promises(&mut self, (free_before, owed_before): (u64, u64)) {
+        let (free, owed) = self.promises();
+        let is_kept = free >= owed || free_before - free == owed_before - owed;
+        if !is_kept {
+            self.problem = Some(format!("free {free_before} -> {free}, promised {owed_before} -> {owed}"));
+        }
+    }
+
+    /// So much may be granted of CPU in a role.
+    fn room(&self, role: &Role) -> u64 {
+        let (free, owed) = self.promises();
+        let spare = if owed == 0 { u64::MAX } else { free.saturating_sub(owed) };
+        let by_limits = self.limited(role).map(|(_, left)| u64::try_from(left).unwrap_or(0)).min();
+        by_limits.unwrap_or(u64::MAX).min(spare.saturating_add(self.owed_to(role)))
+    }
+
     fn would_fit(&self, framework: usize, item: &DemandItem, agent: usize) -> bool {
         let Some((info, true)) = self.agents.get(&agent) else { return false };
         let left = self.available(agent);
@@ -221,13 +313,18 @@ impl Naive {
             Some(shape) => left.contains(shape),
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
         };
+        let room = self.room(&item.role);
+        let is_within = match &item.shape {
+            Some(shape) => shape.cpus.0 <= room,
+            None => room >= 10 || left.memory >= Bytes::mib(32),
+        };
         let is_refused = self.filters.iter().any(|filter| {
             (filter.framework, &filter.role, filter.agent) == (framework, &item.role, agent)
                 && filter.until > self.now
                 && filter.refused.contains(&left)
         });
         let is_allowed = item.constraints.iter().all(|rule| rule.is_met_by(info));
-        is_enough && is_allowed && !is_refused && left.ports.count() >= item.ports
+        is_enough && is_within && is_allowed && !is_refused && left.ports.count() >= item.ports
     }
 
     /// An idle cluster is silent: nothing is due when nothing can end.

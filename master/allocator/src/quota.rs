@@ -1,0 +1,242 @@
+//! What a role's quota means for its place in the tree: what it is owed, what it may still hold, who was turned away.
+//!
+//! Only amounts; never knows agents or frameworks.
+
+use std::collections::BTreeMap;
+
+use proffer_proto_model::{DemandItem, Resources};
+
+use crate::fit::{LEAST_CPUS, LEAST_MEMORY};
+use crate::share::{Amounts, CPUS, DISK, GPUS, Kinds, MEMORY};
+
+/// The most of each kind that may be taken; kinds that are not there are not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Room(BTreeMap<usize, u64>);
+
+/// What one wanted shape needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// This at least.
+    Shape(Amounts),
+    /// Whatever is worth an offer.
+    Anything,
+}
+
+/// The needs of all open shapes below a place, as far as it takes to know that none can be met.
+#[derive(Debug, Default)]
+struct Needs {
+    /// By kind: how many need some, and each amount needed with how often it is.
+    by_kind: BTreeMap<usize, (usize, BTreeMap<u64, usize>)>,
+    shapes: usize,
+    anything: usize,
+}
+
+/// Who was turned away for want of room.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    /// Agents with later stamps than this were not tried for all.
+    pub from: Option<u64>,
+    /// The least amount of each kind that somebody was short of.
+    least: BTreeMap<usize, u64>,
+    /// Nobody was even asked.
+    is_all: bool,
+}
+
+/// See the file's top.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// `None` when nothing is limited.
+    pub limit: Option<Room>,
+    pub guarantee: Amounts,
+    /// Promised to this role and those below, and not held by them.
+    pub owed: Amounts,
+    /// The part of it that is promised to roles below.
+    pub owed_below: Amounts,
+    /// Nobody below can get anything within the limit.
+    pub is_shut: bool,
+    /// By the limit.
+    pub missed: Missed,
+    /// By what is kept for guarantees.
+    pub missed_headroom: Missed,
+    needs: Needs,
+}
+
+impl Need {
+    /// What the item needs.
+    pub fn of(item: &DemandItem, kinds: &mut Kinds) -> Self {
+        item.shape.as_ref().map_or(Self::Anything, |shape| Self::Shape(kinds.amounts(shape)))
+    }
+
+    /// The kinds it needs, and how much of each at least.
+    pub fn each(&self) -> Vec<(usize, u64)> {
+        match self {
+            Self::Shape(amounts) => amounts.present().collect(),
+            Self::Anything => vec![(CPUS, LEAST_CPUS.0), (MEMORY, LEAST_MEMORY.0)],
+        }
+    }
+}
+
+impl Room {
+    /// The most of one kind.
+    pub fn of(&self, kind: usize) -> u64 {
+        self.0.get(&kind).copied().unwrap_or(u64::MAX)
+    }
+
+    /// No more of the kind than this.
+    pub fn cap(&mut self, kind: usize, most: u64) {
+        let cap = self.0.entry(kind).or_insert(u64::MAX);
+        *cap = most.min(*cap);
+    }
+
+    /// The kinds that are limited, and to what.
+    pub fn each(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.0.iter().map(|(kind, most)| (*kind, *most))
+    }
+
+    /// How often the need is met, at most.
+    pub fn times(&self, need: &Need) -> u32 {
+        match need {
+            Need::Anything => u32::from(self.of(CPUS) >= LEAST_CPUS.0 || self.of(MEMORY) >= LEAST_MEMORY.0),
+            Need::Shape(amounts) => {
+                let each = self.each().filter_map(|(kind, most)| most.checked_div(amounts.of(kind)));
+                u32::try_from(each.min().unwrap_or(u64::MAX)).unwrap_or(u32::MAX)
+            }
+        }
+    }
+
+    /// All of the amount may be taken.
+    pub fn covers(&self, of: &Resources, kinds: &Kinds) -> bool {
+        self.of(CPUS) >= of.cpus.0
+            && self.of(MEMORY) >= of.memory.0
+            && self.of(DISK) >= of.disk.0
+            && self.of(GPUS) >= u64::from(of.gpus)
+            && of.scalars.iter().all(|(name, amount)| kinds.find_scalar(name).is_none_or(|at| self.of(at) >= *amount))
+    }
+
+    /// What of it may be taken. Ports and sets are never limited.
+    pub fn cut(&self, of: &Resources, kinds: &Kinds) -> Resources {
+        let mut cut = of.clone();
+        cut.cpus.0 = cut.cpus.0.min(self.of(CPUS));
+        cut.memory.0 = cut.memory.0.min(self.of(MEMORY));
+        cut.disk.0 = cut.disk.0.min(self.of(DISK));
+        cut.gpus = u32::try_from(self.of(GPUS)).unwrap_or(u32::MAX).min(cut.gpus);
+        for (name, amount) in &mut cut.scalars {
+            if let Some(kind) = kinds.find_scalar(name) {
+                *amount = self.of(kind).min(*amount);
+            }
+        }
+        cut.normalize();
+        cut
+    }
+}
+
+impl Needs {
+    fn count(&mut self, need: &Need, is_more: bool) {
+        let step = |count: &mut usize| *count = if is_more { *count + 1 } else { count.saturating_sub(1) };
+        let Need::Shape(amounts) = need else { return step(&mut self.anything) };
+        step(&mut self.shapes);
+        for (kind, amount) in amounts.present() {
+            let (all, by_amount) = self.by_kind.entry(kind).or_default();
+            step(all);
+            let count = by_amount.entry(amount).or_default();
+            step(count);
+            if *count == 0 {
+                by_amount.remove(&amount);
+            }
+        }
+    }
+
+    /// Some may be met; false is certain, true is not.
+    fn may_fit(&self, room: &Room) -> bool {
+        let has_shape = self.shapes > 0 && room.each().all(|(kind, most)| self.least(kind) <= most);
+        has_shape || (self.anything > 0 && room.times(&Need::Anything) > 0)
+    }
+
+    fn least(&self, kind: usize) -> u64 {
+        let Some((all, by_amount)) = self.by_kind.get(&kind) else { return 0 };
+        // Who is not counted needs nothing of it.
+        by_amount.first_key_value().filter(|_| *all == self.shapes).map_or(0, |(least, _)| *least)
+    }
+}
+
+impl Missed {
+    /// Somebody who needs so much of the kind was turned away from agents with later stamps than `from`.
+    pub fn note(&mut self, from: u64, kind: usize, need: u64) {
+        self.note_from(from);
+        let least = self.least.entry(kind).or_insert(u64::MAX);
+        *least = need.min(*least);
+    }
+
+    /// Nobody is asked for agents with later stamps than `from`.
+    pub fn note_all(&mut self, from: u64) {
+        self.note_from(from);
+        self.is_all = true;
+    }
+
+    /// Somebody of them may get something now.
+    pub fn may_fit(&self, room: impl Fn(usize) -> u64) -> bool {
+        self.from.is_some() && (self.is_all || self.least.iter().any(|(kind, need)| *need <= room(*kind)))
+    }
+
+    /// All are tried again from the stamp given.
+    pub fn take(&mut self) -> Option<u64> {
+        std::mem::take(self).from
+    }
+
+    fn note_from(&mut self, from: u64) {
+        self.from = Some(self.from.map_or(from, |old| old.min(from)));
+    }
+}
+
+impl Gate {
+    /// What may be held beside what is held.
+    pub fn room(&self, held: &Amounts) -> Room {
+        let mut room = self.limit.clone().unwrap_or_default();
+        room.0.iter_mut().for_each(|(kind, most)| *most = most.saturating_sub(held.of(*kind)));
+        room
+    }
+
+    /// The stamp from which on somebody was turned away.
+    pub fn missed_from(&self) -> Option<u64> {
+        self.missed.from.into_iter().chain(self.missed_headroom.from).min()
+    }
+
+    /// Promised to the role, and neither held nor promised further to roles below.
+    pub fn owed_itself(&self, kind: usize) -> u64 {
+        self.owed.of(kind).saturating_sub(self.owed_below.of(kind))
+    }
+
+    /// Something is promised that is not promised further.
+    pub fn is_owing(&self) -> bool {
+        self.owed.present().any(|(kind, owed)| owed > self.owed_below.of(kind))
+    }
+
+    /// Works out again what is owed.
+    pub fn set_held(&mut self, held: &Amounts) {
+        let mut owed = self.guarantee.clone();
+        owed.sub(held);
+        owed.sub(&self.owed_below);
+        owed.add(&self.owed_below);
+        self.owed = owed;
+    }
+
+    /// Counts a need below it in or out.
+    pub fn count_need(&mut self, need: &Need, is_more: bool) {
+        self.needs.count(need, is_more);
+    }
+
+    /// Somebody below may get more of something, if there is room.
+    pub fn is_needed(&self) -> bool {
+        self.needs.shapes + self.needs.anything > 0
+    }
+
+    /// Somebody below needs something, and some of it may fit within `room`.
+    pub fn may_fit(&self, room: &Room) -> bool {
+        self.needs.may_fit(room)
+    }
+
+    /// It can be told that nobody below gets anything within the limit.
+    pub fn is_full(&self, held: &Amounts) -> bool {
+        self.is_needed() && self.limit.is_some() && !self.needs.may_fit(&self.room(held))
+    }
+}
