@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::Output;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proffer_proto_transport::{Shutdown, bind, serve};
 use proffer_proto_wire::agent::agent_host_server::{AgentHost, AgentHostServer};
 use proffer_proto_wire::agent::{self, LogStream};
 use proffer_proto_wire::batch::batch_server::{Batch, BatchServer};
+use proffer_proto_wire::operator::agent::Mode;
 use proffer_proto_wire::operator::cluster_event::Event;
 use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
 use proffer_proto_wire::operator::{self, AgentState};
@@ -32,6 +33,7 @@ struct World {
     /// How often services were listed, when each time shows another moment of `web`'s life.
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
+    is_drained: Arc<AtomicBool>,
     /// There is also `db`, which waits for zone b.
     has_waiting: bool,
 }
@@ -111,7 +113,9 @@ impl Operator for World {
     }
 
     async fn list_agents(&self, _: Request<operator::ListAgentsRequest>) -> Answer<operator::ListAgentsResponse> {
+        let is_drained = self.is_drained.load(Ordering::SeqCst);
         let agent = operator::Agent {
+            mode: if is_drained { Mode::Drained } else { Mode::Active }.into(),
             agent_id: "A1-1".into(),
             hostname: "host-1".into(),
             api_address: self.address.clone(),
@@ -158,6 +162,37 @@ impl Operator for World {
         Err(Status::unimplemented("not here"))
     }
 
+    async fn drain_agent(&self, _: Request<operator::DrainAgentRequest>) -> Answer<operator::DrainAgentResponse> {
+        self.is_drained.store(true, Ordering::SeqCst);
+        Ok(Response::new(operator::DrainAgentResponse {}))
+    }
+
+    async fn cancel_drain(&self, _: Request<operator::CancelDrainRequest>) -> Answer<operator::CancelDrainResponse> {
+        Err(Status::invalid_argument("no drain is under way"))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        _: Request<operator::DeactivateAgentRequest>,
+    ) -> Answer<operator::DeactivateAgentResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        _: Request<operator::ReactivateAgentRequest>,
+    ) -> Answer<operator::ReactivateAgentResponse> {
+        self.is_drained.store(false, Ordering::SeqCst);
+        Ok(Response::new(operator::ReactivateAgentResponse {}))
+    }
+
+    async fn mark_agent_gone(
+        &self,
+        _: Request<operator::MarkAgentGoneRequest>,
+    ) -> Answer<operator::MarkAgentGoneResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
     async fn watch(&self, request: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
         let agent = operator::Agent { agent_id: "A1-1".into(), hostname: "host-1".into(), ..Default::default() };
         let shortage = Some(common::Resources { memory_bytes: 64 << 20, ..Default::default() });
@@ -167,6 +202,7 @@ impl Operator for World {
             agent_id: "A1-1".into(),
             hostname: "host-1".into(),
             role: "eng".into(),
+            resources: Some(common::Resources::default()),
             ..Default::default()
         };
         let declined = operator::OfferRecord {
@@ -373,7 +409,25 @@ async fn events_are_lines_and_the_end_of_the_stream_is_an_error() {
     assert!(lines[1]["snapshot_end"].is_object(), "{out}");
     let (is_good, out, err) = proffer(&world, &["offers", "--watch"]).await;
     assert!(out.starts_with("offer      O1-1 DECLINED after 12 ms: short of 64MiB memory"), "{out}");
-    assert!(!is_good && err.contains("not read for 10 s"), "{err}");
+    assert!(!is_good && err.contains("cannot watch the cluster"), "{err}");
+}
+
+#[tokio::test]
+async fn an_agent_is_drained_by_its_host_name_and_told_what_it_is() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["drain", "host-1", "--grace", "5m", "--wait"]).await;
+    assert!(is_good && out.contains("agent A1-1 (host-1) is DRAINED"), "{out}{err}");
+    let (_, out, _) = proffer(&world, &["agents", "-o", "json"]).await;
+    let agents: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&agents[0]["mode"], &agents[0]["state"]), (&"DRAINED".into(), &"ATTACHED".into()));
+    let (is_good, _, err) = proffer(&world, &["drain", "cancel", "host-1"]).await;
+    assert!(!is_good && err.contains("no drain is under way"), "{err}");
+    let (is_good, out, err) = proffer(&world, &["agents", "reactivate", "A1-1"]).await;
+    assert!(is_good && out.contains("is ATTACHED"), "{out}{err}");
+    for line in [&["drain", "host-9"][..], &["agents", "gone", "A9-9"]] {
+        let (is_good, _, err) = proffer(&world, line).await;
+        assert!(!is_good && err.contains("there is no agent"), "{line:?}: {err}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The command line: every command and flag, with its default.
 
 mod amounts;
+mod drain;
 mod events;
 mod serve;
 
@@ -12,6 +13,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
+pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use events::{EventKind, EventsArgs};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
@@ -71,8 +73,10 @@ pub enum Command {
     Job(JobArgs),
     /// Bring images to the agents
     Image(ImageArgs),
-    /// Show the agents
-    Agents,
+    /// Show the agents, or change what one is for
+    Agents(AgentsArgs),
+    /// Empty an agent: no new work, and an end to all that runs there
+    Drain(DrainArgs),
     /// Show the frameworks
     Frameworks,
     /// Show outstanding offers and the latest answers

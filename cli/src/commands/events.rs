@@ -55,7 +55,8 @@ impl Told {
     fn line(&self) -> Option<String> {
         Some(match self {
             Self::Agent(agent) => {
-                let AgentView { agent_id, hostname, state, allocated, offered, .. } = &**agent;
+                let AgentView { agent_id, hostname, allocated, offered, .. } = &**agent;
+                let state = agent.shown_state();
                 let (used, offered) = (allocated.shown(), offered.shown());
                 format!("agent      {hostname} ({agent_id}) {state}; used: {used}; offered: {offered}")
             }

@@ -1,6 +1,7 @@
 //! `proffer agents`, `frameworks`, `offers` and `tasks`.
 
 use proffer_proto_model::{AttributeValue, DeclineKind, DeclineReason, FrameworkInfo, Offer};
+use proffer_proto_wire::operator::agent::Mode;
 use proffer_proto_wire::operator::{self, AgentState, ListOffersRequest, offer_record};
 use serde::Serialize;
 
@@ -10,12 +11,23 @@ use crate::output::{self, Format, age};
 use crate::views::{ResourcesView, StatusView, read};
 use crate::{CliError, Outcome};
 
+/// How an agent is drained, as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct DrainView {
+    pub(crate) since_unix_ms: u64,
+    pub(crate) max_grace_ms: Option<u64>,
+    pub(crate) mark_gone: bool,
+    pub(crate) was_deactivated: bool,
+}
+
 /// An agent as JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct AgentView {
     pub(crate) agent_id: String,
     pub(crate) hostname: String,
     pub(crate) state: &'static str,
+    pub(crate) mode: &'static str,
+    pub(crate) drain: Option<DrainView>,
     pub(crate) api_address: String,
     pub(crate) address: String,
     pub(crate) region: String,
@@ -30,6 +42,17 @@ pub(crate) struct AgentView {
 
 impl AgentView {
     pub(crate) fn new(agent: operator::Agent) -> Result<Self, CliError> {
+        let mode = match agent.mode() {
+            Mode::Unspecified | Mode::Active => "ACTIVE",
+            Mode::Deactivated => "DEACTIVATED",
+            Mode::Draining => "DRAINING",
+            Mode::Drained => "DRAINED",
+            Mode::Gone => "GONE",
+        };
+        let drain = agent.drain.map(|drain| {
+            let operator::Drain { since_unix_ms, max_grace_ms, mark_gone, was_deactivated } = drain;
+            DrainView { since_unix_ms, max_grace_ms, mark_gone, was_deactivated }
+        });
         let state = match agent.state() {
             AgentState::Unspecified => "UNKNOWN",
             AgentState::Attached => "ATTACHED",
@@ -47,6 +70,8 @@ impl AgentView {
             agent_id: agent.agent_id,
             hostname: agent.hostname,
             state,
+            mode,
+            drain,
             api_address: agent.api_address,
             address: agent.address,
             region: agent.region,
@@ -58,6 +83,22 @@ impl AgentView {
             allocated: ResourcesView::new(agent.allocated)?,
             offered: ResourcesView::new(agent.offered)?,
         })
+    }
+
+    /// What operators want of it when that is not work, and whether it is there.
+    pub(crate) fn shown_state(&self) -> String {
+        match (self.mode, self.state) {
+            ("ACTIVE", state) => state.to_owned(),
+            ("GONE", _) => "GONE".to_owned(),
+            (mode, "ATTACHED") => mode.to_owned(),
+            (mode, state) => format!("{mode}, {state}"),
+        }
+    }
+
+    /// One sentence for people.
+    pub(super) fn told(&self) -> String {
+        let state = self.shown_state();
+        format!("agent {} ({}) is {state}, {} tasks run there", self.agent_id, self.hostname, self.tasks_active)
     }
 }
 
@@ -72,7 +113,7 @@ pub(crate) async fn agents(cluster: &Cluster, format: Format) -> Result<Outcome,
         [
             agent.agent_id.clone(),
             agent.hostname.clone(),
-            agent.state.to_owned(),
+            agent.shown_state(),
             agent.api_address.clone(),
             agent.tasks_active.to_string(),
             agent.allocated.shown(),

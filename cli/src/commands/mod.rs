@@ -1,6 +1,7 @@
 //! The user commands: each asks the servers and prints what they say.
 
 pub(crate) mod apply;
+pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod image;
 pub(crate) mod job;

@@ -58,6 +58,14 @@ fn tasks(driver: &mut Driver) -> Vec<String> {
 }
 
 #[test]
+fn an_instance_whose_agent_is_drained_moves_at_once() {
+    let mut driver = running(2);
+    let calls = driver.status_because("web.0.1", TaskState::Killed, TaskReason::AgentDraining);
+    assert!(calls.demand().is_some(), "no back-off: {calls}");
+    assert_eq!(driver.offers([agent("a3")]).launched().len(), 1);
+}
+
+#[test]
 fn missing_instances_are_asked_for_and_spread_over_agents_with_a_port_each() {
     let mut driver = start();
     let (kind, calls) = apply(&mut driver, spec("web", 3));

@@ -29,6 +29,9 @@ pub struct Faults {
     commit: u64,
     step: u64,
     cut_off: BTreeSet<Node>,
+    /// Of its own, so that it changes no other draw.
+    pub(crate) operator: Rng,
+    pub(crate) operate: u64,
 }
 
 impl Faults {
@@ -38,7 +41,11 @@ impl Faults {
         let mut on = |most: u64| if rng.chance(700) { rng.range(0, most) } else { 0 };
         let (crash_master, crash_agent, crash_framework) = (on(60), on(150), on(80));
         let (cut, partition, commit, step) = (on(200), on(80), on(8), on(100));
+        let mut operator = Rng::child(seed, "operator");
+        let operate = if operator.chance(700) { operator.range(0, 150) } else { 0 };
         Self {
+            operator,
+            operate,
             rng,
             until: Moment(until_ms),
             crash_master,
@@ -82,7 +89,7 @@ impl World {
     pub(crate) fn fault(&mut self) {
         if self.queue.now() >= self.faults.until {
             self.faults.cut_off.clear();
-            return;
+            return self.end_operations();
         }
         if self.faults.rng.chance(self.faults.crash_master) {
             self.master_crash();
@@ -103,6 +110,7 @@ impl World {
             }
         }
         self.partitions();
+        self.operate();
         self.queue.after(250, Event::Fault);
     }
 

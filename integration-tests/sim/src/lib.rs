@@ -8,6 +8,7 @@ pub mod faults;
 pub mod invariants;
 pub mod net;
 pub mod nodes;
+mod operator;
 pub mod oracle;
 pub mod queue;
 pub mod rng;

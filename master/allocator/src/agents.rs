@@ -3,6 +3,7 @@
 use proffer_proto_model::{AgentId, AgentInfo, Resources};
 
 use crate::allocator::{Agent, Allocator, Room};
+use crate::usable::Counted;
 
 impl Agent {
     /// What of it may be granted; never nothing.
@@ -27,8 +28,9 @@ impl Allocator {
         }
         self.tree.add_total(&self.kinds.amounts(&info.resources));
         let room = room(&info.resources, used);
-        let agent = Agent { id: id.clone(), info: Box::new(info.clone()), room, is_active, returned_by: None };
-        let slot = self.agents.insert(id.clone(), agent);
+        let (id, info) = (id.clone(), Box::new(info.clone()));
+        let agent = Agent { id: id.clone(), info, room, counted: Counted::default(), is_active, returned_by: None };
+        let slot = self.agents.insert(id, agent);
         // All of it counts as new: its attributes may suit others than before.
         self.count_and_list(slot, true);
     }
@@ -100,8 +102,8 @@ impl Allocator {
     }
 
     fn count_and_list(&mut self, slot: usize, has_more: bool) {
-        self.count_free(slot, true);
-        self.list_agent(slot, has_more);
+        let is_for_more = self.count_free(slot, true);
+        self.list_agent(slot, has_more || is_for_more);
     }
 
     /// Lists the agent when something of it is free; the next pass looks at it if it has more than before.

@@ -13,6 +13,7 @@ use crate::quota::Need;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
 use crate::tree::{NodeId, Tree};
+use crate::usable::Counted;
 
 /// The number of a grant, never used again by the same allocator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,8 @@ pub(crate) struct Agent {
     /// Apart, as passes hardly ever need it: agents stay close together in memory.
     pub info: Box<AgentInfo>,
     pub room: Room,
+    /// For whose guarantees it counts.
+    pub counted: Counted,
     pub is_active: bool,
     /// Gave it back unused last: comes after the others on it, so that nobody can block it with a low share.
     pub returned_by: Option<usize>,
@@ -103,6 +106,15 @@ pub(crate) struct OpenGrant {
     pub covers: Vec<(u64, u32)>,
 }
 
+/// A client that would have got something but for want of room.
+#[derive(Debug)]
+pub(crate) struct TurnedAway {
+    pub client: NodeId,
+    pub need: Need,
+    /// By which classes of agents.
+    pub reasons: Vec<(usize, usize, u64)>,
+}
+
 /// Decides who is offered what. See the crate's documentation.
 #[derive(Debug, Default)]
 pub struct Allocator {
@@ -131,7 +143,7 @@ pub struct Allocator {
     /// Of that, what was given to parts of the agent a pass is looking at.
     pub(crate) begun: Amounts,
     /// Who was turned away in the look at an agent for want of room, and what was needed.
-    pub(crate) turned_away: RefCell<Vec<(NodeId, Need)>>,
+    pub(crate) turned_away: RefCell<Vec<TurnedAway>>,
     /// When a client's filter of an agent ends.
     pub(crate) filter_ends: BTreeSet<(Moment, usize, usize)>,
     /// When launches of a client's shape count as wanted again, and how many.

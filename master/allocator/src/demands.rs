@@ -43,9 +43,11 @@ impl Allocator {
         for client in framework.clients {
             self.clear_filters(client);
             self.count_needs(client, Vec::new());
+            self.count_wanted(client, false);
             self.end_holds(client);
             self.lagging.remove(&client);
             if let Some((node, role)) = self.clients.get(client).map(|c| (c.node, c.role)) {
+                self.choose_classes(node);
                 self.tree.remove_client(node);
                 self.clients.remove(&(slot, role));
             }
@@ -80,8 +82,12 @@ impl Allocator {
     }
 
     fn replace_demand(&mut self, client: usize, wanted: Vec<DemandItem>) {
+        self.count_wanted(client, false);
         let Some(state) = self.clients.get_mut(client) else { return };
         let has_news = state.replace_demand(wanted, &mut self.kinds);
+        let node = state.node;
+        self.count_wanted(client, true);
+        self.choose_classes(node);
         if has_news {
             self.clear_filters(client);
         }
@@ -101,7 +107,8 @@ impl Allocator {
         let Some(state) = self.clients.get_mut(client) else { return };
         let framework = self.frameworks.get(state.framework);
         let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < f.most_grants);
-        let missed = self.tree.gates_of(state.node).filter_map(|(_, gate)| gate.missed_from()).min();
+        let missed = self.tree.gates_of(state.node).filter_map(|(_, gate)| gate.missed_from());
+        let missed = missed.chain(self.tree.classes.missed_from()).min();
         state.open_items(may_get, self.position, self.looked, missed);
         self.tree.set_wanting(state.node, state.is_wanting());
         if self.tree.has_gates && !state.needs.iter().eq(state.open_needs()) {

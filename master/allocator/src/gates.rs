@@ -31,6 +31,14 @@ impl Tree {
         path.into_iter().flatten().filter_map(|at| Some((at, self.gate(at)?)))
     }
 
+    /// A role's place chooses the agents that count for it; the class when it is a new one.
+    pub fn choose_class(&mut self, role: NodeId, kinds: &mut Kinds) -> Option<usize> {
+        let mut classes = std::mem::take(&mut self.classes);
+        let new = self.gate_mut(role).and_then(|gate| gate.choose_class(&mut classes, kinds));
+        self.classes = classes;
+        new
+    }
+
     /// Counts a need of a client in or out at all gates above it.
     pub fn count_need(&mut self, client: NodeId, need: &Need, is_more: bool) {
         let path: Vec<NodeId> = self.path(client).collect();

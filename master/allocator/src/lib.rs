@@ -32,6 +32,7 @@ mod rooms;
 mod share;
 mod slots;
 mod tree;
+mod usable;
 mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};

@@ -60,7 +60,8 @@ impl Allocator {
 
     /// Looks at agents with later stamps than `woken`, at least at those that nobody looked at.
     fn pass(&mut self, now: Moment, woken: Option<u64>, grants: &mut Vec<Grant>) {
-        self.rest();
+        self.tree.just_shut.clear();
+        self.rest_lagging();
         let mut has_spare = self.has_headroom(EVERYBODY);
         let mut at = self.lowest_unlooked().min(woken.unwrap_or(u64::MAX));
         while let Some((stamp, agent)) = self.changes.after(at) {
@@ -247,13 +248,13 @@ impl Allocator {
             }
             let mut fits = times_it_fits(&item.wanted, left).min(item.remaining());
             if fits > 0 && self.tree.has_gates {
-                let room = room.get_or_insert_with(|| self.room_of(state.node).unwrap_or_default());
+                let room = room.get_or_insert_with(|| self.room_on(state.node, agent, left).unwrap_or_default());
                 fits = match &item.need {
                     Need::Anything => times_it_fits(&item.wanted, &room.cut(left, &self.kinds)),
-                    need => fits.min(room.times(need)),
+                    need => fits.min(room.times(&item.wanted, need)),
                 };
                 if fits == 0 {
-                    self.turned_away.borrow_mut().push((state.node, item.need.clone()));
+                    self.turn_away(state.node, &item.need, agent, left);
                 }
             }
             (fits > 0).then_some((item, fits))
@@ -263,7 +264,7 @@ impl Allocator {
     /// All that is free of the agent may be given to the client.
     fn is_within_room(&self, client: usize, agent: usize) -> bool {
         let free = self.agents.get(agent).and_then(|agent| agent.free());
-        let room = self.clients.get(client).and_then(|state| self.room_of(state.node));
+        let room = free.and_then(|free| self.room_on(self.clients.get(client)?.node, agent, free));
         free.is_some_and(|free| room.is_none_or(|room| room.covers(free, &self.kinds)))
     }
 
@@ -314,7 +315,7 @@ impl Allocator {
             let Some((item, fits)) = self.next_fit(client, look.agent, &left) else { break };
             let (serial, times) = (item.serial, (fits / STEPS).max(1));
             let (node, wanted) = (self.clients.get(client).map(|state| state.node), &item.wanted);
-            let room = node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_of(node));
+            let room = node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_on(node, look.agent, &left));
             let within = room.map(|room| room.cut(&left, &self.kinds));
             let Some(taken) = cut(wanted, times, within.as_ref().unwrap_or(&left)) else { break };
             left = left.saturating_minus(&taken);

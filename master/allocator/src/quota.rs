@@ -8,10 +8,14 @@ use proffer_proto_model::{DemandItem, Resources};
 
 use crate::fit::{LEAST_CPUS, LEAST_MEMORY};
 use crate::share::{Amounts, CPUS, DISK, GPUS, Kinds, MEMORY};
+use crate::usable::{Classes, Wanted};
 
 /// The most of each kind that may be taken; kinds that are not there are not limited.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Room(BTreeMap<usize, u64>);
+pub(crate) struct Room {
+    most: BTreeMap<usize, u64>,
+    ports: Option<u32>,
+}
 
 /// What one wanted shape needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub(crate) struct Missed {
     /// The least amount of each kind that somebody was short of.
     least: BTreeMap<usize, u64>,
     /// Nobody was even asked.
-    is_all: bool,
+    pub is_all: bool,
 }
 
 /// See the file's top.
@@ -59,6 +63,12 @@ pub(crate) struct Gate {
     /// By what is kept for guarantees.
     pub missed_headroom: Missed,
     needs: Needs,
+    /// While something is promised to the role: what is wanted in it and below.
+    pub wanted: Wanted,
+    /// The agents that count for it; `None` for all.
+    pub class: Option<usize>,
+    /// What was counted there as owed to the role itself.
+    counted: Amounts,
 }
 
 impl Need {
@@ -79,22 +89,33 @@ impl Need {
 impl Room {
     /// The most of one kind.
     pub fn of(&self, kind: usize) -> u64 {
-        self.0.get(&kind).copied().unwrap_or(u64::MAX)
+        self.most.get(&kind).copied().unwrap_or(u64::MAX)
     }
 
     /// No more of the kind than this.
     pub fn cap(&mut self, kind: usize, most: u64) {
-        let cap = self.0.entry(kind).or_insert(u64::MAX);
+        let cap = self.most.entry(kind).or_insert(u64::MAX);
         *cap = most.min(*cap);
+    }
+
+    /// No more ports than this.
+    pub fn cap_ports(&mut self, most: u32) {
+        self.ports = Some(self.ports.map_or(most, |old| old.min(most)));
     }
 
     /// The kinds that are limited, and to what.
     pub fn each(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.0.iter().map(|(kind, most)| (*kind, *most))
+        self.most.iter().map(|(kind, most)| (*kind, *most))
     }
 
-    /// How often the need is met, at most.
-    pub fn times(&self, need: &Need) -> u32 {
+    /// How often an item is met, at most.
+    pub fn times(&self, item: &DemandItem, need: &Need) -> u32 {
+        let ports = item.ports.saturating_add(item.shape.as_ref().map_or(0, |shape| shape.ports.count()));
+        let by_ports = self.ports.and_then(|most| most.checked_div(ports)).unwrap_or(u32::MAX);
+        self.times_of(need).min(by_ports)
+    }
+
+    fn times_of(&self, need: &Need) -> u32 {
         match need {
             Need::Anything => u32::from(self.of(CPUS) >= LEAST_CPUS.0 || self.of(MEMORY) >= LEAST_MEMORY.0),
             Need::Shape(amounts) => {
@@ -110,10 +131,11 @@ impl Room {
             && self.of(MEMORY) >= of.memory.0
             && self.of(DISK) >= of.disk.0
             && self.of(GPUS) >= u64::from(of.gpus)
+            && self.ports.is_none_or(|most| of.ports.count() <= most)
             && of.scalars.iter().all(|(name, amount)| kinds.find_scalar(name).is_none_or(|at| self.of(at) >= *amount))
     }
 
-    /// What of it may be taken. Ports and sets are never limited.
+    /// What of it may be taken. Sets are never limited.
     pub fn cut(&self, of: &Resources, kinds: &Kinds) -> Resources {
         let mut cut = of.clone();
         cut.cpus.0 = cut.cpus.0.min(self.of(CPUS));
@@ -124,6 +146,9 @@ impl Room {
             if let Some(kind) = kinds.find_scalar(name) {
                 *amount = self.of(kind).min(*amount);
             }
+        }
+        if let Some(lowest) = self.ports.and_then(|most| cut.ports.lowest(most)) {
+            cut.ports = lowest;
         }
         cut.normalize();
         cut
@@ -149,7 +174,7 @@ impl Needs {
     /// Some may be met; false is certain, true is not.
     fn may_fit(&self, room: &Room) -> bool {
         let has_shape = self.shapes > 0 && room.each().all(|(kind, most)| self.least(kind) <= most);
-        has_shape || (self.anything > 0 && room.times(&Need::Anything) > 0)
+        has_shape || (self.anything > 0 && room.times_of(&Need::Anything) > 0)
     }
 
     fn least(&self, kind: usize) -> u64 {
@@ -175,7 +200,12 @@ impl Missed {
 
     /// Somebody of them may get something now.
     pub fn may_fit(&self, room: impl Fn(usize) -> u64) -> bool {
-        self.from.is_some() && (self.is_all || self.least.iter().any(|(kind, need)| *need <= room(*kind)))
+        (self.from.is_some() && self.is_all) || self.may_fit_some(room)
+    }
+
+    /// Somebody of those who were asked may get something now.
+    pub fn may_fit_some(&self, room: impl Fn(usize) -> u64) -> bool {
+        self.least.iter().any(|(kind, need)| *need <= room(*kind))
     }
 
     /// All are tried again from the stamp given.
@@ -192,7 +222,7 @@ impl Gate {
     /// What may be held beside what is held.
     pub fn room(&self, held: &Amounts) -> Room {
         let mut room = self.limit.clone().unwrap_or_default();
-        room.0.iter_mut().for_each(|(kind, most)| *most = most.saturating_sub(held.of(*kind)));
+        room.most.iter_mut().for_each(|(kind, most)| *most = most.saturating_sub(held.of(*kind)));
         room
     }
 
@@ -218,6 +248,45 @@ impl Gate {
         owed.sub(&self.owed_below);
         owed.add(&self.owed_below);
         self.owed = owed;
+    }
+
+    /// Tells its class what is owed to the role itself.
+    pub fn count_in_class(&mut self, classes: &mut Classes) {
+        let Some(class) = self.class else { return };
+        let mut owed = self.owed.clone();
+        owed.sub(&self.owed_below);
+        if owed != self.counted {
+            classes.count_owed(class, &self.counted, false);
+            classes.count_owed(class, &owed, true);
+            self.counted = owed;
+        }
+    }
+
+    /// Joins the class of those who want the same. Its number when it is new: then no agent is counted in it.
+    pub fn choose_class(&mut self, classes: &mut Classes, kinds: &mut Kinds) -> Option<usize> {
+        if let Some(class) = self.class.take() {
+            classes.count_owed(class, &std::mem::take(&mut self.counted), false);
+            classes.leave(class);
+        }
+        if !self.is_promised() {
+            return None;
+        }
+        let (class, is_new) = classes.join(&self.wanted, kinds)?;
+        self.class = Some(class);
+        self.count_in_class(classes);
+        is_new.then_some(class)
+    }
+
+    /// Something is promised to the role, held or not.
+    pub fn is_promised(&self) -> bool {
+        self.guarantee != Amounts::default()
+    }
+
+    /// Who was turned away by the limit has room there now, and none beside what is kept for others.
+    pub fn wait_for_headroom(&mut self) {
+        if let Some(from) = self.missed.take() {
+            self.missed_headroom.note_all(from);
+        }
     }
 
     /// Counts a need below it in or out.

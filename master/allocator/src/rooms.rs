@@ -5,11 +5,12 @@
 
 use proffer_proto_model::{Quota, Resources, Role};
 
-use crate::allocator::{Agent, Allocator};
+use crate::allocator::{Allocator, TurnedAway};
 use crate::gates::limit_room;
 use crate::quota::{Gate, Need, Room};
 use crate::share::Amounts;
 use crate::tree::{EVERYBODY, NodeId};
+use crate::usable::{Counted, Usable, Wanted};
 
 impl Allocator {
     /// The quota of a role, for it and all roles below; `None` ends it. The limit may be less than what is held: then
@@ -32,15 +33,31 @@ impl Allocator {
         if guarantee != Amounts::default() && !self.is_counting_free {
             self.is_counting_free = true;
             let agents: Vec<usize> = self.agents.iter().map(|(slot, _)| slot).collect();
-            agents.into_iter().for_each(|agent| self.count_free(agent, true));
+            for agent in agents {
+                self.count_free(agent, true);
+            }
         }
         self.tree.set_quota(node, limit, guarantee);
+        self.count_all_wanted(node);
         for client in clients {
             if let Some(state) = self.clients.get_mut(client) {
                 state.look_at_all();
             }
             self.refresh_client(client);
         }
+    }
+
+    /// The quota of a role changed: what is wanted below it is counted anew.
+    fn count_all_wanted(&mut self, node: NodeId) {
+        let clients = self.tree.clients_below(node);
+        let Some(gate) = self.tree.gate_mut(node) else { return };
+        gate.wanted = Wanted::default();
+        if gate.is_promised() {
+            for client in clients.into_iter().filter_map(|client| self.clients.get(client)) {
+                client.items.iter().for_each(|item| gate.wanted.count(&item.wanted, true));
+            }
+        }
+        self.choose_class(node);
     }
 
     /// Whether the role may hold so much more beside what is allocated and offered in it and below it now: the lowest
@@ -61,14 +78,58 @@ impl Allocator {
         self.tree.set_excluded(kinds);
     }
 
-    /// Counts what is free of an agent in, or out before it changes.
-    pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) {
-        if !self.is_counting_free {
-            return;
+    /// Counts what is free of an agent in, or out before it changes. True when it counts no more for a guarantee for
+    /// which somebody was turned away.
+    pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) -> bool {
+        let Some(agent) = self.agents.get_mut(slot).filter(|_| self.is_counting_free) else { return false };
+        let before = agent.counted;
+        let classes = &mut self.tree.classes;
+        let amounts = agent.free().map(|free| self.kinds.amounts(free));
+        match amounts {
+            Some(amounts) if is_more => {
+                self.free.add(&amounts);
+                agent.counted = agent.free().map_or(before, |free| classes.count_in(&agent.info, free, &amounts));
+            }
+            Some(amounts) => {
+                self.free.sub(&amounts);
+                classes.count_out(before, &amounts);
+            }
+            None => agent.counted = Counted::default(),
         }
-        let Some(free) = self.agents.get(slot).and_then(Agent::free) else { return };
-        let amounts = self.kinds.amounts(free);
-        if is_more { self.free.add(&amounts) } else { self.free.sub(&amounts) }
+        is_more && before.is_beyond(agent.counted) && classes.has_missed(before)
+    }
+
+    /// Counts what a client wants for the guarantees of its roles.
+    pub(crate) fn count_wanted(&mut self, client: usize, is_more: bool) {
+        let Some(state) = self.clients.get(client).filter(|_| self.is_counting_free) else { return };
+        let path: Vec<NodeId> = self.tree.path(state.node).collect();
+        for node in path {
+            let Some(gate) = self.tree.gate_mut(node).filter(|gate| gate.is_promised()) else { continue };
+            for item in &state.items {
+                gate.wanted.count(&item.wanted, is_more);
+            }
+        }
+    }
+
+    /// Finds the agents that count for the guarantees of a client's roles, after what it wants has changed.
+    pub(crate) fn choose_classes(&mut self, client: NodeId) {
+        let path: Vec<NodeId> = self.tree.path(client).filter(|_| self.is_counting_free).collect();
+        for node in path {
+            self.choose_class(node);
+        }
+    }
+
+    fn choose_class(&mut self, node: NodeId) {
+        let Some(class) = self.tree.choose_class(node, &mut self.kinds) else { return };
+        let agents: Vec<usize> = self.agents.iter().map(|(slot, _)| slot).collect();
+        for slot in agents {
+            let Some(agent) = self.agents.get_mut(slot) else { continue };
+            let is_counted = agent.free().is_some_and(|free| {
+                let amounts = self.kinds.amounts(free);
+                self.tree.classes.count_new(class, &agent.info, free, &amounts)
+            });
+            agent.counted.set(class, is_counted);
+        }
     }
 
     /// Counts what a client needs at the gates of its roles, in place of what it needed.
@@ -93,9 +154,32 @@ impl Allocator {
         self.free.of(kind).saturating_sub(self.begun.of(kind)).saturating_sub(owed)
     }
 
-    /// What a client may take by limits and guarantees; `None` when there are none.
-    pub(crate) fn room_of(&self, node: NodeId) -> Option<Room> {
-        self.tree.has_gates.then(|| self.tree.room_of(node, |kind| self.spare(kind)))
+    /// What a client may take of what is left of an agent, by limits and guarantees; `None` when there are none.
+    pub(crate) fn room_on(&self, client: NodeId, agent: usize, left: &Resources) -> Option<Room> {
+        let mut room = self.tree.has_gates.then(|| self.tree.room_of(client, |kind| self.spare(kind)))?;
+        if self.is_counting_free {
+            self.with_usable(agent, left, |look| {
+                self.tree.classes.limit(look, |kind| self.tree.owed_to(client, kind), &mut room);
+            });
+        }
+        Some(room)
+    }
+
+    /// Notes that a client got nothing of an agent for want of room.
+    pub(crate) fn turn_away(&self, client: NodeId, need: &Need, agent: usize, left: &Resources) {
+        let mut reasons = Vec::new();
+        if self.is_counting_free {
+            self.with_usable(agent, left, |look| {
+                reasons = self.tree.classes.reasons(look, |kind| self.tree.owed_to(client, kind), need);
+            });
+        }
+        self.turned_away.borrow_mut().push(TurnedAway { client, need: need.clone(), reasons });
+    }
+
+    fn with_usable(&self, agent: usize, left: &Resources, ask: impl FnOnce(&Usable<'_>)) {
+        let Some(agent) = self.agents.get(agent).filter(|agent| agent.counted != Counted::default()) else { return };
+        let Some(free) = agent.free().map(|free| self.kinds.amounts_of(free)) else { return };
+        ask(&Usable { info: &agent.info, counted: agent.counted, free: &free, left, begun: &self.begun });
     }
 
     /// Somebody below a place may get something beside what is kept for guarantees of others; at the root, somebody
@@ -117,14 +201,17 @@ impl Allocator {
 
     /// Notes who was turned away in the last look, and from where on.
     pub(crate) fn note_turned_away(&mut self) {
-        for (client, need) in self.turned_away.take() {
+        for TurnedAway { client, need, reasons } in self.turned_away.take() {
             for (kind, amount) in need.each() {
-                self.note_short(client, kind, amount);
+                self.note_short(client, kind, amount, !reasons.is_empty());
+            }
+            for reason in reasons {
+                self.tree.classes.note(self.tree.tried, reason);
             }
         }
     }
 
-    fn note_short(&mut self, client: NodeId, kind: usize, amount: u64) {
+    fn note_short(&mut self, client: NodeId, kind: usize, amount: u64, is_by_class: bool) {
         let from = self.tree.tried;
         let owed = self.tree.owed_to(client, kind);
         let is_headroom = self.spare(kind).saturating_add(owed) < amount;
@@ -137,7 +224,7 @@ impl Allocator {
                 if most < amount {
                     gate.missed.note(from, kind, amount);
                 }
-                if is_headroom {
+                if is_headroom || (is_by_class && node != EVERYBODY) {
                     let short = if node == EVERYBODY { amount.saturating_sub(owed) } else { amount };
                     gate.missed_headroom.note(from, kind, short);
                 }
@@ -158,8 +245,13 @@ impl Allocator {
             let Some(gate) = self.tree.gate(node).filter(is_worth_it) else { continue };
             let room = gate.room(self.tree.held(node));
             let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
-            let by_headroom = gate.missed_headroom.may_fit(spare) && self.has_headroom(node);
-            if !by_headroom && !gate.missed.may_fit(|kind| room.of(kind)) {
+            let by_limit = gate.missed.may_fit(|kind| room.of(kind));
+            let is_waiting = by_limit || gate.missed_headroom.is_all;
+            let is_due = gate.missed_headroom.may_fit_some(spare) || (is_waiting && self.has_headroom(node));
+            if !is_due {
+                if by_limit {
+                    self.tree.gate_mut(node).into_iter().for_each(Gate::wait_for_headroom);
+                }
                 continue;
             }
             let above = self.tree.shut_gate(node);
@@ -175,20 +267,27 @@ impl Allocator {
                 }
             }
         }
+        if let Some(from) = self.tree.classes.wake() {
+            let from = self.tree.cover_below(EVERYBODY, from);
+            self.awake.insert(EVERYBODY);
+            lowest = lowest.into_iter().chain([from]).min();
+        }
         lowest
     }
 
     /// Lets those rest who cannot get anything for want of room: agents are not walked in vain for them.
     pub(crate) fn rest(&mut self) {
-        self.tree.just_shut.clear();
-        let tree = &self.tree;
-        self.awake.retain(|node| tree.shut_gate(*node).is_none());
         for node in self.awake.clone() {
             if !self.has_headroom(node) {
                 self.awake.remove(&node);
                 self.note_all_short(node);
             }
         }
+        self.rest_lagging();
+    }
+
+    /// The same for those who were not tried everywhere.
+    pub(crate) fn rest_lagging(&mut self) {
         let has_spare = self.has_headroom(EVERYBODY);
         for client in self.lagging.clone() {
             self.rest_client(client, has_spare);

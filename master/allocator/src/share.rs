@@ -42,6 +42,20 @@ impl Kinds {
         Amounts { fixed, further }
     }
 
+    /// The countable part of an amount. Scalars never seen are left out.
+    pub fn amounts_of(&self, of: &Resources) -> Amounts {
+        let fixed = [of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
+        let mut further = Vec::new();
+        for (name, milli) in &of.scalars {
+            let Some(at) = self.0.get(name) else { continue };
+            if further.len() <= *at {
+                further.resize(at + 1, 0);
+            }
+            further[*at] = *milli;
+        }
+        Amounts { fixed, further }
+    }
+
     /// The kinds of which there is something. Scalars never seen are left out.
     pub fn present(&self, of: &Resources) -> impl Iterator<Item = usize> {
         let fixed = [of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];

@@ -15,6 +15,7 @@ use proffer_proto_model::Weight;
 use crate::heap;
 use crate::quota::Gate;
 use crate::share::{Amounts, Share};
+use crate::usable::Classes;
 
 /// A node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +80,8 @@ pub(crate) struct Tree {
     pub tried: u64,
     /// Gates that may have room again for somebody who was turned away.
     pub woken: BTreeSet<NodeId>,
+    /// Which agents count for whom.
+    pub classes: Classes,
     /// Gates that were shut since somebody asked.
     pub just_shut: Vec<NodeId>,
     /// The total changed since shares were worked out.
@@ -98,6 +101,7 @@ impl Default for Tree {
             has_gates: false,
             tried: 0,
             woken: BTreeSet::new(),
+            classes: Classes::default(),
             just_shut: Vec::new(),
             is_stale: false,
         };
@@ -415,6 +419,7 @@ impl Tree {
         let Node { gate: Some(gate), held, parent, .. } = &mut self.nodes[node.0] else { return };
         let old = gate.owed.clone();
         gate.set_held(held);
+        gate.count_in_class(&mut self.classes);
         if node.0 == ROOT || gate.owed == old {
             return;
         }

@@ -23,6 +23,8 @@ struct Holder {
 struct Case {
     holders: Vec<Holder>,
     weights: Vec<u32>,
+    /// Shares are by CPU alone.
+    is_without_memory: bool,
     shape: (u64, u64),
     times: u64,
 }
@@ -30,8 +32,16 @@ struct Case {
 fn cases() -> impl Strategy<Value = Case> {
     let holder = (0usize..3, 0u64..40, 0u64..40).prop_map(|(role, cpus, mib)| Holder { role, cpus, mib });
     let holders = proptest::collection::vec(holder, 2..5);
-    (holders, proptest::collection::vec(1u32..4, 3), (1u64..6, 1u64..6), 1u64..12)
-        .prop_map(|(holders, weights, shape, times)| Case { holders, weights, shape, times })
+    let weights = proptest::collection::vec(1u32..4, 3);
+    (holders, weights, any::<bool>(), (1u64..6, 1u64..6), 1u64..12).prop_map(
+        |(holders, weights, is_without_memory, shape, times)| Case {
+            holders,
+            weights,
+            is_without_memory,
+            shape,
+            times,
+        },
+    )
 }
 
 const LARGE: u64 = 1_000;
@@ -47,7 +57,10 @@ fn expected(case: &Case) -> BTreeMap<usize, u64> {
             own.fold((0, 0), |sum, (_, held)| (sum.0 + held.0, sum.1 + held.1))
         };
         // The larger of two fractions, over one denominator.
-        let share = |held: (u64, u64)| (held.0 * total.1).max(held.1 * total.0);
+        let share = |held: (u64, u64)| {
+            let by_memory = if case.is_without_memory { 0 } else { held.1 * total.0 };
+            (held.0 * total.1).max(by_memory)
+        };
         let role_share = |role: usize| (share(of_role(role)), u64::from(case.weights[role]));
         let next = (0..held.len()).min_by(|a, b| {
             let (role_a, role_b) = (case.holders[*a].role, case.holders[*b].role);
@@ -68,8 +81,11 @@ fn granted(case: &Case) -> BTreeMap<usize, u64> {
     let mut allocator = Allocator::new(10);
     let large = Resources::new(MilliCpus(LARGE), Bytes(LARGE));
     allocator.put_agent(&agent_id(0), &info(large), false);
-    for (at, weight) in case.weights.iter().enumerate() {
-        allocator.set_weight(&role(at), weight_of(*weight));
+    if case.is_without_memory {
+        allocator.set_excluded_kinds(["memory"]);
+    }
+    for at in 0..case.weights.len() {
+        allocator.set_weight(&role(at), weight_of(9 - at as u32));
     }
     let shape = Resources::new(MilliCpus(case.shape.0), Bytes(case.shape.1));
     for (at, holder) in case.holders.iter().enumerate() {
@@ -78,6 +94,10 @@ fn granted(case: &Case) -> BTreeMap<usize, u64> {
         let held = Resources::new(MilliCpus(holder.cpus), Bytes(holder.mib));
         allocator.charge(&id, &role(holder.role), &agent_id(0), &held);
         allocator.set_demand(&id, &Demand { items: vec![item(role(holder.role), shape.clone(), None)] });
+    }
+    // Also those that change weigh from now on.
+    for (at, weight) in case.weights.iter().enumerate() {
+        allocator.set_weight(&role(at), weight_of(*weight));
     }
     let fresh = Resources::new(MilliCpus(case.shape.0 * case.times), Bytes(case.shape.1 * case.times));
     allocator.put_agent(&agent_id(1), &info(fresh), true);

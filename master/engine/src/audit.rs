@@ -45,6 +45,12 @@ impl State {
         {
             broken.push(format!("I1: agent {id}: the allocator counts {used}, tasks and offers are {sum}"));
         }
+        if has_offers && !agent.record.mode.is_offered() {
+            broken.push(format!("I3: agent {id} is {} and has offers outstanding", agent.record.mode));
+        }
+        if agent.record.mode.is_gone() && (agent.session.is_some() || !agent.tasks.is_empty()) {
+            broken.push(format!("agent {id} is gone and has a stream or tasks"));
+        }
         if has_offers && agent.session.is_none() {
             broken.push(format!("I3: agent {id} is away and has offers outstanding"));
         }

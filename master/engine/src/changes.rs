@@ -91,6 +91,7 @@ impl State {
             id: agent.record.id.clone(),
             info: agent.record.info.clone(),
             state,
+            mode: agent.record.mode,
             allocated: agent.allocated.clone(),
             offered: self.sum_of_offers(&agent.offers, Clone::clone),
             tasks_active: agent.tasks_active,

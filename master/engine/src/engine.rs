@@ -76,6 +76,9 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Agent { request, agent, command }) => {
+                state.operator_agent(now, request, &agent, command);
+            }
             Input::Operator(OperatorCall::Why { request, framework, role }) => {
                 // What is possible is offered first: the answer is about what is left.
                 state.make_offers(now);
@@ -83,6 +86,7 @@ impl Engine {
             }
             Input::Tick => state.fire_timers(now),
         }
+        self.state.settle_drains(now);
     }
 
     /// The second half of [`Self::handle`]: offers all that became possible.

@@ -1,5 +1,6 @@
 //! Everything that can happen to the master, in one closed enum.
 
+use crate::agents::drain::AgentCommand;
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
     Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
@@ -133,6 +134,15 @@ pub enum OperatorCall {
         request: u64,
         /// Which.
         framework: FrameworkId,
+    },
+    /// Changes what an agent is for. The answer is [`crate::Effect::OperatorReply`].
+    Agent {
+        /// The server's number for this request.
+        request: u64,
+        /// Which.
+        agent: AgentId,
+        /// What.
+        command: AgentCommand,
     },
     /// Why a framework is not offered what it wants. The answer is [`crate::Effect::WhyReply`].
     Why {

@@ -21,6 +21,7 @@ mod timers;
 mod validate;
 pub mod view;
 
+pub use agents::drain::AgentCommand;
 pub use effect::{Effect, FatalError, FrameworkErrorKind, ToAgent, ToFramework};
 pub use engine::{Config, Engine, RecoverError};
 pub use frame::{Frame, Stored};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_master_allocator::Allocator;
 use proffer_proto_model::{ClusterId, Epoch, Now};
 
-use crate::registry::Registry;
+use crate::registry::{AgentMode, Registry};
 use crate::state::{Agent, Framework, State};
 use crate::timers::Timer;
 use crate::{Config, RecoverError};
@@ -22,6 +22,9 @@ impl State {
         let mut state = Self::empty(config, cluster, epoch);
         for record in registry.agents {
             let (id, is_unreachable) = (record.id.clone(), record.is_unreachable);
+            if let AgentMode::Draining(_) = record.mode {
+                state.draining.insert(id.clone());
+            }
             if !is_unreachable {
                 state.allocator.put_agent(&id, &record.info, false);
             }
@@ -74,6 +77,7 @@ impl State {
             framework_names: BTreeMap::new(),
             removed: BTreeSet::new(),
             tasks: BTreeMap::new(),
+            draining: BTreeSet::new(),
             strays: BTreeMap::new(),
             offers: BTreeMap::new(),
             agent_sessions: BTreeMap::new(),

@@ -2,6 +2,7 @@
 //!
 //! A store keeps `records` by key and applies operations in order. Nothing here knows how they are encoded.
 
+pub use crate::agents::mode::{AgentMode, Drain};
 use proffer_proto_model::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resources, Role, TaskKey, TaskSpec, TaskStatus,
 };
@@ -71,8 +72,11 @@ pub struct AgentRecord {
     pub info: AgentInfo,
     /// Starts of its process.
     pub incarnation: u64,
-    /// Declared unreachable and not back since.
+    /// Declared unreachable and not back since, or gone.
     pub is_unreachable: bool,
+    /// What operators want of it. Records of before it was known say nothing: active.
+    #[serde(default)]
+    pub mode: AgentMode,
 }
 
 /// A framework the master admitted.

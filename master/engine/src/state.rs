@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub tasks: BTreeMap<TaskKey, Task>,
     /// Updates of tasks not known here, forwarded and waiting for the framework: the agent to confirm to.
     pub strays: BTreeMap<TaskKey, AgentId>,
+    /// Agents under drain that are not empty yet.
+    pub draining: BTreeSet<AgentId>,
     pub offers: BTreeMap<OfferId, OpenOffer>,
     pub agent_sessions: BTreeMap<SessionId, AgentId>,
     pub framework_sessions: BTreeMap<SessionId, FrameworkId>,

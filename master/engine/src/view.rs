@@ -5,7 +5,7 @@ use proffer_proto_model::{
     TaskKey, UnixMillis,
 };
 
-use crate::registry::TaskRecord;
+use crate::registry::{AgentMode, TaskRecord};
 
 /// One change of the view, taken with [`crate::Engine::take_changes`] after each input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct AgentView {
     pub info: AgentInfo,
     /// Whether it is there.
     pub state: AgentState,
+    /// What operators want of it.
+    pub mode: AgentMode,
     /// What tasks hold.
     pub allocated: Resources,
     /// What is out in offers.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use proffer_master_engine::registry::AgentMode;
 use proffer_master_engine::*;
 use proffer_proto_model::*;
 use proptest::prelude::*;
@@ -26,6 +27,10 @@ enum Step {
     Kill { framework: u64, task: u8 },
     Reconcile { framework: u64 },
     Wait { ms: u64 },
+    Drain { agent: u64, max_grace_ms: Option<u64>, mark_gone: bool },
+    Mode { agent: u64, is_back: bool },
+    CancelDrain { agent: u64 },
+    MarkGone { agent: u64 },
     FailOver,
 }
 
@@ -52,6 +57,11 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (f.clone(), t).prop_map(|(framework, task)| Step::Kill { framework, task }),
         1 => f.prop_map(|framework| Step::Reconcile { framework }),
         3 => (0u64..40_000).prop_map(|ms| Step::Wait { ms }),
+        2 => (0u64..3, proptest::option::of(0u64..60_000), prop::bool::weighted(0.2))
+            .prop_map(|(agent, max_grace_ms, mark_gone)| Step::Drain { agent, max_grace_ms, mark_gone }),
+        3 => (0u64..3, prop::bool::weighted(0.8)).prop_map(|(agent, is_back)| Step::Mode { agent, is_back }),
+        2 => (0u64..3).prop_map(|agent| Step::CancelDrain { agent }),
+        1 => (0u64..3).prop_map(|agent| Step::MarkGone { agent }),
         1 => Just(Step::FailOver),
     ]
 }
@@ -98,6 +108,13 @@ impl Run {
             Step::Launch { framework, tasks } => self.launch(framework, tasks),
             Step::Update { agent, at, seq, state } => self.update(agent as usize, at, seq, TaskState::ALL[state]),
             Step::Wait { ms } => self.world.wait(ms),
+            Step::Drain { agent, max_grace_ms, mark_gone } => {
+                self.command(agent, AgentCommand::Drain { max_grace_ms, mark_gone });
+            }
+            Step::Mode { agent, is_back: true } => self.command(agent, AgentCommand::Reactivate),
+            Step::Mode { agent, is_back: false } => self.command(agent, AgentCommand::Deactivate),
+            Step::CancelDrain { agent } => self.command(agent, AgentCommand::CancelDrain),
+            Step::MarkGone { agent } => self.command(agent, AgentCommand::MarkGone),
             Step::FailOver => {
                 self.epoch += 1;
                 self.world.fail_over(self.epoch);
@@ -137,6 +154,27 @@ impl Run {
                 self.call(framework, &name, FrameworkCall::Kill { task: task_id(task), agent: None, policy: None });
             }
             Step::Reconcile { framework } => self.call(framework, &name, FrameworkCall::Reconcile(vec![])),
+        }
+    }
+
+    /// What follows from it holds at once: the audit sees offers of agents that take no work.
+    fn command(&mut self, agent: u64, command: AgentCommand) {
+        let Some((id, _)) = self.agents[agent as usize].clone() else { return };
+        let mode_of = |world: &World| world.registry.agents.iter().find(|r| r.id.as_str() == id).map(|r| r.mode);
+        let before = mode_of(&self.world);
+        let is_done = self.world.operator(&id, command).is_ok();
+        let is_draining = matches!(before, Some(AgentMode::Draining(_)));
+        let is_refused = match command {
+            AgentCommand::Reactivate => is_draining,
+            AgentCommand::CancelDrain => !is_draining,
+            _ => false,
+        };
+        let record = self.world.registry.agents.iter().find(|record| record.id.as_str() == id);
+        let is_gone = record.is_some_and(|record| record.mode.is_gone());
+        assert!(is_done != is_refused || is_gone, "{command:?} of {record:?}");
+        // Its machine comes back with an empty work directory.
+        if is_gone {
+            self.agents[agent as usize] = None;
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
-use proffer_master_engine::{Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
-use proffer_proto_model::{Epoch, FrameworkId, Role};
+use proffer_master_engine::{AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
@@ -31,6 +31,8 @@ pub(crate) enum ToOwner {
     Input(Box<Input>),
     /// An operator ends a framework.
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator changes what an agent is for.
+    Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
 }
@@ -104,6 +106,12 @@ impl Owner {
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
             }
+            ToOwner::Agent(agent, command, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
+            }
             ToOwner::Why(framework, role, reply) => {
                 self.streams.asked += 1;
                 let request = self.streams.asked;
@@ -126,7 +134,7 @@ impl Owner {
         self.metrics.handled(decision, watch.lap());
     }
 
-    /// Store, then send, then show.
+    /// Store, then send, then show; then answer operators, who look at once at what they did.
     fn finish(&mut self, frame: Frame, batch: usize) -> Result<(), StoreError> {
         let mut watch = Stopwatch::start();
         let stored = self.store.commit(frame.operations())?;
@@ -137,13 +145,19 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
+        let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
-            if let Some(peer) = self.streams.send(self.epoch, effect) {
+            if let Effect::OperatorReply { .. } | Effect::WhyReply { .. } = effect {
+                answers.push(effect);
+            } else if let Some(peer) = self.streams.send(self.epoch, effect) {
                 self.metrics.cut_off(peer);
             }
         }
         self.publish();
+        for answer in answers {
+            self.streams.send(self.epoch, answer);
+        }
         Ok(())
     }
 

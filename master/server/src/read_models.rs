@@ -186,6 +186,9 @@ impl ReadModels {
         };
         for agent in self.agents() {
             summary.tasks_active += agent.tasks_active;
+            if agent.mode.is_gone() {
+                continue;
+            }
             if agent.state != AgentState::Attached {
                 summary.agents_detached += 1;
                 continue;

@@ -51,11 +51,12 @@ impl Task {
 
     /// Ends a launch that is not wanted any more; `false` when it is.
     pub(super) fn stop_launch(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.progress.kill.is_none() {
-            return false;
-        }
+        let Some(order) = self.progress.kill else { return false };
         let message = "killed before its container ran".to_owned();
-        self.end(cx, TaskState::Killed, TaskReason::KilledDuringLaunch, message);
+        // Whoever asked for it knows why; of any other reason the framework must learn.
+        let is_asked = order.reason == TaskReason::KillRequested;
+        let reason = if is_asked { TaskReason::KilledDuringLaunch } else { order.reason };
+        self.end(cx, TaskState::Killed, reason, message);
         true
     }
 

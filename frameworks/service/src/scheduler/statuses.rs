@@ -139,6 +139,10 @@ fn on_end(slot: &mut Slot, placed: &crate::state::Placed, status: &TaskStatus, c
         return;
     }
     slot.restarts = slot.restarts.saturating_add(1);
+    // It moves because an operator wants its agent empty: nothing failed, and nothing waits.
+    if status.reason == TaskReason::AgentDraining {
+        return;
+    }
     if placed.running_since.is_some_and(|since| cx.now().since_ms(since) >= RESET_AFTER_MS) {
         slot.failures = 0;
     }

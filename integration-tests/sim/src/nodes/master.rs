@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    fn master_handle(&mut self, input: Input) {
+    pub(crate) fn master_handle(&mut self, input: Input) {
         let now = self.now();
         let Some(engine) = &mut self.master.engine else { return };
         let frame = engine.handle(now, input);

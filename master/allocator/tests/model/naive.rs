@@ -164,7 +164,12 @@ impl Naive {
     /// Grants, checked one by one, and once more: then there must be nothing left to do.
     pub fn allocate(&mut self) {
         let before = self.promises();
-        for grant in self.allocator.allocate(Moment(self.now)) {
+        let grants = self.allocator.allocate(Moment(self.now));
+        let agents: Vec<AgentId> = grants.iter().map(|grant| grant.agent.clone()).collect();
+        for grant in grants {
+            let classes = self.classes().into_iter().map(|(shapes, owed)| (self.usable(&shapes), shapes, owed));
+            let classes: Vec<_> = classes.map(|(usable, shapes, owed)| (shapes, usable, owed)).collect();
+            let (to_it, copy) = (self.owed_to(&grant.role), grant.clone());
             let before = self.available(number(grant.agent.as_str()));
             if before.checked_sub(&grant.resources).is_none() {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
@@ -172,6 +177,10 @@ impl Naive {
             let more = grant.resources.clone();
             let role = grant.role.clone();
             self.grants.insert(grant.id, grant);
+            // Parts of one agent are cut in turns: what each of them left is not seen from here.
+            if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
+                self.check_kept(&copy, &classes, to_it);
+            }
             let over = self.limited(&role).find(|(_, left)| *left < 0 && more.cpus.0 > 0);
             if let Some(over) = over {
                 self.problem = Some(format!("{more} is granted in {role}, of which is left {over:?}"));
@@ -298,12 +307,83 @@ impl Naive {
         }
     }
 
-    /// So much may be granted of CPU in a role.
-    fn room(&self, role: &Role) -> u64 {
+    /// So much may be granted of CPU and memory of an agent in a role.
+    fn room(&self, role: &Role, agent: usize) -> (u64, u64, u32) {
         let (free, owed) = self.promises();
         let spare = if owed == 0 { u64::MAX } else { free.saturating_sub(owed) };
         let by_limits = self.limited(role).map(|(_, left)| u64::try_from(left).unwrap_or(0)).min();
-        by_limits.unwrap_or(u64::MAX).min(spare.saturating_add(self.owed_to(role)))
+        let to_it = self.owed_to(role);
+        let mut room = (by_limits.unwrap_or(u64::MAX).min(spare.saturating_add(to_it)), u64::MAX, u32::MAX);
+        let left = self.available(agent);
+        for (shapes, owed) in self.classes() {
+            let Some(kept) = shapes.iter().find(|shape| self.is_usable(shape, agent)) else { continue };
+            let usable = self.usable(&shapes);
+            if owed == 0 || usable - left.cpus.0 >= owed || left.cpus.0 == 0 {
+                continue;
+            }
+            room.0 = room.0.min(usable.saturating_sub(owed).saturating_add(to_it));
+            if to_it == 0 {
+                let shape_ports = kept.ports;
+                let kept = kept.shape.clone().unwrap_or_else(|| res(10, 32));
+                room.0 = room.0.min(left.cpus.0.saturating_sub(kept.cpus.0));
+                room.2 = room.2.min(left.ports.count() - shape_ports);
+                room.1 = room.1.min(left.memory.0.saturating_sub(kept.memory.0));
+            }
+        }
+        room
+    }
+
+    /// Roles that are promised something and want the same: what they want, and what is owed to them together.
+    fn classes(&self) -> Vec<(Vec<DemandItem>, u64)> {
+        let mut classes: Vec<(Vec<DemandItem>, u64)> = Vec::new();
+        for (role, _) in self.quotas.iter().filter(|(_, quota)| quota.guarantee.cpus.0 > 0) {
+            let items = self.frameworks.values().flat_map(|(_, demand)| &demand.items);
+            let mut shapes: Vec<DemandItem> = Vec::new();
+            for item in items.filter(|item| is_within(&item.role, role)) {
+                let shape = DemandItem { role: Role::default_role(), count: None, priority: 0, ..item.clone() };
+                if !shapes.contains(&shape) {
+                    shapes.push(shape);
+                }
+            }
+            shapes.sort_by_key(|shape| format!("{:?} {} {:?}", shape.shape, shape.ports, shape.constraints));
+            let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
+            let owed = self.owed(role).saturating_sub(below.map(|below| self.owed(&below)).sum());
+            match classes.iter_mut().find(|(known, _)| *known == shapes) {
+                _ if shapes.is_empty() => {}
+                Some((_, sum)) => *sum += owed,
+                None => classes.push((shapes, owed)),
+            }
+        }
+        classes
+    }
+
+    fn is_usable(&self, item: &DemandItem, agent: usize) -> bool {
+        let Some((info, true)) = self.agents.get(&agent) else { return false };
+        let left = self.available(agent);
+        let is_enough = match &item.shape {
+            Some(shape) => left.contains(shape),
+            None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
+        };
+        is_enough && left.ports.count() >= item.ports && item.constraints.iter().all(|rule| rule.is_met_by(info))
+    }
+
+    fn usable(&self, shapes: &[DemandItem]) -> u64 {
+        let usable = |agent: &&usize| shapes.iter().any(|shape| self.is_usable(shape, **agent));
+        self.agents.keys().filter(usable).map(|agent| self.available(*agent).cpus.0).sum()
+    }
+
+    /// What a class is promised is kept where it can be used, or all that was given there was promised to somebody.
+    fn check_kept(&mut self, grant: &Grant, before: &[(Vec<DemandItem>, u64, u64)], to_it: u64) {
+        let classes = self.classes();
+        for (shapes, usable, _) in before {
+            let owed = classes.iter().find(|(known, _)| known == shapes).map_or(0, |(_, owed)| *owed);
+            let after = self.usable(shapes);
+            let is_kept = after >= owed || after == *usable;
+            // Those who are promised something themselves take it anywhere.
+            if to_it == 0 && !is_kept {
+                self.problem = Some(format!("{grant:?}: usable {usable} -> {after} of {owed} for {shapes:?}"));
+            }
+        }
     }
 
     fn would_fit(&self, framework: usize, item: &DemandItem, agent: usize) -> bool {
@@ -313,10 +393,10 @@ impl Naive {
             Some(shape) => left.contains(shape),
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
         };
-        let room = self.room(&item.role);
+        let room = self.room(&item.role, agent);
         let is_within = match &item.shape {
-            Some(shape) => shape.cpus.0 <= room,
-            None => room >= 10 || left.memory >= Bytes::mib(32),
+            Some(shape) => shape.cpus.0 <= room.0 && shape.memory.0 <= room.1 && item.ports <= room.2,
+            None => left.cpus.0.min(room.0) >= 10 || left.memory.0.min(room.1) >= Bytes::mib(32).0,
         };
         let is_refused = self.filters.iter().any(|filter| {
             (filter.framework, &filter.role, filter.agent) == (framework, &item.role, agent)

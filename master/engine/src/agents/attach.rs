@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, RescindReason, Resources};
 
+use super::drain::told_gone;
 use super::replace::Former;
 use crate::registry::{AgentRecord, Operation};
 use crate::state::{Agent, State};
@@ -35,6 +36,12 @@ impl State {
             return;
         }
         let id = self.agent_id(&info, cluster.is_some());
+        if self.agents.get(&id).is_some_and(|agent| agent.record.mode.is_gone()) {
+            let message = ToAgent::Refused { message: told_gone(&id), is_final: true };
+            self.send.push(Effect::ToAgent { session, message });
+            self.send.push(Effect::Close { session });
+            return;
+        }
         // A stream is one agent for life: whoever attaches as another one on it leaves the first.
         if let Some(first) = self.agent_sessions.get(&session).filter(|first| **first != id).cloned() {
             self.detach_agent(now, &first);
@@ -51,6 +58,7 @@ impl State {
         self.expect_agent(now, &id);
         self.start_pings(now, &id);
         self.sync_tasks(now, &id, tasks, was_unreachable);
+        self.kill_for_drain(&id);
         self.touched.agent(&id);
     }
 
@@ -124,12 +132,13 @@ impl State {
     /// Stores the agent as it describes itself now and connects it. True when it was unreachable.
     fn admit_agent(&mut self, id: &AgentId, info: AgentInfo, incarnation: u64, session: SessionId) -> bool {
         let info = AgentInfo { id: Some(id.clone()), ..info };
-        let record = AgentRecord { id: id.clone(), info, incarnation, is_unreachable: false };
         let known = self.agents.get(id).map(|agent| agent.record.clone());
+        let mode = known.as_ref().map(|known| known.mode).unwrap_or_default();
+        let record = AgentRecord { id: id.clone(), info, incarnation, is_unreachable: false, mode };
         if known.as_ref() != Some(&record) {
             self.store.push(Operation::PutAgent(record.clone()));
         }
-        self.allocator.put_agent(id, &record.info, true);
+        self.allocator.put_agent(id, &record.info, mode.is_offered());
         let agent = self.agents.entry(id.clone()).or_insert_with(|| Agent::new(record.clone()));
         agent.record = record;
         agent.session = Some(session);

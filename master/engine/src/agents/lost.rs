@@ -70,13 +70,18 @@ impl State {
             self.tell_status(&key.framework, status);
         }
         self.allocator.remove_agent(id);
+        self.tell_agent_lost(id, &hostname);
+        self.drop_unreachable_of_removed(&tasks);
+        self.touched.agent(id);
+    }
+
+    /// Tells every connected framework.
+    pub(super) fn tell_agent_lost(&mut self, id: &AgentId, hostname: &str) {
         let connected: Vec<_> =
             self.frameworks.iter().filter(|(_, f)| f.session.is_some()).map(|(id, _)| id.clone()).collect();
         for framework in &connected {
-            let message = ToFramework::AgentLost { agent: id.clone(), hostname: hostname.clone() };
+            let message = ToFramework::AgentLost { agent: id.clone(), hostname: hostname.to_owned() };
             self.tell_framework(framework, message);
         }
-        self.drop_unreachable_of_removed(&tasks);
-        self.touched.agent(id);
     }
 }

@@ -1,6 +1,8 @@
 //! Agents: how they come, what they bring, how they are lost.
 
 mod attach;
+pub(crate) mod drain;
 mod lost;
+pub(crate) mod mode;
 mod replace;
 mod sync;

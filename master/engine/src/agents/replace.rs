@@ -22,7 +22,9 @@ impl State {
             return None;
         }
         let is_there = |known: &AgentInfo| known.hostname == info.hostname && known.api_address == info.api_address;
-        let (id, agent) = self.agents.iter().find(|(_, agent)| is_there(&agent.record.info))?;
+        // One that is gone is remembered, to be refused; it is not replaced.
+        let mut known = self.agents.iter().filter(|(_, agent)| !agent.record.mode.is_gone());
+        let (id, agent) = known.find(|(_, agent)| is_there(&agent.record.info))?;
         Some(if agent.session.is_some() { Former::Attached(id.clone()) } else { Former::Away(id.clone()) })
     }
 
@@ -34,9 +36,7 @@ impl State {
             "agent {id} ({}) was replaced by a new one at the same address: its work directory is lost",
             agent.record.info.hostname
         );
-        for key in agent.tasks.clone() {
-            self.task_gone(at, id, &key, &message);
-        }
+        self.end_tasks_of_gone(at, id, TaskState::Gone, &message);
         self.strays.retain(|_, agent| agent != id);
         self.allocator.remove_agent(id);
         self.agents.remove(id);
@@ -44,14 +44,21 @@ impl State {
         self.touched.agent_forgotten(id);
     }
 
-    fn task_gone(&mut self, at: UnixMillis, agent: &AgentId, key: &TaskKey, message: &str) {
+    /// All that ran on an agent that never comes back has ended.
+    pub(super) fn end_tasks_of_gone(&mut self, at: UnixMillis, agent: &AgentId, state: TaskState, message: &str) {
+        for key in self.agents.get(agent).map(|known| known.tasks.clone()).unwrap_or_default() {
+            self.task_gone(at, agent, &key, state, message);
+        }
+    }
+
+    fn task_gone(&mut self, at: UnixMillis, agent: &AgentId, key: &TaskKey, state: TaskState, message: &str) {
         let Some(task) = self.tasks.get_mut(key) else { return };
         let last = &task.record.status;
         let status = if last.state.is_terminal() {
             // Its framework has not confirmed this end, and nobody is left who could repeat it.
             TaskStatus { seq: 0, source: TaskSource::Master, ..last.clone() }
         } else {
-            TaskStatus::new(key.task.clone(), Some(agent.clone()), TaskState::Gone, TaskSource::Master, at)
+            TaskStatus::new(key.task.clone(), Some(agent.clone()), state, TaskSource::Master, at)
                 .because(TaskReason::AgentRemoved, message)
         };
         task.record.status = status.clone();

@@ -30,6 +30,9 @@ impl State {
             },
             None => {
                 let (state, message) = match agent.and_then(|id| self.agents.get(id)).map(|a| &a.record) {
+                    Some(record) if record.mode.is_gone() => {
+                        (TaskState::GoneByOperator, "its agent was marked gone by an operator")
+                    }
                     Some(record) if record.is_unreachable => (TaskState::Unreachable, "its agent cannot be reached"),
                     Some(_) => (TaskState::Gone, "its agent is known and the task is not: it has ended"),
                     None => (TaskState::Unknown, "neither the task nor its agent is known here"),

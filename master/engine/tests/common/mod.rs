@@ -193,6 +193,19 @@ impl World {
         self.handle(&what, Input::AgentUpdates { session: SessionId(session), updates })
     }
 
+    pub fn operator_effects(&mut self, agent: &str, command: AgentCommand) -> Vec<Effect> {
+        let call = OperatorCall::Agent { request: 1, agent: AgentId::new(agent).unwrap(), command };
+        self.handle(&format!("operator: {agent} {command:?}"), Input::Operator(call))
+    }
+
+    pub fn operator(&mut self, agent: &str, command: AgentCommand) -> Result<(), FatalError> {
+        let reply = self.operator_effects(agent, command).into_iter().find_map(|effect| match effect {
+            Effect::OperatorReply { result, .. } => Some(result),
+            _ => None,
+        });
+        reply.expect("every call is answered")
+    }
+
     pub fn acknowledge(&mut self, session: u64, task: &str, seq: u64) -> Vec<Effect> {
         let acks = vec![(TaskId::new(task).unwrap(), seq, TaskSource::Agent)];
         self.call(session, &format!("acknowledge {task} #{seq}"), FrameworkCall::Acknowledge(acks))
@@ -282,7 +295,10 @@ pub fn attached(framework: &str, spec: TaskSpec, seq: u64, state: TaskState) -> 
 fn stored(operation: &registry::Operation) -> String {
     use registry::Operation::*;
     match operation {
-        PutAgent(r) => format!("agent {}{}", r.id, if r.is_unreachable { " unreachable" } else { "" }),
+        PutAgent(r) => {
+            let mode = if r.mode.is_offered() { String::new() } else { format!(" {}", r.mode) };
+            format!("agent {}{}{mode}", r.id, if r.is_unreachable { " unreachable" } else { "" })
+        }
         DeleteAgent(id) => format!("no agent {id}"),
         PutFramework(r) => format!("framework {}{}", r.id, if r.is_removing { " removing" } else { "" }),
         DeleteFramework(id) => format!("no framework {id}"),
@@ -325,6 +341,9 @@ fn to_framework(message: &ToFramework) -> String {
 fn to_agent(message: &ToAgent) -> String {
     match message {
         ToAgent::Launch { framework, task, role } => format!("launch {framework}/{} in {role}", task.id),
+        ToAgent::Kill { framework, task, reason: TaskReason::AgentDraining, policy } => {
+            format!("kill {framework}/{task} AGENT_DRAINING within {:?}", policy.map(|policy| policy.grace_ms))
+        }
         ToAgent::Kill { framework, task, reason, .. } => format!("kill {framework}/{task} {reason}"),
         ToAgent::Acknowledge { framework, task, seq } => format!("acknowledge {framework}/{task} #{seq}"),
         ToAgent::Expect(keys) => {

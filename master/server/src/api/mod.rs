@@ -2,8 +2,10 @@
 
 mod accept;
 pub(crate) mod agent;
+mod drain;
 mod incoming;
 pub(crate) mod operator;
+pub(crate) mod rate;
 pub(crate) mod scheduler;
 mod watch;
 mod why;

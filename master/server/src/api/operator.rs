@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proffer_master_engine::AgentCommand;
 use proffer_master_engine::registry::TaskRecord;
 use proffer_master_engine::view::{AgentState, AgentView, FrameworkView, OfferOutcome, OfferView};
 use proffer_proto_model::{FrameworkId, RescindReason, UnixMillis};
@@ -102,6 +103,40 @@ impl Operator for OperatorApi {
         }
     }
 
+    async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
+        self.drain(request.into_inner()).await?;
+        Ok(Response::new(wire::DrainAgentResponse {}))
+    }
+
+    async fn cancel_drain(&self, request: Request<wire::CancelDrainRequest>) -> Answer<wire::CancelDrainResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::CancelDrain).await?;
+        Ok(Response::new(wire::CancelDrainResponse {}))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<wire::DeactivateAgentRequest>,
+    ) -> Answer<wire::DeactivateAgentResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::Deactivate).await?;
+        Ok(Response::new(wire::DeactivateAgentResponse {}))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<wire::ReactivateAgentRequest>,
+    ) -> Answer<wire::ReactivateAgentResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::Reactivate).await?;
+        Ok(Response::new(wire::ReactivateAgentResponse {}))
+    }
+
+    async fn mark_agent_gone(
+        &self,
+        request: Request<wire::MarkAgentGoneRequest>,
+    ) -> Answer<wire::MarkAgentGoneResponse> {
+        self.command(request.into_inner().agent_id, AgentCommand::MarkGone).await?;
+        Ok(Response::new(wire::MarkAgentGoneResponse {}))
+    }
+
     async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {
         self.answer_why(request.into_inner()).await.map(Response::new)
     }
@@ -184,7 +219,10 @@ pub(super) fn agent(view: &AgentView) -> wire::Agent {
         AgentState::Unreachable => wire::AgentState::Unreachable,
     };
     let info = &view.info;
+    let (mode, drain) = super::drain::mode(&view.mode);
     wire::Agent {
+        mode: mode.into(),
+        drain,
         agent_id: view.id.to_string(),
         hostname: info.hostname.clone(),
         api_address: info.api_address.clone(),

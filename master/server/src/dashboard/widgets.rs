@@ -2,7 +2,8 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use proffer_master_engine::view::{AgentState, OfferOutcome};
+use proffer_master_engine::registry::AgentMode;
+use proffer_master_engine::view::{AgentState, AgentView, OfferOutcome};
 use proffer_proto_model::{TaskState, UnixMillis};
 
 use super::words;
@@ -116,6 +117,20 @@ impl From<&OfferOutcome> for Badge {
 }
 
 impl Badge {
+    /// Whether an agent is there, and what operators want of it when that is not work.
+    pub(super) fn of_agent(view: &AgentView) -> Self {
+        let state = Self::from(view.state);
+        let mode = view.mode.to_string().to_lowercase();
+        match view.mode {
+            AgentMode::Active => state,
+            AgentMode::Gone => Self { tone: "bad", text: mode },
+            _ if view.state == AgentState::Attached => {
+                Self { tone: if view.mode.is_emptied() { "busy" } else { "calm" }, text: mode }
+            }
+            _ => Self { text: format!("{mode}, {}", state.text), ..state },
+        }
+    }
+
     /// Whether a framework has a live session.
     pub(super) fn connected(is_connected: bool) -> Self {
         let (tone, text) = if is_connected { ("good", "connected") } else { ("warn", "disconnected") };

@@ -30,6 +30,11 @@ pub(super) enum Verb {
 pub(super) const ROUTES: &[Route] = &[
     get("/v1/cluster", "GetCluster"),
     get("/v1/agents", "ListAgents"),
+    post("/v1/agents/{agent_id}/drain", "DrainAgent"),
+    post("/v1/agents/{agent_id}/cancel-drain", "CancelDrain"),
+    post("/v1/agents/{agent_id}/deactivate", "DeactivateAgent"),
+    post("/v1/agents/{agent_id}/reactivate", "ReactivateAgent"),
+    post("/v1/agents/{agent_id}/gone", "MarkAgentGone"),
     get("/v1/frameworks", "ListFrameworks"),
     post("/v1/frameworks/{framework_id}/teardown", "TeardownFramework"),
     get("/v1/offers", "ListOffers"),

@@ -28,7 +28,15 @@ fn agent(number: u64, ports: PortRange) -> AgentView {
     let mut info = record.info;
     info.resources.ports = [ports].into_iter().collect();
     let allocated = Resources { ports: [PortRange { end: ports.begin, ..ports }].into_iter().collect(), ..default() };
-    AgentView { id: record.id, info, state: AgentState::Attached, allocated, offered: default(), tasks_active: 1 }
+    AgentView {
+        id: record.id,
+        info,
+        state: AgentState::Attached,
+        mode: proffer_master_engine::registry::AgentMode::Active,
+        allocated,
+        offered: default(),
+        tasks_active: 1,
+    }
 }
 
 fn framework(number: u64) -> FrameworkView {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use proffer_master_engine::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord};
+use proffer_master_engine::registry::{AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, TaskRecord};
 use proffer_proto_model::resources::{Bytes, MilliCpus};
 use proffer_proto_model::{
     AgentId, AgentInfo, ClusterId, Epoch, FrameworkId, FrameworkInfo, Resources, Role, TaskId, TaskKey, TaskSource,
@@ -25,7 +25,7 @@ pub(crate) fn agent(number: u64) -> AgentRecord {
         version: "0.1.0".into(),
         boot_id: "b".into(),
     };
-    AgentRecord { id, info, incarnation: 1, is_unreachable: false }
+    AgentRecord { id, info, incarnation: 1, is_unreachable: false, mode: AgentMode::Active }
 }
 
 pub(crate) fn framework(number: u64) -> FrameworkRecord {
@@ -90,7 +90,8 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     store.commit(&puts).unwrap();
     store.commit(&[]).unwrap();
     let gone = TaskKey { framework: FrameworkId::numbered(1, 1), task: TaskId::new("gone").unwrap() };
-    let changed = AgentRecord { is_unreachable: true, ..agent(1) };
+    let drain = Drain { since: UnixMillis(7), max_grace_ms: Some(3_000), mark_gone: true, was_deactivated: false };
+    let changed = AgentRecord { is_unreachable: true, mode: AgentMode::Draining(drain), ..agent(1) };
     let more = [
         Operation::DeleteTask(gone.clone()),
         Operation::DeleteTask(gone),
@@ -172,6 +173,17 @@ fn a_record_that_cannot_be_understood_is_named() {
     write_raw(dir.path(), "agents", "A1-1", b"{\"id\": 7}");
     let told = DiskStore::open(dir.path()).unwrap().load().unwrap_err().to_string();
     assert!(told.contains("table agents, key A1-1"), "{told}");
+}
+
+#[test]
+fn agents_stored_before_modes_were_known_are_active() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut old = serde_json::to_value(agent(1)).unwrap();
+    old.as_object_mut().unwrap().remove("mode").unwrap();
+    DiskStore::open(dir.path()).unwrap().load().unwrap();
+    write_raw(dir.path(), "agents", "A1-1", old.to_string().as_bytes());
+    let read = DiskStore::open(dir.path()).unwrap().load().unwrap().registry.agents;
+    assert_eq!(read, [agent(1)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod drain;
 mod random_bytes;
 mod raw;
 mod restart;

@@ -100,7 +100,7 @@ fn one(dashboard: &Dashboard, id: &AgentId) -> Option<Agent> {
         layout,
         id: id.to_string(),
         hostname: view.info.hostname.clone(),
-        state: Badge::from(view.state),
+        state: Badge::of_agent(&view),
         is_away: view.state != AgentState::Attached,
         facts: facts(&view),
         usage: amounts::usage(std::iter::once(&*view)),
@@ -112,12 +112,12 @@ fn one(dashboard: &Dashboard, id: &AgentId) -> Option<Agent> {
 
 impl Row {
     fn new(view: &AgentView) -> Self {
-        let AgentView { id, info, state, allocated, offered, tasks_active } = view;
+        let AgentView { id, info, state: _, mode: _, allocated, offered, tasks_active } = view;
         let (total, used) = (&info.resources, allocated);
         Self {
             id: id.to_string(),
             hostname: info.hostname.clone(),
-            state: Badge::from(*state),
+            state: Badge::of_agent(view),
             tasks: *tasks_active,
             used: Shape::of(used),
             offered: amounts::brief(offered),

@@ -1,0 +1,49 @@
+//! What an operator does to agents during a run: drains, deactivates and reactivates them at random.
+//!
+//! Nothing is marked gone: a run must end with every agent at work again.
+
+use proffer_master_engine::registry::AgentMode;
+use proffer_master_engine::{AgentCommand, Input, OperatorCall};
+use proffer_proto_model::AgentId;
+
+use crate::world::{Event, World};
+
+/// How long to wait before the agents are asked to work again, when the master is down.
+const RETRY_MS: u64 = 250;
+
+impl World {
+    /// Draws what the operator does at one moment.
+    pub(crate) fn operate(&mut self) {
+        if !self.faults.operator.chance(self.faults.operate) {
+            return;
+        }
+        let known: Vec<AgentId> = self.master.registry.agents.iter().map(|record| record.id.clone()).collect();
+        let Some(agent) = self.faults.operator.pick(&known).cloned() else { return };
+        let command = match self.faults.operator.range(0, 5) {
+            0 => AgentCommand::Deactivate,
+            1 => AgentCommand::Drain { max_grace_ms: Some(500), mark_gone: false },
+            2 => AgentCommand::Drain { max_grace_ms: None, mark_gone: false },
+            3 => AgentCommand::CancelDrain,
+            _ => AgentCommand::Reactivate,
+        };
+        self.order(agent, command);
+    }
+
+    /// At the end every agent works again; asked again while the master is down or dies over it.
+    pub(crate) fn end_operations(&mut self) {
+        let idle = self.master.registry.agents.iter().filter(|record| !record.mode.is_offered());
+        let idle: Vec<_> = idle.map(|record| (record.id.clone(), record.mode)).collect();
+        if idle.is_empty() {
+            return;
+        }
+        for (agent, mode) in idle {
+            let is_draining = matches!(mode, AgentMode::Draining(_));
+            self.order(agent, if is_draining { AgentCommand::CancelDrain } else { AgentCommand::Reactivate });
+        }
+        self.queue.after(RETRY_MS, Event::Fault);
+    }
+
+    fn order(&mut self, agent: AgentId, command: AgentCommand) {
+        self.master_handle(Input::Operator(OperatorCall::Agent { request: 1, agent, command }));
+    }
+}

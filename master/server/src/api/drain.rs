@@ -1,0 +1,54 @@
+//! Drain, deactivate, reactivate and removal of agents, as operators ask for them over the wire.
+
+use proffer_master_engine::AgentCommand;
+use proffer_master_engine::registry::{AgentMode, Drain};
+use proffer_proto_model::AgentId;
+use proffer_proto_transport::{ErrorKind, to_status};
+use proffer_proto_wire::operator as wire;
+use proffer_proto_wire::operator::agent::Mode;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use super::operator::OperatorApi;
+use crate::owner::ToOwner;
+
+/// Longest bound of the tasks' grace: what is longer is no bound, or a mistake.
+const MAX_GRACE_MS: u64 = 24 * 3_600_000;
+
+impl OperatorApi {
+    /// Asks for a drain.
+    pub(super) async fn drain(&self, request: wire::DrainAgentRequest) -> Result<(), Status> {
+        let wire::DrainAgentRequest { agent_id, max_grace_ms, mark_gone } = request;
+        if let Some(ms) = max_grace_ms.filter(|ms| *ms > MAX_GRACE_MS) {
+            let message = format!("max_grace_ms {ms} is over {MAX_GRACE_MS} (24 h); leave it out to set no bound");
+            return Err(to_status(ErrorKind::Invalid, message));
+        }
+        self.command(agent_id, AgentCommand::Drain { max_grace_ms, mark_gone }).await
+    }
+
+    /// Sends a command for one agent to the owner and waits until it is stored.
+    pub(super) async fn command(&self, agent_id: String, command: AgentCommand) -> Result<(), Status> {
+        let agent = AgentId::new(agent_id).map_err(|e| to_status(ErrorKind::Invalid, format!("agent_id {e}")))?;
+        let (reply, answer) = oneshot::channel();
+        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
+        self.owner.send(ToOwner::Agent(agent, command, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(|error| {
+            let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
+            to_status(kind, error.message)
+        })
+    }
+}
+
+/// A mode on the wire, with the drain it may be.
+pub(super) fn mode(mode: &AgentMode) -> (Mode, Option<wire::Drain>) {
+    match mode {
+        AgentMode::Active => (Mode::Active, None),
+        AgentMode::Deactivated => (Mode::Deactivated, None),
+        AgentMode::Drained => (Mode::Drained, None),
+        AgentMode::Gone => (Mode::Gone, None),
+        AgentMode::Draining(drain) => {
+            let Drain { since, max_grace_ms, mark_gone, was_deactivated } = *drain;
+            (Mode::Draining, Some(wire::Drain { since_unix_ms: since.0, max_grace_ms, mark_gone, was_deactivated }))
+        }
+    }
+}
