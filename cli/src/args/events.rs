@@ -27,4 +27,6 @@ pub enum EventKind {
     Offer,
     /// Tasks
     Task,
+    /// Roles and their quotas
+    Role,
 }

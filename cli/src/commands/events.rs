@@ -8,6 +8,7 @@ use proffer_proto_wire::operator::{ClusterEvent, WatchRequest};
 use serde::Serialize;
 
 use super::lists::{AgentView, FrameworkView, OfferView, TaskView};
+use super::roles::RoleView;
 use crate::args::{EventKind, EventsArgs};
 use crate::client::Cluster;
 use crate::output::{self, Format};
@@ -31,6 +32,8 @@ enum Told {
     FrameworkRemoved(String),
     Offer(Box<OfferView>),
     Task(Box<TaskView>),
+    Role(Box<RoleView>),
+    RoleRemoved(String),
     SnapshotEnd(Empty),
 }
 
@@ -47,6 +50,8 @@ impl Told {
             Event::FrameworkRemoved(id) => Self::FrameworkRemoved(id),
             Event::Offer(offer) => Self::Offer(Box::new(OfferView::new(offer)?)),
             Event::Task(task) => Self::Task(Box::new(TaskView::new(task)?)),
+            Event::Role(role) => Self::Role(Box::new(RoleView::new(role)?)),
+            Event::RoleRemoved(role) => Self::RoleRemoved(role),
             Event::SnapshotEnd(_) => Self::SnapshotEnd(Empty {}),
         })
     }
@@ -81,6 +86,11 @@ impl Told {
                 let colon = if message.is_empty() { "" } else { ": " };
                 format!("task       {task_id} of {framework} on {hostname} {state}{colon}{message}")
             }
+            Self::Role(role) => {
+                let RoleView { role, tasks_active, allocated, .. } = &**role;
+                format!("role       {role}; tasks: {tasks_active}; used: {}", allocated.shown())
+            }
+            Self::RoleRemoved(role) => format!("role       {role} FORGOTTEN"),
             Self::SnapshotEnd(_) => return None,
         })
     }
@@ -94,6 +104,7 @@ pub(crate) async fn run(cluster: &Cluster, format: Format, args: EventsArgs) -> 
         EventKind::Framework => Kind::Framework.into(),
         EventKind::Offer => Kind::Offer.into(),
         EventKind::Task => Kind::Task.into(),
+        EventKind::Role => Kind::Role.into(),
     });
     show(cluster, format, WatchRequest { kinds: kinds.collect(), changes_only }, follow || changes_only).await
 }

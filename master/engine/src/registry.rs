@@ -4,7 +4,7 @@
 
 pub use crate::agents::mode::{AgentMode, Drain};
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resources, Role, TaskKey, TaskSpec, TaskStatus,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Quota, Resources, Role, TaskKey, TaskSpec, TaskStatus, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub struct Registry {
     pub frameworks: Vec<FrameworkRecord>,
     /// Ordered by key.
     pub tasks: Vec<TaskRecord>,
+    /// Ordered by role; only those with settings of their own.
+    pub roles: Vec<RoleRecord>,
 }
 
 /// One change of the registry. Applying the same twice is the same as once.
@@ -34,6 +36,10 @@ pub enum Operation {
     PutTask(Box<TaskRecord>),
     /// Forgets a task.
     DeleteTask(TaskKey),
+    /// Writes a role's settings.
+    PutRole(Box<RoleRecord>),
+    /// Forgets a role's settings.
+    DeleteRole(Role),
 }
 
 impl Registry {
@@ -46,6 +52,8 @@ impl Registry {
             Operation::DeleteFramework(id) => delete(&mut self.frameworks, id, |r| &r.id),
             Operation::PutTask(record) => put(&mut self.tasks, record.as_ref(), |r| &r.key),
             Operation::DeleteTask(key) => delete(&mut self.tasks, key, |r| &r.key),
+            Operation::PutRole(record) => put(&mut self.roles, record.as_ref(), |r| &r.role),
+            Operation::DeleteRole(role) => delete(&mut self.roles, role, |r| &r.role),
         }
     }
 }
@@ -107,4 +115,17 @@ pub struct TaskRecord {
     pub status: TaskStatus,
     /// The framework asked to kill it; repeated to the agent until it has ended.
     pub is_kill_requested: bool,
+}
+
+/// What an operator set for a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleRecord {
+    /// Which.
+    pub role: Role,
+    /// How much its share counts beside the others'.
+    #[serde(default)]
+    pub weight: Weight,
+    /// What it is promised and may hold at most; empty for none.
+    #[serde(default)]
+    pub quota: Quota,
 }

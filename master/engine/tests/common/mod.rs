@@ -307,6 +307,8 @@ fn stored(operation: &registry::Operation) -> String {
             format!("task {} {} #{}{kill}", r.key, r.status.state, r.status.seq)
         }
         DeleteTask(key) => format!("no task {key}"),
+        PutRole(r) => format!("role {} weight {} quota {}", r.role, r.weight, quota(&r.quota)),
+        DeleteRole(role) => format!("no role {role}"),
     }
 }
 
@@ -351,6 +353,10 @@ fn to_agent(message: &ToAgent) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+fn quota(quota: &Quota) -> String {
+    if quota.is_empty() { "none".to_owned() } else { format!("{quota:?}") }
 }
 
 fn why(answer: &Result<Why, FatalError>) -> String {

@@ -6,6 +6,7 @@ mod drain;
 mod incoming;
 pub(crate) mod operator;
 pub(crate) mod rate;
+mod roles;
 pub(crate) mod scheduler;
 mod watch;
 mod why;

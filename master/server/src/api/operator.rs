@@ -23,6 +23,7 @@ use crate::read_models::ReadModels;
 
 /// Most answered offers in one answer.
 const MAX_HISTORY: u32 = 1_000;
+
 /// Serves operators.
 #[derive(Debug, Clone)]
 pub(crate) struct OperatorApi {
@@ -101,6 +102,22 @@ impl Operator for OperatorApi {
                 Err(to_status(kind, error.message))
             }
         }
+    }
+
+    async fn list_roles(&self, _: Request<wire::ListRolesRequest>) -> Answer<wire::ListRolesResponse> {
+        Ok(Response::new(wire::ListRolesResponse { roles: self.roles() }))
+    }
+
+    async fn set_weights(&self, request: Request<wire::SetWeightsRequest>) -> Answer<wire::SetWeightsResponse> {
+        self.weights(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn set_quota(&self, request: Request<wire::SetQuotaRequest>) -> Answer<wire::SetQuotaResponse> {
+        self.quota(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_quota(&self, request: Request<wire::RemoveQuotaRequest>) -> Answer<wire::RemoveQuotaResponse> {
+        self.no_quota(request.into_inner()).await.map(Response::new)
     }
 
     async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
@@ -248,5 +265,7 @@ pub(super) fn framework(view: &FrameworkView) -> wire::Framework {
         tasks_active: view.tasks_active,
         demand: Some(view.demand.clone().into()),
         share_millionths: view.share_millionths,
+        offers: u32::try_from(view.offers).unwrap_or(u32::MAX),
+        max_offers: u32::try_from(view.max_offers).unwrap_or(u32::MAX),
     }
 }

@@ -33,7 +33,7 @@ impl TryFrom<wire::WatchRequest> for Kinds {
         let known = |(at, number): (usize, i32)| match Kind::try_from(number) {
             Ok(kind) if kind != Kind::Unspecified => Ok(kind),
             _ => {
-                let message = format!("kinds[{at}] is {number}, which is no kind of event; use AGENT to TASK");
+                let message = format!("kinds[{at}] is {number}, which is no kind of event; use AGENT to ROLE");
                 Err(to_status(ErrorKind::Invalid, message))
             }
         };
@@ -68,19 +68,18 @@ impl OperatorApi {
             wire::ClusterEvent { index, event: Some(event) }
         };
         let readers = &self.readers;
-        let list = |kind, all: fn(&Self) -> Vec<Event>| if kinds.snapshot(kind) { all(self) } else { Vec::new() };
-        let snapshot = [
-            list(Kind::Agent, |api| api.readers.agents().iter().map(|a| Event::Agent(agent(a))).collect()),
-            list(Kind::Framework, |api| {
-                api.readers.frameworks().iter().map(|f| Event::Framework(framework(f))).collect()
-            }),
-        ];
+        let agents = if kinds.snapshot(Kind::Agent) { readers.agents() } else { Vec::new() };
+        let frameworks = if kinds.snapshot(Kind::Framework) { readers.frameworks() } else { Vec::new() };
+        let agents = agents.into_iter().map(|a| Event::Agent(agent(&a)));
+        let frameworks = frameworks.into_iter().map(|f| Event::Framework(framework(&f)));
         let offers = if kinds.snapshot(Kind::Offer) { readers.offers() } else { Vec::new() };
         let tasks = if kinds.snapshot(Kind::Task) { readers.tasks() } else { Vec::new() };
         let offers = offers.into_iter().map(|o| Event::Offer(self.offer(&o)));
         let tasks = tasks.into_iter().map(|t| Event::Task(self.task(&t)));
+        let roles = if kinds.snapshot(Kind::Role) { self.roles() } else { Vec::new() };
+        let roles = roles.into_iter().map(Event::Role);
         let end = std::iter::once(Event::SnapshotEnd(wire::SnapshotEnd {}));
-        for event in snapshot.into_iter().flatten().chain(offers).chain(tasks).chain(end) {
+        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(roles).chain(end) {
             push(to, next(event)).await?;
         }
         loop {
@@ -109,6 +108,7 @@ impl OperatorApi {
             Change::Framework(_) | Change::FrameworkRemoved(_) => Kind::Framework,
             Change::Offer(_) => Kind::Offer,
             Change::Task(_) => Kind::Task,
+            Change::Role(_) | Change::RoleRemoved(_) => Kind::Role,
             // Its last state was told when it ended.
             Change::TaskForgotten(_) => return None,
         };
@@ -122,6 +122,8 @@ impl OperatorApi {
             Change::FrameworkRemoved(id) => Event::FrameworkRemoved(id.to_string()),
             Change::Offer(view) => Event::Offer(self.offer(view)),
             Change::Task(record) => Event::Task(self.task(record)),
+            Change::Role(view) => Event::Role(self.role(view, &self.readers.total())),
+            Change::RoleRemoved(role) => Event::RoleRemoved(role.to_string()),
             Change::TaskForgotten(_) => return None,
         })
     }

@@ -39,6 +39,10 @@ pub(super) const ROUTES: &[Route] = &[
     post("/v1/frameworks/{framework_id}/teardown", "TeardownFramework"),
     get("/v1/offers", "ListOffers"),
     get("/v1/tasks", "ListTasks"),
+    get("/v1/roles", "ListRoles"),
+    post("/v1/roles/{role}/quota", "SetQuota"),
+    post("/v1/roles/{role}/remove-quota", "RemoveQuota"),
+    post("/v1/weights", "SetWeights"),
     get("/v1/why/{name}", "Why"),
     get("/v1/events", "Watch"),
 ];

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_master_engine::Stored;
-use proffer_master_engine::registry::{AgentRecord, FrameworkRecord, Operation, Registry, TaskRecord};
-use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, TaskKey};
+use proffer_master_engine::registry::{AgentRecord, FrameworkRecord, Operation, Registry, RoleRecord, TaskRecord};
+use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey};
 
 use super::{Loaded, Store, StoreError};
 
@@ -22,6 +22,7 @@ struct State {
     agents: BTreeMap<AgentId, AgentRecord>,
     frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
     tasks: BTreeMap<TaskKey, TaskRecord>,
+    roles: BTreeMap<Role, RoleRecord>,
 }
 
 impl Store for MemoryStore {
@@ -33,6 +34,7 @@ impl Store for MemoryStore {
             agents: state.agents.values().cloned().collect(),
             frameworks: state.frameworks.values().cloned().collect(),
             tasks: state.tasks.values().cloned().collect(),
+            roles: state.roles.values().cloned().collect(),
         };
         Ok(Loaded { cluster, epoch: Epoch(state.epoch), registry })
     }
@@ -55,6 +57,8 @@ impl State {
             Operation::DeleteFramework(id) => drop(self.frameworks.remove(&id)),
             Operation::PutTask(record) => drop(self.tasks.insert(record.key.clone(), *record)),
             Operation::DeleteTask(key) => drop(self.tasks.remove(&key)),
+            Operation::PutRole(record) => drop(self.roles.insert(record.role.clone(), *record)),
+            Operation::DeleteRole(role) => drop(self.roles.remove(&role)),
         }
     }
 }

@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod drain;
+mod guards;
 mod random_bytes;
 mod raw;
 mod restart;
+mod roles;
 mod sessions;
 mod shutdown;
 mod slow_readers;

@@ -163,11 +163,13 @@ pub enum ErrorKind {
     Internal,
     /// The name belongs to another principal.
     Forbidden,
+    /// Calls come too fast; [`SchedulerEvent::TooFast`] is how it is told.
+    TooFast,
 }
 
 check::same_enum!(error_kind: ErrorKind <-> WireErrorKind, unspecified None,
-    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden],
-    "INVALID to FORBIDDEN");
+    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden, TooFast],
+    "INVALID to TOO_FAST");
 
 impl TryFrom<wire::Call> for SchedulerCall {
     type Error = WireError;
