@@ -4,9 +4,7 @@
 mod common;
 
 use common::{Recorder, hello, subscribed};
-use proffer_sdk::session::{
-    Call, End, ErrorKind, MasterEvent, Session, SessionInput, Stored, UnknownFramework,
-};
+use proffer_sdk::session::{Call, End, ErrorKind, MasterEvent, Session, SessionInput, Stored, UnknownFramework};
 use proffer_sdk::store::{MemoryStore, Store, StoreOp};
 use proffer_sdk::{
     DeclineKind, DeclineReason, Demand, Event, FrameworkConfig, Moment, Now, TaskId, TaskReason, TaskState, UnixMillis,

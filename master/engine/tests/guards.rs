@@ -84,7 +84,8 @@ fn whoever_launches_gets_the_rest_at_once() {
         let offers = taken(&mut world, 10);
         assert_eq!(offers.len(), 1, "before task {number}");
         let tasks = vec![TaskLaunch { agent: None, task: task(&format!("t{number}"), 1_000) }];
-        let FrameworkCall::Accept(accept) = accept(vec![offers[0].id.clone()], vec![Operation::Launch { tasks }]) else {
+        let FrameworkCall::Accept(accept) = accept(vec![offers[0].id.clone()], vec![Operation::Launch { tasks }])
+        else {
             unreachable!()
         };
         world.call(10, "accept", FrameworkCall::Accept(Accept { filter: Filter::NONE, ..accept }));
@@ -145,8 +146,7 @@ fn tasks_done(bad: Bad) -> usize {
     }
     let (mut done, mut next, mut flip) = (0, 0, 0);
     let mut ends: BTreeSet<(u64, u64, FrameworkId, String)> = BTreeSet::new();
-    let agents: BTreeMap<AgentId, u64> =
-        (0..8).map(|agent| (AgentId::numbered(1, agent + 1), agent)).collect();
+    let agents: BTreeMap<AgentId, u64> = (0..8).map(|agent| (AgentId::numbered(1, agent + 1), agent)).collect();
     for step in 0..60_000_u64 {
         let now = step * 10;
         while ends.first().is_some_and(|end| end.0 <= now) {

@@ -163,7 +163,7 @@ impl Framework {
             demand: Demand::default(),
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
-            guard: Guard::default(),
+            guard: crate::offers::Guard::default(),
             removal_at: None,
             heartbeat_at: None,
             allocated: Resources::default(),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{
-    Accept, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch, TaskReason,
-    TaskState,
+    Accept, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch,
+    TaskReason, TaskState,
 };
 
 use super::Pool;

@@ -151,11 +151,8 @@ mod tests {
     fn what_costs_the_master_more_costs_more() {
         let reason = DeclineReason::new(DeclineKind::Other);
         let offers = |count| (0..count).map(|number| OfferId::numbered(1, number)).collect();
-        let decline = |count| FrameworkCall::Decline {
-            offers: offers(count),
-            reason: reason.clone(),
-            filter: Filter::default(),
-        };
+        let decline =
+            |count| FrameworkCall::Decline { offers: offers(count), reason: reason.clone(), filter: Filter::default() };
         assert_eq!(cost(&decline(1)), 1);
         assert_eq!(cost(&decline(1_000)), 101);
         assert_eq!(cost(&FrameworkCall::Demand(Demand::default())), 10);
