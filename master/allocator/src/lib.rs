@@ -27,6 +27,7 @@ mod heap;
 mod holdings;
 mod limits;
 mod pass;
+mod placement;
 mod quota;
 mod rooms;
 mod share;
@@ -37,3 +38,4 @@ mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
+pub use placement::Placement;
