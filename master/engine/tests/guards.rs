@@ -21,8 +21,9 @@ fn taken(world: &mut World, session: u64) -> Vec<Offer> {
     mine.into_iter().map(|(_, offer)| offer).collect()
 }
 
+/// No trace, and agents need not answer pings.
 fn quiet() -> World {
-    let mut world = World::new();
+    let mut world = World::with(Config { agent_timeout_ms: 3_600_000, ..Config::default() });
     world.is_traced = false;
     world
 }
@@ -147,8 +148,8 @@ fn tasks_done(bad: Bad) -> usize {
     let (mut done, mut next, mut flip) = (0, 0, 0);
     let mut ends: BTreeSet<(u64, u64, FrameworkId, String)> = BTreeSet::new();
     let agents: BTreeMap<AgentId, u64> = (0..8).map(|agent| (AgentId::numbered(1, agent + 1), agent)).collect();
-    for step in 0..60_000_u64 {
-        let now = step * 10;
+    for step in 0..30_000_u64 {
+        let now = step * 20;
         while ends.first().is_some_and(|end| end.0 <= now) {
             let (_, session, framework, task) = ends.pop_first().unwrap();
             world.update(session, framework.as_str(), &task, 1, TaskState::Finished);
@@ -171,7 +172,7 @@ fn tasks_done(bad: Bad) -> usize {
                     }
                 }
             }
-            if step % 10 == 0 {
+            if step % 5 == 0 {
                 world.call(good, "demand", FrameworkCall::Demand(want(1_000, 16)));
             }
         }
@@ -183,7 +184,7 @@ fn tasks_done(bad: Bad) -> usize {
             flip += 1;
             world.call(666, "demand", FrameworkCall::Demand(want(500 + flip % 2, 1_000)));
         }
-        world.wait(10);
+        world.wait(20);
     }
     done
 }
@@ -191,9 +192,11 @@ fn tasks_done(bad: Bad) -> usize {
 #[test]
 fn a_hung_or_flooding_framework_costs_the_others_less_than_a_twentieth() {
     let alone = tasks_done(Bad::Absent);
+    println!("{alone} tasks alone");
     assert!(alone > 15_000, "32 tasks a second fit, {alone} were done in 600 s");
     for bad in [Bad::Hung, Bad::Flooding] {
         let beside = tasks_done(bad);
+        println!("{beside} tasks beside a framework that is {bad:?}");
         assert!(beside * 100 >= alone * 95, "{bad:?}: {beside} tasks were done beside it, {alone} without it");
     }
 }
