@@ -26,6 +26,18 @@ pub struct MasterArgs {
     /// Where gRPC, HTTP and the dashboard answer
     #[arg(long, default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
     pub listen: Address,
+    /// An offer that is not answered in this time is withdrawn, e.g. 30s
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = super::amounts::duration)]
+    pub offer_timeout: std::time::Duration,
+    /// Most offers one framework may hold unanswered
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub max_offers_per_framework: usize,
+    /// Calls one framework may make each second in the long run; faster ones wait
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub calls_per_second: u32,
+    /// Calls one framework may make at once
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub call_burst: u32,
 }
 
 /// `proffer agent`

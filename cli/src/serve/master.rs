@@ -12,8 +12,16 @@ use crate::{CliError, Outcome};
 /// Why it could not start or go on.
 pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
     log();
-    let MasterArgs { data_dir, listen } = args;
-    let raw = RawConfig { data_dir, listen: Some(listen.to_string()), ..RawConfig::default() };
+    let MasterArgs { data_dir, listen, offer_timeout, max_offers_per_framework, calls_per_second, call_burst } = args;
+    let raw = RawConfig {
+        data_dir,
+        listen: Some(listen.to_string()),
+        offer_timeout_ms: Some(u64::try_from(offer_timeout.as_millis()).unwrap_or(u64::MAX)),
+        max_offers_per_framework: Some(max_offers_per_framework),
+        calls_per_second: Some(calls_per_second),
+        call_burst: Some(call_burst),
+        ..RawConfig::default()
+    };
     let config = Config::try_from(raw).map_err(told)?;
     let stop = stop_signal()?;
     let mut master = Master::start(config).await.map_err(told)?;

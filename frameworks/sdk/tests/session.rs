@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Recorder, hello, subscribed};
-use proffer_sdk::session::{Call, End, ErrorKind, MasterEvent, Session, SessionInput, UnknownFramework};
+use proffer_sdk::session::{Call, End, ErrorKind, MasterEvent, Session, SessionInput, Stored, UnknownFramework};
 use proffer_sdk::store::{MemoryStore, Store, StoreOp};
 use proffer_sdk::{
     DeclineKind, DeclineReason, Demand, Event, FrameworkConfig, Moment, Now, TaskId, TaskReason, TaskState, UnixMillis,
@@ -344,4 +344,30 @@ fn what_no_master_takes_never_leaves() {
     let end = ["wrong-1 ERROR TASK_INVALID", "wrong-2 ERROR TASK_INVALID", "hello-2 DROPPED TASK_INVALID"];
     assert_eq!(log[4..7], end, "{log:?}");
     assert!(log[7].starts_with("error the demand was not stated: items[0].constraints[0].subject"), "{log:?}");
+}
+
+#[test]
+fn calls_wait_in_their_order_when_the_master_says_they_come_too_fast() {
+    let mut session = session();
+    let at = |ms| Now { mono: Moment(ms), unix: UnixMillis(ms) };
+    let sent = |frame: proffer_sdk::session::SessionFrame| frame.into_after(Stored::after_commit()).send;
+    let _ = session.handle(at(0), SessionInput::Start);
+    let _ = session.handle(at(0), SessionInput::Opened);
+    let _ = session.handle(at(0), SessionInput::Master(subscribed("F1-1", 60_000)));
+    let too_fast = MasterEvent::TooFast { retry_after_ms: 500, message: "calls come faster".into() };
+    assert!(sent(session.handle(at(10), SessionInput::Master(too_fast.clone()))).is_empty());
+    let (_, frame) = session.with(at(20), |_, cx| cx.reconcile());
+    assert!(sent(frame).is_empty(), "it waits");
+    let (_, frame) = session.with(at(30), |_, cx| cx.set_demand(Demand::of(&hello("hello-1"), 1)));
+    assert!(sent(frame).is_empty(), "this too");
+    assert_eq!(session.next_deadline(), Some(Moment(510)));
+    let calls = sent(session.handle(at(510), SessionInput::Tick));
+    assert!(matches!(calls.as_slice(), [Call::Reconcile(_), Call::Demand(_)]), "{calls:?}");
+    // What waits for a stream that is gone is not said on the next one.
+    let _ = session.handle(at(600), SessionInput::Master(too_fast));
+    let (_, frame) = session.with(at(610), |_, cx| cx.reconcile());
+    assert!(sent(frame).is_empty());
+    let _ = session.handle(at(620), SessionInput::Closed);
+    let calls = sent(session.handle(at(630), SessionInput::Opened));
+    assert!(matches!(calls.as_slice(), [Call::Subscribe { .. }]), "{calls:?}");
 }

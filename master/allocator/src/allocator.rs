@@ -85,6 +85,8 @@ pub(crate) struct Framework {
     pub id: FrameworkId,
     pub is_active: bool,
     pub grants_open: usize,
+    /// Most open grants it may have now.
+    pub most_grants: usize,
     /// Grants that are being cut from the agent a pass is looking at.
     pub grants_begun: usize,
     pub clients: BTreeSet<usize>,

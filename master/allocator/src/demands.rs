@@ -20,6 +20,7 @@ impl Allocator {
                     id: id.clone(),
                     is_active,
                     grants_open: 0,
+                    most_grants: self.max_grants,
                     grants_begun: 0,
                     clients: BTreeSet::new(),
                     held: Amounts::default(),
@@ -108,7 +109,7 @@ impl Allocator {
     pub(crate) fn refresh_client(&mut self, client: usize) {
         let Some(state) = self.clients.get_mut(client) else { return };
         let framework = self.frameworks.get(state.framework);
-        let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < self.max_grants);
+        let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < f.most_grants);
         let missed = self.tree.gates_of(state.node).filter_map(|(_, gate)| gate.missed_from());
         let missed = missed.chain(self.tree.classes.missed_from()).min();
         state.open_items(may_get, self.position, self.looked, missed);

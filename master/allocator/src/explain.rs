@@ -161,8 +161,8 @@ impl Allocator {
             if !framework.is_active {
                 blocks.push(Block::Inactive);
             }
-            if framework.grants_open >= self.max_grants {
-                blocks.push(Block::OfferCap { most: self.max_grants });
+            if framework.grants_open >= framework.most_grants {
+                blocks.push(Block::OfferCap { most: framework.most_grants });
             }
         }
         let role = self.roles.get(client.role).map(|role| &role.name);

@@ -54,7 +54,7 @@ impl Allocator {
             let framework = client.framework;
             let mut was_full = false;
             if let Some(framework) = self.frameworks.get_mut(framework) {
-                was_full = framework.grants_open >= self.max_grants;
+                was_full = framework.grants_open >= framework.most_grants;
                 framework.grants_open = framework.grants_open.saturating_sub(1);
             }
             if was_full {

@@ -26,6 +26,7 @@ mod fit;
 mod gates;
 mod heap;
 mod holdings;
+mod limits;
 mod pass;
 mod placement;
 mod pools;

@@ -299,7 +299,7 @@ impl Allocator {
     /// Its framework may have one grant more than those that are open and those that were begun.
     fn has_room(&self, client: &Client) -> bool {
         let framework = self.frameworks.get(client.framework);
-        client.has_part || framework.is_some_and(|f| f.grants_open + f.grants_begun < self.max_grants)
+        client.has_part || framework.is_some_and(|f| f.grants_open + f.grants_begun < f.most_grants)
     }
 
     /// The most important item that still wants something, may run on the agent and fits, and how often. Notes what
@@ -488,7 +488,7 @@ impl Allocator {
         self.count_place(client, agent_slot, true);
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;
-            if state.grants_open >= self.max_grants {
+            if state.grants_open >= state.most_grants {
                 self.refresh_clients_of(framework);
             }
         }

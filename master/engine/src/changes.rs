@@ -121,6 +121,8 @@ impl State {
             tasks_active: framework.tasks_active,
             demand: framework.demand.clone(),
             share_millionths: self.allocator.share_millionths(&framework.record.id),
+            offers: framework.offers.len(),
+            max_offers: framework.guard.most_offers(self.config.max_offers_per_framework),
         }
     }
 

@@ -10,6 +10,7 @@ use proffer_proto_model::{
 };
 
 use crate::changes::Touched;
+use crate::offers::Guard;
 use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord};
 use crate::reservations::Share;
 use crate::roles::RoleState;
@@ -68,6 +69,7 @@ pub(crate) struct Framework {
     pub demand: Demand,
     pub tasks: BTreeSet<TaskId>,
     pub offers: BTreeSet<OfferId>,
+    pub guard: Guard,
     /// Removed when not back until then.
     pub removal_at: Option<Moment>,
     pub heartbeat_at: Option<Moment>,

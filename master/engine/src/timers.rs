@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     AgentLost(AgentId),
     /// Tell a framework that the master lives.
     Heartbeat(FrameworkId),
+    /// Offer something again to a framework that let offers expire.
+    EndPause(FrameworkId),
     /// Remove a framework that did not come back.
     RemoveFramework(FrameworkId),
 }
@@ -38,6 +40,7 @@ impl State {
                 Timer::Ping(agent) => self.ping(now, &agent),
                 Timer::AgentLost(agent) => self.check_agent(now, at, &agent),
                 Timer::Heartbeat(framework) => self.heartbeat(now, &framework),
+                Timer::EndPause(framework) => self.end_pause(at, &framework),
                 Timer::RemoveFramework(framework) => self.check_removal(now, at, &framework),
             }
         }

@@ -90,6 +90,10 @@ pub struct FrameworkView {
     pub demand: Demand,
     /// Dominant share of the cluster in millionths.
     pub share_millionths: u64,
+    /// Offers it has not answered.
+    pub offers: usize,
+    /// Most of them it may have now.
+    pub max_offers: usize,
 }
 
 /// A role: its settings, and what it holds.

@@ -24,6 +24,10 @@ pub struct RawConfig {
     pub agent_timeout_ms: Option<u64>,
     /// Most outstanding offers of one framework; 1,000 when absent.
     pub max_offers_per_framework: Option<usize>,
+    /// Calls one framework may make each second in the long run; 2,000 when absent.
+    pub calls_per_second: Option<u32>,
+    /// Calls one framework may make at once; 10,000 when absent.
+    pub call_burst: Option<u32>,
     /// How long a stopping master waits for open calls; 2,000 when absent.
     pub drain_ms: Option<u64>,
 }
@@ -37,8 +41,32 @@ pub struct Config {
     pub listen: Address,
     /// Settings of the decisions.
     pub engine: EngineConfig,
+    /// How fast one framework may call.
+    pub call_rate: CallRate,
     /// How long a stopping master waits for open calls. Sessions are ended at once and do not need it.
     pub drain: Duration,
+}
+
+/// How fast one framework may call: a token bucket. Most calls cost one token, those that concern the whole cluster ten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRate {
+    /// Tokens that come each second; at least 1.
+    pub per_second: u32,
+    /// Tokens that are kept; at least 1.
+    pub burst: u32,
+}
+
+impl Default for CallRate {
+    fn default() -> Self {
+        Self { per_second: 2_000, burst: 10_000 }
+    }
+}
+
+impl CallRate {
+    /// A full bucket, in millionths of a token.
+    pub(crate) fn burst_micro(self) -> i64 {
+        i64::from(self.burst) * 1_000_000
+    }
 }
 
 /// A setting that is wrong, and what would be right.
@@ -79,6 +107,8 @@ impl TryFrom<RawConfig> for Config {
             heartbeat_interval_ms,
             agent_timeout_ms,
             max_offers_per_framework,
+            calls_per_second,
+            call_burst,
             drain_ms,
         } = raw;
         if data_dir.as_os_str().is_empty() {
@@ -103,7 +133,16 @@ impl TryFrom<RawConfig> for Config {
         if engine.max_offers_per_framework == 0 {
             return Err(ConfigError::OutOfBounds { field: "max_offers_per_framework", value: 0, rule: "at least 1" });
         }
-        Ok(Self { data_dir, listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?, engine, drain })
+        let least = |field, value: Option<u32>, default: u32| match value.unwrap_or(default) {
+            0 => Err(ConfigError::OutOfBounds { field, value: 0, rule: "at least 1" }),
+            value => Ok(value),
+        };
+        let rate = CallRate::default();
+        let call_rate = CallRate {
+            per_second: least("calls_per_second", calls_per_second, rate.per_second)?,
+            burst: least("call_burst", call_burst, rate.burst)?,
+        };
+        Ok(Self { data_dir, listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?, engine, call_rate, drain })
     }
 }
 
@@ -120,6 +159,7 @@ mod tests {
         let config = Config::try_from(raw()).unwrap();
         assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
         assert_eq!(config.engine, EngineConfig::default());
+        assert_eq!(config.call_rate, CallRate { per_second: 2_000, burst: 10_000 });
     }
 
     #[test]
@@ -131,6 +171,8 @@ mod tests {
             (RawConfig { heartbeat_interval_ms: Some(u64::MAX), ..raw() }, "heartbeat_interval_ms"),
             (RawConfig { agent_timeout_ms: Some(5_000), ..raw() }, "longer than heartbeat_interval_ms"),
             (RawConfig { max_offers_per_framework: Some(0), ..raw() }, "max_offers_per_framework"),
+            (RawConfig { calls_per_second: Some(0), ..raw() }, "calls_per_second"),
+            (RawConfig { call_burst: Some(0), ..raw() }, "call_burst"),
         ];
         for (raw, told) in cases {
             let error = Config::try_from(raw).unwrap_err().to_string();

@@ -16,5 +16,5 @@ mod queue;
 pub mod read_models;
 pub mod store;
 
-pub use config::{Config, ConfigError, DEFAULT_LISTEN, RawConfig};
+pub use config::{CallRate, Config, ConfigError, DEFAULT_LISTEN, RawConfig};
 pub use master::{Handle, Master, MasterError};

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::service::Routes;
 
 use crate::Config;
-use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, scheduler::SchedulerApi};
+use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, rate::Buckets, scheduler::SchedulerApi};
 use crate::clock::Clock;
 use crate::dashboard::Dashboard;
 use crate::json;
@@ -97,7 +97,9 @@ impl Master {
         let operator = OperatorServer::new(OperatorApi { owner: link.clone(), readers: Arc::clone(&readers) })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let json = json::router(operator.clone()).map_err(MasterError::Internal)?;
-        let grpc = routes(&link, epoch, operator).await?;
+        let buckets = Arc::new(Buckets::new(config.call_rate));
+        let scheduler = SchedulerApi { owner: link.clone(), buckets, metrics: Arc::clone(&metrics) };
+        let grpc = routes(&link, epoch, operator, scheduler).await?;
         let http = Dashboard::router(readers, shutdown.clone()).merge(Metrics::router(metrics)).merge(json);
         let (done, ended) = oneshot::channel();
         let served = shutdown.clone();
@@ -141,9 +143,9 @@ async fn routes(
     link: &OwnerLink,
     epoch: proffer_proto_model::Epoch,
     operator: OperatorServer<OperatorApi>,
+    scheduler: SchedulerApi,
 ) -> Result<Routes, MasterError> {
-    let scheduler =
-        SchedulerServer::new(SchedulerApi { owner: link.clone() }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let scheduler = SchedulerServer::new(scheduler).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let agent =
         AgentRegistryServer::new(AgentApi { owner: link.clone(), epoch }).max_decoding_message_size(MAX_ATTACH_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();

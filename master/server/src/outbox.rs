@@ -122,7 +122,7 @@ pub(crate) fn end_status(kind: ErrorKind, message: &str) -> Status {
         ErrorKind::UnknownFramework | ErrorKind::Removed => transport::ErrorKind::NotFound,
         ErrorKind::Superseded | ErrorKind::NotSubscribed => transport::ErrorKind::Conflict,
         ErrorKind::NotImplemented => transport::ErrorKind::NotImplemented,
-        ErrorKind::TooSlow => transport::ErrorKind::Exhausted,
+        ErrorKind::TooSlow | ErrorKind::TooFast => transport::ErrorKind::Exhausted,
         ErrorKind::Internal => transport::ErrorKind::Internal,
         ErrorKind::Forbidden => transport::ErrorKind::Forbidden,
     };

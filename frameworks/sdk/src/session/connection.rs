@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proffer_proto_model as model;
 use proffer_proto_model::{ClusterId, Demand, Epoch, FrameworkId, Moment, Now, TaskId};
 
+use super::pace::Pace;
 use super::{CALL_ENTRIES, Call, End, ErrorKind, MasterEvent, Session, SessionFrame, UnknownFramework, records};
 use crate::{Event, Scheduler};
 
@@ -76,6 +77,8 @@ impl<S: Scheduler> Session<S> {
     pub(super) fn on_closed(&mut self, now: Now, frame: &mut SessionFrame) -> Result<(), End> {
         let was_subscribed = self.phase.is_subscribed();
         self.phase = Phase::Down;
+        // Calls for the stream that is gone mean nothing on the next one.
+        self.pace = Pace::default();
         self.facts.is_connected = false;
         self.open_offers.clear();
         self.sent_demand = Demand::default();
@@ -94,6 +97,10 @@ impl<S: Scheduler> Session<S> {
                 self.on_subscribed(now, framework, heartbeat_interval_ms, cluster, frame)
             }
             MasterEvent::Error { kind, message, is_fatal } => self.on_error(now, kind, message, is_fatal, frame),
+            MasterEvent::TooFast { retry_after_ms, .. } => {
+                self.pace.wait(now, retry_after_ms);
+                Ok(())
+            }
             MasterEvent::Heartbeat | MasterEvent::NotImplemented { .. } => Ok(()),
             _ if !self.phase.is_subscribed() => Ok(()),
             MasterEvent::Offers(offers) => self.on_offers(now, offers, frame),
@@ -238,7 +245,7 @@ impl<S: Scheduler> Session<S> {
         }
         match kind {
             _ if !is_fatal => self.deliver(now, Event::Error { message }, frame),
-            ErrorKind::TooSlow | ErrorKind::Internal | ErrorKind::NotSubscribed => {
+            ErrorKind::TooSlow | ErrorKind::TooFast | ErrorKind::Internal | ErrorKind::NotSubscribed => {
                 frame.reconnect = Some(message);
                 Ok(())
             }

@@ -10,6 +10,7 @@ mod facts;
 mod frame;
 mod kills;
 mod offers;
+mod pace;
 mod records;
 mod status;
 mod turn;
@@ -28,6 +29,7 @@ use crate::store::StoreError;
 use crate::{Context, Demand, Event, Scheduler, StoredState};
 use connection::Phase;
 use kills::KillTimer;
+use pace::Pace;
 use status::Seen;
 
 /// Entries of one list in one call. The wire allows far more; this keeps messages small.
@@ -81,6 +83,7 @@ pub struct Session<S> {
     kill_timers: BTreeMap<TaskId, KillTimer>,
     wakes: BTreeSet<Moment>,
     local: VecDeque<Event>,
+    pace: Pace,
     is_teardown_pending: bool,
     has_ended: bool,
 }
@@ -117,6 +120,7 @@ impl<S: Scheduler> Session<S> {
             kill_timers,
             wakes: BTreeSet::new(),
             local: VecDeque::new(),
+            pace: Pace::default(),
             is_teardown_pending: false,
             has_ended: false,
         })
@@ -168,6 +172,7 @@ impl<S: Scheduler> Session<S> {
         if self.phase != Phase::Down {
             at(Some(self.silent_at()));
         }
+        at(self.pace.until);
         if self.phase.is_subscribed() {
             at(self.phase.deadline());
             at(self.next_reconcile);

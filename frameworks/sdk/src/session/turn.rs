@@ -82,5 +82,6 @@ impl<S: Scheduler> Session<S> {
             self.has_ended = true;
             frame.end = Some(end);
         }
+        self.keep_pace(now, frame);
     }
 }

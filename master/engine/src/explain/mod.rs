@@ -57,7 +57,7 @@ impl State {
             is_connected: framework.session.is_some(),
             is_removing: framework.record.is_removing,
             offers: framework.offers.len(),
-            max_offers: self.config.max_offers_per_framework,
+            max_offers: framework.guard.most_offers(self.config.max_offers_per_framework),
             agents: self.agents.len(),
             items,
             items_left_out,

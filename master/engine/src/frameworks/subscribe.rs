@@ -110,6 +110,7 @@ impl State {
         let removal = framework.removal_at.take();
         self.framework_sessions.insert(session, id.clone());
         self.allocator.put_framework(id, true);
+        self.framework_returned(id);
         if let Some(at) = removal {
             self.timers.remove(&(at, crate::timers::Timer::RemoveFramework(id.clone())));
         }
@@ -162,6 +163,7 @@ impl Framework {
             demand: Demand::default(),
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
+            guard: crate::offers::Guard::default(),
             removal_at: None,
             heartbeat_at: None,
             allocated: Resources::default(),

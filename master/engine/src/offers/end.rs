@@ -20,15 +20,32 @@ impl State {
         reason: &DeclineReason,
         filter: Filter,
     ) {
+        let mut answered = 0;
         for id in offers {
             if self.offers.get(id).is_none_or(|open| open.framework != *framework) {
                 continue;
             }
             if let Some((open, closed)) = self.close_offer(now, id, OfferOutcome::Declined(reason.clone())) {
                 let refused = closed.resources.saturating_sum(&closed.beside);
-                self.refuse(now, framework, &open.offer.role, &open.offer.agent, refused, filter);
+                self.return_unused(now, framework, &open.offer.role, &open.offer.agent, refused, filter);
+                answered += 1;
             }
         }
+        self.offers_answered(framework, answered);
+    }
+
+    /// Keeps what came back unused away as long as the framework asked, and longer when it does so again and again.
+    pub fn return_unused(
+        &mut self,
+        now: Now,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        returned: Resources,
+        filter: Filter,
+    ) {
+        let refuse_ms = self.return_filter_ms(now, framework, agent, filter.refuse_ms);
+        self.refuse(now, framework, role, agent, returned, Filter { refuse_ms });
     }
 
     /// Keeps what was refused away from the framework as long as it asked.
@@ -53,6 +70,7 @@ impl State {
             let filter = Filter::default();
             let refused = closed.resources.saturating_sum(&closed.beside);
             self.refuse(now, &open.framework, &open.offer.role, &open.offer.agent, refused, filter);
+            self.offer_unanswered(now, &open.framework);
         }
         let Some(session) = self.frameworks.get(&open.framework).and_then(|f| f.session) else { return };
         if let Some(Effect::ToFramework { session: last, message: ToFramework::Rescind { offers, reason: same } }) =

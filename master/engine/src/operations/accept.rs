@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{
-    Accept, AgentId, DeclineKind, DeclineReason, FrameworkId, Now, Operation, OperationOutcome, Role, TaskLaunch,
-    TaskReason, TaskState,
+    Accept, AgentId, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, Role,
+    TaskLaunch, TaskReason, TaskState,
 };
 
 use super::Held;
@@ -28,13 +28,25 @@ impl State {
             held.left.entry(open.offer.agent.clone()).or_default().add(&open.share);
             beside.insert(open.offer.agent, closed.beside);
         }
+        self.offers_answered(framework, accept.offers.len());
+        let offered: BTreeMap<AgentId, _> =
+            held.left.iter().map(|(agent, share)| (agent.clone(), share.total())).collect();
         for operation in accept.operations {
             self.run_operation(now, framework, &role, &mut held, operation);
         }
         for (agent, rest) in held.left {
             let rest = rest.total();
-            if !rest.is_empty() {
-                let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
+            let is_unused = offered.get(&agent) == Some(&rest);
+            if !is_unused {
+                self.used_agent(framework, &agent);
+            }
+            if rest.is_empty() {
+                continue;
+            }
+            let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
+            if is_unused {
+                self.return_unused(now, framework, &role, &agent, refused, accept.filter);
+            } else {
                 self.refuse(now, framework, &role, &agent, refused, accept.filter);
             }
         }
@@ -61,12 +73,16 @@ impl State {
         role.cloned().ok_or_else(|| "no offer is named".to_owned())
     }
 
-    /// Some offer is not valid: the valid ones come back without filter, nothing is launched.
+    /// Some offer is not valid: the valid ones come back without filter of their own, nothing is launched.
     fn void_accept(&mut self, now: Now, framework: &FrameworkId, accept: Accept, defect: &str) {
         for id in &accept.offers {
             if self.offers.get(id).is_some_and(|open| open.framework == *framework) {
                 let reason = DeclineReason { kind: DeclineKind::Other, message: format!("void accept: {defect}") };
-                self.close_offer(now, id, OfferOutcome::Declined(reason));
+                if let Some((open, closed)) = self.close_offer(now, id, OfferOutcome::Declined(reason)) {
+                    let returned = closed.resources.saturating_sum(&closed.beside);
+                    let (role, agent) = (&open.offer.role, &open.offer.agent);
+                    self.return_unused(now, framework, role, agent, returned, Filter::NONE);
+                }
             }
         }
         let message = format!("{defect}; try again with new offers");

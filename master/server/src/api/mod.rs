@@ -5,6 +5,7 @@ pub(crate) mod agent;
 mod drain;
 mod incoming;
 pub(crate) mod operator;
+pub(crate) mod rate;
 mod reservations;
 mod roles;
 pub(crate) mod scheduler;

@@ -276,5 +276,7 @@ pub(super) fn framework(view: &FrameworkView) -> wire::Framework {
         tasks_active: view.tasks_active,
         demand: Some(view.demand.clone().into()),
         share_millionths: view.share_millionths,
+        offers: u32::try_from(view.offers).unwrap_or(u32::MAX),
+        max_offers: u32::try_from(view.max_offers).unwrap_or(u32::MAX),
     }
 }

@@ -1,5 +1,6 @@
 //! The scheduler API: one stream for each framework. Subscribe comes first, and once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::{FrameworkCall, Input, SessionId};
@@ -7,23 +8,32 @@ use proffer_proto_model::convert::{ErrorKind, SchedulerCall, SchedulerEvent};
 use proffer_proto_model::{DeclineKind, DeclineReason, Filter};
 use proffer_proto_wire::scheduler as wire;
 use proffer_proto_wire::scheduler::scheduler_server::Scheduler;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::accept::{Judged, Rest, judge};
 use super::incoming::{Heard, hear};
+use super::rate::{Bucket, Buckets, WIDE, cost};
 use super::{OwnerGone, OwnerLink, stopping};
 use crate::clock::unix_now;
+use crate::metrics::Metrics;
 use crate::outbox::{CutOff, Events, OUTBOX, Outbox, end_status, tell};
 use crate::owner::ToOwner;
 use crate::queue::{Messages, queue};
 
 /// How long a stream may stay open without a Subscribe.
 const FIRST_CALL: Duration = Duration::from_secs(10);
+/// A framework that calls too fast is told so at most this often.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// The shortest time it is told to wait: some room is there then.
+const LEAST_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves frameworks.
 #[derive(Debug, Clone)]
 pub(crate) struct SchedulerApi {
     pub(crate) owner: OwnerLink,
+    pub(crate) buckets: Arc<Buckets>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 #[tonic::async_trait]
@@ -32,7 +42,8 @@ impl Scheduler for SchedulerApi {
 
     async fn session(&self, request: Request<Streaming<wire::Call>>) -> Result<Response<Self::SessionStream>, Status> {
         let (to, events) = queue(OUTBOX);
-        let session = Session { owner: self.owner.clone(), id: self.owner.next_session(), to };
+        let SchedulerApi { owner, buckets, metrics } = self.clone();
+        let session = Session { id: owner.next_session(), owner, to, buckets, metrics };
         let calls = request.into_inner();
         tokio::spawn(async move {
             if let Err(OwnerGone) = session.read(calls).await {
@@ -48,6 +59,16 @@ struct Session {
     owner: OwnerLink,
     id: SessionId,
     to: Events,
+    buckets: Arc<Buckets>,
+    metrics: Arc<Metrics>,
+}
+
+/// How fast the framework of a session calls.
+struct Pace {
+    name: String,
+    bucket: Arc<Bucket>,
+    /// When it was told last that it is too fast.
+    told: Option<Instant>,
 }
 
 impl Session {
@@ -69,19 +90,24 @@ impl Session {
                 return Ok(());
             }
         };
+        let name = framework.name.clone();
+        let mut pace = Pace { bucket: self.buckets.of(&name), name, told: None };
+        if self.pace(&mut pace, WIDE).await.is_err() {
+            return Ok(());
+        }
         let session = self.id;
         self.owner.send(ToOwner::Open(session, Outbox::framework(self.to.clone()))).await?;
         self.owner.input(Input::Subscribe { session, framework, demand }).await?;
-        let ended = self.serve(&mut calls).await;
+        let ended = self.serve(&mut calls, &mut pace).await;
         self.owner.input(Input::FrameworkDisconnected { session }).await?;
         ended
     }
 
-    async fn serve(&self, calls: &mut Streaming<wire::Call>) -> Result<(), OwnerGone> {
+    async fn serve(&self, calls: &mut Streaming<wire::Call>, pace: &mut Pace) -> Result<(), OwnerGone> {
         while let Some(wire::Call { call }) = self.hear(calls).await {
             let told = match call {
-                Some(wire::call::Call::Accept(accept)) => self.accept(accept).await?,
-                call => self.call(wire::Call { call }).await?,
+                Some(wire::call::Call::Accept(accept)) => self.accept(accept, pace).await?,
+                call => self.call(wire::Call { call }, pace).await?,
             };
             if told.is_err() {
                 break;
@@ -105,9 +131,12 @@ impl Session {
         None
     }
 
-    async fn call(&self, call: wire::Call) -> Result<Result<(), CutOff>, OwnerGone> {
+    async fn call(&self, call: wire::Call, pace: &mut Pace) -> Result<Result<(), CutOff>, OwnerGone> {
         let (kind, message) = match SchedulerCall::try_from(call).map(framework_call) {
             Ok(Some(call)) => {
+                if let Err(cut) = self.pace(pace, cost(&call)).await {
+                    return Ok(Err(cut));
+                }
                 self.owner.input(Input::Framework { session: self.id, call }).await?;
                 return Ok(Ok(()));
             }
@@ -117,10 +146,13 @@ impl Session {
             }
             Err(defect) => (ErrorKind::Invalid, defect.to_string()),
         };
+        if let Err(cut) = self.pace(pace, 1).await {
+            return Ok(Err(cut));
+        }
         Ok(tell(&self.to, SchedulerEvent::Error { kind, message, is_fatal: false }))
     }
 
-    async fn accept(&self, accept: wire::Accept) -> Result<Result<(), CutOff>, OwnerGone> {
+    async fn accept(&self, accept: wire::Accept, pace: &mut Pace) -> Result<Result<(), CutOff>, OwnerGone> {
         let Judged { told, rest } = judge(accept, unix_now());
         let call = match rest {
             Rest::Accept(accept) => FrameworkCall::Accept(accept),
@@ -130,8 +162,36 @@ impl Session {
                 FrameworkCall::Decline { offers, reason, filter: Filter::default() }
             }
         };
+        if let Err(cut) = self.pace(pace, cost(&call)).await {
+            return Ok(Err(cut));
+        }
         self.owner.input(Input::Framework { session: self.id, call }).await?;
         Ok(told.into_iter().try_for_each(|event| tell(&self.to, event)))
+    }
+
+    /// Lets a call wait when its framework calls too fast, and tells it so now and then. The stream itself is not
+    /// read meanwhile: what else the framework says waits at its side.
+    async fn pace(&self, pace: &mut Pace, tokens: u32) -> Result<(), CutOff> {
+        let wait = pace.bucket.take(tokens);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        self.metrics.paced(&pace.name);
+        if pace.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            pace.told = Some(Instant::now());
+            let least = wait.max(LEAST_RETRY);
+            let retry_after_ms = u64::try_from(least.as_millis()).unwrap_or(u64::MAX);
+            let message = format!(
+                "calls come faster than this master takes them from one framework; they wait in their order: \
+                 send the next ones after {retry_after_ms} ms, and fewer"
+            );
+            tell(&self.to, SchedulerEvent::TooFast { retry_after_ms, message })?;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.to.over().cancelled() => Err(CutOff::Ended),
+            () = self.owner.shutdown.draining() => Ok(()),
+        }
     }
 
     /// Ends the session with an error.

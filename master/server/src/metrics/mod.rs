@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     received: Family<Labels, Counter>,
     sent: Family<Labels, Counter>,
     cut_off: Family<Labels, Counter>,
+    paced: Family<Labels, Counter>,
 }
 
 impl Metrics {
@@ -81,9 +82,14 @@ impl Metrics {
                 let help = "Streams cut off because their reader was too slow";
                 keep(kept, "proffer_master_slow_readers_cut_off", help, Family::default())
             },
+            paced: {
+                let help = "Calls that waited because their framework calls too fast";
+                keep(kept, "proffer_master_calls_paced", help, Family::default())
+            },
             names,
             registry,
         };
+        metrics.paced.get_or_create_owned(&vec![("framework", "other".to_owned())]);
         for peer in ["agent", "framework"] {
             // A counter that can be asked for before it first counts.
             metrics.cut_off.get_or_create_owned(&vec![("peer", peer.to_owned())]);

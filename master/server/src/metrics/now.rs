@@ -73,12 +73,16 @@ impl Now {
     }
 
     fn shares(&self, to: &mut DescriptorEncoder<'_>, total: &Resources) -> fmt::Result {
-        let (mut shares, mut tasks) = (Rows::new(), Rows::new());
+        let (mut shares, mut tasks, mut offers, mut most) = (Rows::new(), Rows::new(), Rows::new(), Rows::new());
         for framework in self.readers.frameworks() {
             let name = vec![("framework", self.names.label(&framework.info.name))];
             *shares.entry(name.clone()).or_default() += framework.share_millionths as f64 / 1e6;
+            *offers.entry(name.clone()).or_default() += framework.offers as f64;
+            *most.entry(name.clone()).or_default() += framework.max_offers as f64;
             *tasks.entry(name).or_default() += f64::from(framework.tasks_active);
         }
+        write(to, "proffer_master_framework_offers", "Offers it has not answered", offers)?;
+        write(to, "proffer_master_framework_offers_max", "Most offers it may have now", most)?;
         write(to, "proffer_master_framework_share_ratio", "Dominant share of the cluster", shares)?;
         write(to, "proffer_master_framework_tasks", "Tasks that have not ended", tasks)?;
         let mut held: BTreeMap<String, Resources> = BTreeMap::new();

@@ -68,6 +68,11 @@ impl Metrics {
         self.cut_off.get_or_create(&vec![("peer", peer.to_owned())]).inc();
     }
 
+    /// A call of a framework has to wait: it calls too fast.
+    pub(crate) fn paced(&self, framework: &str) {
+        self.paced.get_or_create(&vec![("framework", self.names.label(framework))]).inc();
+    }
+
     /// Readers are about to be shown a change.
     pub(crate) fn changed(&self, change: &Change, readers: &ReadModels) {
         let Change::Offer(offer) = change else { return };

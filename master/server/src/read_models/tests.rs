@@ -51,6 +51,8 @@ fn framework(number: u64) -> FrameworkView {
         tasks_active: 0,
         demand: Default::default(),
         share_millionths: 0,
+        offers: 0,
+        max_offers: 1_000,
     }
 }
 

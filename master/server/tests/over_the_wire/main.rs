@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drain;
+mod guards;
 mod random_bytes;
 mod raw;
 mod restart;

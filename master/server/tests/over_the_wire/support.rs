@@ -131,6 +131,11 @@ impl Framework {
         assert!(self.try_say(call).await, "the stream has ended");
     }
 
+    /// For another task that talks on this stream.
+    pub fn calls(&self) -> mpsc::Sender<scheduler::Call> {
+        self.calls.clone()
+    }
+
     /// False when the stream has ended.
     pub async fn try_say(&self, call: call::Call) -> bool {
         soon("room for a call", self.calls.send(scheduler::Call { call: Some(call) })).await.is_ok()

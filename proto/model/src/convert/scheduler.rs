@@ -126,6 +126,13 @@ pub enum SchedulerEvent {
         /// The stream ends after it.
         is_fatal: bool,
     },
+    /// Calls come faster than the master takes them from one framework. None is lost: they wait in their order.
+    TooFast {
+        /// Send nothing for so long.
+        retry_after_ms: u64,
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// The master is alive.
     Heartbeat,
     /// An event that is described and not in this version; a reader goes on.
@@ -156,11 +163,13 @@ pub enum ErrorKind {
     Internal,
     /// The name belongs to another principal.
     Forbidden,
+    /// Calls come too fast; [`SchedulerEvent::TooFast`] is how it is told.
+    TooFast,
 }
 
 check::same_enum!(error_kind: ErrorKind <-> WireErrorKind, unspecified None,
-    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden],
-    "INVALID to FORBIDDEN");
+    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden, TooFast],
+    "INVALID to TOO_FAST");
 
 impl TryFrom<wire::Call> for SchedulerCall {
     type Error = WireError;
@@ -327,7 +336,13 @@ impl TryFrom<wire::Event> for SchedulerEvent {
                 hostname: check::name("hostname", hostname).within("agent_lost")?,
             }),
             Some(WireEvent::Message(_)) => Ok(Self::NotImplemented { event: "message" }),
-            Some(WireEvent::Error(wire::Error { kind, message, fatal })) => Ok(Self::Error {
+            Some(WireEvent::Error(wire::Error { kind, message, fatal: false, retry_after_ms }))
+                if kind == i32::from(WireErrorKind::TooFast) =>
+            {
+                let message = check::text("message", message, MAX_TEXT_BYTES).within("error")?;
+                Ok(Self::TooFast { retry_after_ms, message })
+            }
+            Some(WireEvent::Error(wire::Error { kind, message, fatal, retry_after_ms: _ })) => Ok(Self::Error {
                 kind: error_kind("kind", kind).within("error")?,
                 message: check::text("message", message, MAX_TEXT_BYTES).within("error")?,
                 is_fatal: fatal,
@@ -386,7 +401,12 @@ impl SchedulerEvent {
                 WireEvent::AgentLost(wire::AgentLost { agent_id: agent.into(), hostname })
             }
             SchedulerEvent::Error { kind, message, is_fatal } => {
-                WireEvent::Error(wire::Error { kind: WireErrorKind::from(kind).into(), message, fatal: is_fatal })
+                let kind = WireErrorKind::from(kind).into();
+                WireEvent::Error(wire::Error { kind, message, fatal: is_fatal, retry_after_ms: 0 })
+            }
+            SchedulerEvent::TooFast { retry_after_ms, message } => {
+                let kind = WireErrorKind::TooFast.into();
+                WireEvent::Error(wire::Error { kind, message, fatal: false, retry_after_ms })
             }
             SchedulerEvent::Heartbeat => WireEvent::Heartbeat(wire::Heartbeat {}),
             SchedulerEvent::NotImplemented { .. } => return None,

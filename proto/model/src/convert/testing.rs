@@ -347,6 +347,8 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
             message,
             is_fatal
         }),
+        (any::<u64>(), text())
+            .prop_map(|(retry_after_ms, message)| SchedulerEvent::TooFast { retry_after_ms, message }),
         Just(SchedulerEvent::Heartbeat),
     ]
 }

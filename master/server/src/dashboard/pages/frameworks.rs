@@ -58,7 +58,9 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Frameworks, BadQuery>
 
 impl Row {
     fn new(view: &FrameworkView) -> Self {
-        let FrameworkView { id, info, is_connected, allocated, offered, tasks_active, demand, share_millionths } = view;
+        let FrameworkView {
+            id, info, is_connected, allocated, offered, tasks_active, demand, share_millionths, ..
+        } = view;
         Self {
             id: id.to_string(),
             name: info.name.clone(),

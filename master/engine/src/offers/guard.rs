@@ -1,0 +1,141 @@
+//! Keeps one framework from costing the others.
+//!
+//! Whoever lets offers expire gets none for a while, longer each time, then one, and more again as it answers. Whoever
+//! gives the same agent back unused again and again waits longer each time, whatever its filters say. Nothing here is
+//! ever stored.
+
+use std::collections::BTreeMap;
+
+use proffer_proto_model::{AgentId, FrameworkId, Moment, Now};
+
+use crate::state::State;
+use crate::timers::Timer;
+
+/// So many unused returns of an agent in a row are free: its rest may be of use at once.
+const FREE_RETURNS: u32 = 3;
+/// The filter that the first return after those gets at least; each further one doubles it.
+const FIRST_FLOOR_MS: u64 = 10;
+/// The longest such filter.
+const MOST_FLOOR_MS: u64 = 1_000;
+/// A return that comes so long after the last one begins a new row.
+const ROW_MS: u64 = 2_000;
+/// How long whoever lets an offer expire gets none; each further time doubles it.
+const FIRST_PAUSE_MS: u64 = 5_000;
+/// So often it is doubled at most: up to 320 s.
+const MOST_DOUBLINGS: u32 = 6;
+/// Rows that are remembered of one framework before old ones are looked for.
+const ROWS: usize = 1_024;
+
+/// What is remembered of how a framework answers.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    /// Most offers it may have while it is not trusted; `None` when it may have as many as any.
+    most_offers: Option<usize>,
+    /// Gets none until then.
+    paused_until: Option<Moment>,
+    /// Pauses since it answered last.
+    pauses: u32,
+    rows: BTreeMap<AgentId, Row>,
+}
+
+/// Returns of one agent without a launch.
+#[derive(Debug)]
+struct Row {
+    returns: u32,
+    last: Moment,
+}
+
+impl Guard {
+    /// Most offers the framework may have now.
+    pub fn most_offers(&self, of_any: usize) -> usize {
+        self.most_offers.unwrap_or(of_any).min(of_any)
+    }
+
+    /// The least filter of an agent that comes back unused.
+    fn floor_ms(&mut self, agent: &AgentId, now: Moment, asked_ms: u64) -> u64 {
+        if asked_ms >= MOST_FLOOR_MS {
+            self.rows.remove(agent);
+            return asked_ms;
+        }
+        if self.rows.len() >= ROWS && !self.rows.contains_key(agent) {
+            self.rows.retain(|_, row| now.since_ms(row.last) <= ROW_MS);
+        }
+        let row = self.rows.entry(agent.clone()).or_insert(Row { returns: 0, last: now });
+        if now.since_ms(row.last) > ROW_MS {
+            row.returns = 0;
+        }
+        row.last = now;
+        row.returns = row.returns.saturating_add(1);
+        let Some(doublings) = row.returns.checked_sub(FREE_RETURNS + 1) else { return asked_ms };
+        let floor_ms = FIRST_FLOOR_MS << doublings.min(16);
+        asked_ms.max(floor_ms.min(MOST_FLOOR_MS))
+    }
+}
+
+impl State {
+    /// How long an agent that comes back unused is kept away, when `asked_ms` is what the framework asked for.
+    pub fn return_filter_ms(&mut self, now: Now, framework: &FrameworkId, agent: &AgentId, asked_ms: u64) -> u64 {
+        let Some(framework) = self.frameworks.get_mut(framework) else { return asked_ms };
+        framework.guard.floor_ms(agent, now.mono, asked_ms)
+    }
+
+    /// A framework launched something on an agent: its returns do not count any more.
+    pub fn used_agent(&mut self, framework: &FrameworkId, agent: &AgentId) {
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            framework.guard.rows.remove(agent);
+        }
+    }
+
+    /// A framework let an offer expire: it gets none for a while.
+    pub fn offer_unanswered(&mut self, now: Now, id: &FrameworkId) {
+        let Some(framework) = self.frameworks.get_mut(id) else { return };
+        let guard = &mut framework.guard;
+        if guard.paused_until.is_some() {
+            return;
+        }
+        let until = now.mono + (FIRST_PAUSE_MS << guard.pauses.min(MOST_DOUBLINGS));
+        guard.pauses = guard.pauses.saturating_add(1);
+        guard.paused_until = Some(until);
+        self.start_timer(until, Timer::EndPause(id.clone()));
+        self.set_most_offers(id, Some(0));
+    }
+
+    /// Time is over for a pause.
+    pub fn end_pause(&mut self, at: Moment, id: &FrameworkId) {
+        if self.frameworks.get(id).is_some_and(|framework| framework.guard.paused_until == Some(at)) {
+            self.framework_returned(id);
+        }
+    }
+
+    /// A framework in a pause gets another chance: one offer.
+    pub fn framework_returned(&mut self, id: &FrameworkId) {
+        let Some(framework) = self.frameworks.get_mut(id) else { return };
+        if let Some(until) = framework.guard.paused_until.take() {
+            self.timers.remove(&(until, Timer::EndPause(id.clone())));
+            self.set_most_offers(id, Some(1));
+        }
+    }
+
+    /// A framework answered so many offers: one that is not trusted may have so many more.
+    pub fn offers_answered(&mut self, id: &FrameworkId, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.framework_returned(id);
+        let Some(framework) = self.frameworks.get_mut(id) else { return };
+        framework.guard.pauses = 0;
+        if let Some(most) = framework.guard.most_offers {
+            let most = Some(most.saturating_add(count));
+            self.set_most_offers(id, most.filter(|most| *most < self.config.max_offers_per_framework));
+        }
+    }
+
+    fn set_most_offers(&mut self, id: &FrameworkId, most: Option<usize>) {
+        let Some(framework) = self.frameworks.get_mut(id) else { return };
+        if framework.guard.most_offers != most {
+            framework.guard.most_offers = most;
+            self.allocator.limit_grants(id, most.unwrap_or(self.config.max_offers_per_framework));
+            self.touched.framework(id);
+        }
+    }
+}
