@@ -3,6 +3,7 @@
 //! A store keeps `records` by key and applies operations in order. Nothing here knows how they are encoded.
 
 pub use crate::agents::mode::{AgentMode, Drain};
+pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
 use proffer_proto_model::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resources, Role, TaskKey, TaskSpec, TaskStatus,
 };
@@ -17,6 +18,8 @@ pub struct Registry {
     pub frameworks: Vec<FrameworkRecord>,
     /// Ordered by key.
     pub tasks: Vec<TaskRecord>,
+    /// Maintenance windows, ordered by id.
+    pub windows: Vec<WindowRecord>,
 }
 
 /// One change of the registry. Applying the same twice is the same as once.
@@ -34,6 +37,10 @@ pub enum Operation {
     PutTask(Box<TaskRecord>),
     /// Forgets a task.
     DeleteTask(TaskKey),
+    /// Writes a maintenance window.
+    PutWindow(WindowRecord),
+    /// Forgets a maintenance window.
+    DeleteWindow(WindowId),
 }
 
 impl Registry {
@@ -46,6 +53,8 @@ impl Registry {
             Operation::DeleteFramework(id) => delete(&mut self.frameworks, id, |r| &r.id),
             Operation::PutTask(record) => put(&mut self.tasks, record.as_ref(), |r| &r.key),
             Operation::DeleteTask(key) => delete(&mut self.tasks, key, |r| &r.key),
+            Operation::PutWindow(record) => put(&mut self.windows, record, |r| &r.id),
+            Operation::DeleteWindow(id) => delete(&mut self.windows, id, |r| &r.id),
         }
     }
 }

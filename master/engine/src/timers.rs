@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Heartbeat(FrameworkId),
     /// Remove a framework that did not come back.
     RemoveFramework(FrameworkId),
+    /// Begin and end maintenance windows.
+    Maintenance,
 }
 
 impl State {
@@ -38,6 +40,7 @@ impl State {
                 Timer::Ping(agent) => self.ping(now, &agent),
                 Timer::AgentLost(agent) => self.check_agent(now, at, &agent),
                 Timer::Heartbeat(framework) => self.heartbeat(now, &framework),
+                Timer::Maintenance => self.maintain(now),
                 Timer::RemoveFramework(framework) => self.check_removal(now, at, &framework),
             }
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
-use proffer_master_engine::{AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_master_engine::{
+    AgentCommand, Effect, Engine, FatalError, Frame, Input, MaintenanceCommand, OperatorCall, SessionId,
+};
 use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,6 +35,8 @@ pub(crate) enum ToOwner {
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
     /// An operator changes what an agent is for.
     Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator plans maintenance or takes it back.
+    Maintenance(MaintenanceCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
 }
@@ -111,6 +115,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
+            }
+            ToOwner::Maintenance(command, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Maintenance { request, command }), frame);
             }
             ToOwner::Why(framework, role, reply) => {
                 self.streams.asked += 1;

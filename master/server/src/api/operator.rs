@@ -208,7 +208,7 @@ impl OperatorApi {
             Change::Offer(view) => Event::Offer(self.offer(view)),
             Change::Task(record) => Event::Task(self.task(record)),
             // Its last state was told when it ended.
-            Change::TaskForgotten(_) => return None,
+            Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
         })
     }
 
