@@ -2,6 +2,7 @@
 
 mod amounts;
 mod drain;
+mod maintenance;
 mod serve;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -75,6 +77,8 @@ pub enum Command {
     Agents(AgentsArgs),
     /// Empty an agent: no new work, and an end to all that runs there
     Drain(DrainArgs),
+    /// Plan when agents take no work
+    Maintenance(MaintenanceArgs),
     /// Show the frameworks
     Frameworks,
     /// Show outstanding offers and the latest answers

@@ -6,6 +6,7 @@ pub(crate) mod image;
 pub(crate) mod job;
 pub(crate) mod lists;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod ps;
 pub(crate) mod scale;
 pub(crate) mod why;
