@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use proffer_master_engine::registry::{AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, TaskRecord};
+use proffer_master_engine::registry::{
+    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, TaskRecord, WindowAction, WindowId, WindowRecord,
+};
 use proffer_proto_model::resources::{Bytes, MilliCpus};
 use proffer_proto_model::{
     AgentId, AgentInfo, ClusterId, Epoch, FrameworkId, FrameworkInfo, Resources, Role, TaskId, TaskKey, TaskSource,
@@ -26,6 +28,13 @@ pub(crate) fn agent(number: u64) -> AgentRecord {
         boot_id: "b".into(),
     };
     AgentRecord { id, info, incarnation: 1, is_unreachable: false, mode: AgentMode::Active }
+}
+
+fn window(number: u64) -> WindowRecord {
+    let agents = vec![AgentId::numbered(1, number)];
+    let action = WindowAction::Drain { max_grace_ms: Some(5) };
+    let id = WindowId(format!("M1-{number}"));
+    WindowRecord { id, agents, start: UnixMillis(7), duration_ms: 8, action, taken: Some(Vec::new()) }
 }
 
 pub(crate) fn framework(number: u64) -> FrameworkRecord {
@@ -84,6 +93,8 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
         Operation::PutTask(Box::new(task(1, "b"))),
         Operation::PutTask(Box::new(task(1, "a.b"))),
         Operation::PutTask(Box::new(task(1, "gone"))),
+        Operation::PutWindow(window(1)),
+        Operation::PutWindow(window(2)),
     ];
     store.commit(&puts).unwrap();
     // The same twice is the same as once.
@@ -95,6 +106,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let more = [
         Operation::DeleteTask(gone.clone()),
         Operation::DeleteTask(gone),
+        Operation::DeleteWindow(window(1).id),
         Operation::DeleteAgent(AgentId::numbered(1, 2)),
         Operation::DeleteFramework(FrameworkId::numbered(1, 9)),
         Operation::PutAgent(changed.clone()),
@@ -110,6 +122,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let mut tasks = vec![task(1, "a.b"), task(1, "b"), task(10, "a")];
     tasks.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(again.registry.tasks, tasks);
+    assert_eq!(again.registry.windows, [window(2)]);
 }
 
 #[test]

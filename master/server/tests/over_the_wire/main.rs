@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drain;
+mod maintenance;
 mod random_bytes;
 mod raw;
 mod restart;
