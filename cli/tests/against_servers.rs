@@ -32,6 +32,8 @@ struct World {
     /// How often services were listed, when each time shows another moment of `web`'s life.
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
+    /// What operators asked for.
+    asked: Arc<Mutex<Vec<String>>>,
     is_drained: Arc<AtomicBool>,
     windows: Arc<Mutex<Vec<operator::MaintenanceWindow>>>,
     /// There is also `db`, which waits for zone b.
@@ -160,6 +162,52 @@ impl Operator for World {
         _: Request<operator::TeardownFrameworkRequest>,
     ) -> Answer<operator::TeardownFrameworkResponse> {
         Err(Status::unimplemented("not here"))
+    }
+
+    async fn list_roles(&self, _: Request<operator::ListRolesRequest>) -> Answer<operator::ListRolesResponse> {
+        let amount = |cpus_milli| Some(common::Resources { cpus_milli, ..Default::default() });
+        let limit = common::ResourceLimit { cpus_milli: Some(4_000), gpus: Some(0), ..Default::default() };
+        let eng = operator::Role {
+            role: "eng".into(),
+            weight_milli: 2_000,
+            quota: Some(common::Quota { guarantee: amount(1_000), limit: Some(limit) }),
+            allocated: amount(1_500),
+            tasks_active: 3,
+            share_millionths: 375_000,
+            ..Default::default()
+        };
+        let service = operator::RoleFramework { framework_id: "F1-1".into(), name: "service".into() };
+        let web = operator::Role {
+            role: "eng/web".into(),
+            weight_milli: 1_000,
+            frameworks: vec![service],
+            ..Default::default()
+        };
+        Ok(Response::new(operator::ListRolesResponse { roles: vec![eng, web] }))
+    }
+
+    async fn set_weights(&self, request: Request<operator::SetWeightsRequest>) -> Answer<operator::SetWeightsResponse> {
+        self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
+        Ok(Response::new(operator::SetWeightsResponse {}))
+    }
+
+    async fn set_quota(&self, request: Request<operator::SetQuotaRequest>) -> Answer<operator::SetQuotaResponse> {
+        let request = request.into_inner();
+        if !request.force {
+            return Err(Status::invalid_argument("limit of role eng: its tasks hold more; or force it"));
+        }
+        self.asked.lock().unwrap().push(format!("{request:?}"));
+        Ok(Response::new(operator::SetQuotaResponse {}))
+    }
+
+    async fn remove_quota(
+        &self,
+        request: Request<operator::RemoveQuotaRequest>,
+    ) -> Answer<operator::RemoveQuotaResponse> {
+        match request.into_inner().role.as_str() {
+            "eng" => Ok(Response::new(operator::RemoveQuotaResponse {})),
+            other => Err(Status::not_found(format!("role {other} has no quota"))),
+        }
     }
 
     async fn drain_agent(&self, _: Request<operator::DrainAgentRequest>) -> Answer<operator::DrainAgentResponse> {
@@ -494,6 +542,48 @@ async fn apply_starts_the_jobs_of_a_file_once() {
     assert_eq!((&applied[0]["service"], &applied[1]["job"]), (&"web".into(), &"sums".into()));
     let (is_good, _, err) = apply("version: 1\n", &[]).await;
     assert!(!is_good && err.contains("neither services nor jobs"), "{err}");
+}
+
+#[tokio::test]
+async fn roles_weights_and_quotas_are_shown_and_set() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["roles"]).await;
+    assert!(is_good, "{err}");
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "FRAMEWORKS"]);
+    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus -");
+    assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - service");
+    let (_, out, _) = proffer(&world, &["roles", "-o", "json"]).await;
+    let roles: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(roles[0]["limit"], serde_json::json!({"cpus_milli": 4_000, "gpus": 0}));
+    assert_eq!((&roles[0]["weight_milli"], &roles[1]["frameworks"][0]["name"]), (&2_000.into(), &"service".into()));
+
+    let (_, out, _) = proffer(&world, &["weights", "list"]).await;
+    assert!(out.contains("eng") && !out.contains("eng/web"), "{out}");
+    let (is_good, out, err) = proffer(&world, &["weights", "set", "eng=2", "ops/web=0.5"]).await;
+    assert!(is_good, "{err}");
+    assert_eq!(out, "role eng has the weight 2\nrole ops/web has the weight 0.5; no framework is in it yet\n");
+    let (_, out, _) = proffer(&world, &["quota", "ls"]).await;
+    assert!(out.contains("4 cpus, 0 gpus") && !out.contains("eng/web"), "{out}");
+    let line = ["quota", "set", "eng", "--guarantee", "cpus=1", "--limit", "memory=2GiB", "--force"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good, "{err}");
+    assert_eq!(out, "role eng is promised 1 cpus and limited to 2GiB memory\n");
+    let (_, out, _) = proffer(&world, &["quota", "remove", "eng", "--dry-run"]).await;
+    assert_eq!(out, "the quota of role eng would be removed\n");
+    let asked = world.asked.lock().unwrap().join("\n");
+    assert!(asked.contains("weight_milli: 500") && asked.contains("memory_bytes: Some(2147483648)"), "{asked}");
+
+    let table: [(&[&str], &str); 4] = [
+        (&["quota", "set", "eng", "--limit", "cpus=1"], "its tasks hold more"),
+        (&["quota", "show", "eng/web"], "proffer quota set eng/web"),
+        (&["quota", "show", "egn"], "there is no role egn"),
+        (&["quota", "remove", "egn"], "role egn has no quota"),
+    ];
+    for (line, told) in table {
+        let (is_good, _, err) = proffer(&world, line).await;
+        assert!(!is_good && err.contains(told), "{line:?}: {err}");
+    }
 }
 
 #[tokio::test]

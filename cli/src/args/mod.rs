@@ -3,6 +3,7 @@
 mod amounts;
 mod drain;
 mod maintenance;
+mod roles;
 mod serve;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
+pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 
 use crate::output::Format;
@@ -83,6 +85,12 @@ pub enum Command {
     Frameworks,
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
+    /// Show the roles: weights, shares, quotas and what they hold
+    Roles,
+    /// Set and show how much roles' shares count
+    Weights(WeightsArgs),
+    /// Set and show what roles are promised and may hold at most
+    Quota(QuotaArgs),
     /// Show tasks of all frameworks
     Tasks(TasksArgs),
     /// Say why something is not started: a service, job, task or framework

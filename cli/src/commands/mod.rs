@@ -8,5 +8,6 @@ pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod maintenance;
 pub(crate) mod ps;
+pub(crate) mod roles;
 pub(crate) mod scale;
 pub(crate) mod why;

@@ -14,6 +14,7 @@ impl State {
         self.audit_frameworks(&mut broken);
         self.audit_tasks(&mut broken);
         self.audit_offers(&mut broken);
+        self.audit_roles(&mut broken);
         broken
     }
 

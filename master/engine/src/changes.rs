@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_proto_model::{AgentId, FrameworkId, OfferId, Resources, TaskKey};
+use proffer_proto_model::{AgentId, FrameworkId, OfferId, Resources, Role, TaskKey};
 
 use crate::registry::{TaskRecord, WindowId};
 use crate::state::{Agent, Framework, State, countable};
@@ -14,6 +14,7 @@ pub(crate) struct Touched {
     agents: BTreeSet<AgentId>,
     frameworks: BTreeSet<FrameworkId>,
     tasks: BTreeSet<TaskKey>,
+    roles: BTreeSet<Role>,
     offers: BTreeMap<OfferId, OfferView>,
     windows: BTreeSet<WindowId>,
     /// Things that are gone, in order, each with its last form before it.
@@ -29,6 +30,11 @@ impl Touched {
     /// A framework changed.
     pub fn framework(&mut self, framework: &FrameworkId) {
         self.frameworks.insert(framework.clone());
+    }
+
+    /// A role changed, or nothing is left to know of it.
+    pub fn role(&mut self, role: &Role) {
+        self.roles.insert(role.clone());
     }
 
     /// A task changed.
@@ -85,6 +91,12 @@ impl State {
         for id in &touched.frameworks {
             let framework = self.frameworks.get(id);
             changes.extend(framework.map(|f| Change::Framework(Box::new(self.framework_view(f)))));
+        }
+        for role in touched.roles {
+            changes.push(match self.roles.get(&role) {
+                Some(state) => Change::Role(Box::new(self.role_view(&role, state))),
+                None => Change::RoleRemoved(role),
+            });
         }
         for key in &touched.tasks {
             changes.extend(self.tasks.get(key).map(|task| Change::Task(Box::new(task.record.clone()))));

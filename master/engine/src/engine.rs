@@ -76,6 +76,9 @@ impl Engine {
             Input::Operator(OperatorCall::TeardownFramework { request, framework }) => {
                 state.operator_teardown(now, request, &framework);
             }
+            Input::Operator(OperatorCall::Roles { request, call, is_dry_run }) => {
+                state.roles_call(now, request, call, is_dry_run);
+            }
             Input::Operator(OperatorCall::Agent { request, agent, command }) => {
                 state.operator_agent(now, request, &agent, command);
             }

@@ -4,7 +4,7 @@ use crate::agents::drain::AgentCommand;
 use crate::maintenance::MaintenanceCommand;
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
-    Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, task::KillPolicy,
+    Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
 };
 
 /// A live connection, numbered by the server and never used again.
@@ -143,6 +143,15 @@ pub enum OperatorCall {
         /// Which.
         framework: FrameworkId,
     },
+    /// Changes what a role has. The answer is [`crate::Effect::OperatorReply`].
+    Roles {
+        /// The server's number for this request.
+        request: u64,
+        /// What.
+        call: RolesCall,
+        /// Only checked: nothing is changed.
+        is_dry_run: bool,
+    },
     /// Changes what an agent is for. The answer is [`crate::Effect::OperatorReply`].
     Agent {
         /// The server's number for this request.
@@ -160,5 +169,29 @@ pub enum OperatorCall {
         framework: FrameworkId,
         /// Only what it wants in this role.
         role: Option<Role>,
+    },
+}
+
+/// What an operator can ask about a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RolesCall {
+    /// Sets weights, all or none.
+    SetWeights {
+        /// Each role once, with how much its share counts beside the others'.
+        weights: Vec<(Role, Weight)>,
+    },
+    /// Sets all of a quota.
+    SetQuota {
+        /// Of which role.
+        role: Role,
+        /// What it is promised and may hold at most.
+        quota: Box<Quota>,
+        /// Also when the limit is below what is held now, or more is promised than the cluster has.
+        force: bool,
+    },
+    /// Ends a quota.
+    RemoveQuota {
+        /// Of which role.
+        role: Role,
     },
 }

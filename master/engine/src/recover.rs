@@ -20,6 +20,13 @@ impl State {
         now: Now,
     ) -> Result<Self, RecoverError> {
         let mut state = Self::empty(config, cluster, epoch);
+        for record in registry.roles {
+            let role = record.role.clone();
+            if state.roles.contains_key(&role) {
+                return Err(RecoverError(format!("role {role} is there twice")));
+            }
+            state.recover_role(record);
+        }
         for record in registry.agents {
             let (id, is_unreachable) = (record.id.clone(), record.is_unreachable);
             if let AgentMode::Draining(_) = record.mode {
@@ -42,6 +49,7 @@ impl State {
             if let Some(other) = state.framework_names.insert(record.info.name.clone(), id.clone()) {
                 return Err(RecoverError(format!("frameworks {other} and {id} have the same name")));
             }
+            state.move_between_roles(&id, &[], &record.info.roles);
             let mut framework = Framework::new(record);
             framework.removal_at = Some(now.mono + wait_ms);
             state.frameworks.insert(id.clone(), framework);
@@ -86,6 +94,7 @@ impl State {
             framework_names: BTreeMap::new(),
             removed: BTreeSet::new(),
             tasks: BTreeMap::new(),
+            roles: BTreeMap::new(),
             draining: BTreeSet::new(),
             windows: BTreeMap::new(),
             maintain_at: None,

@@ -5,7 +5,7 @@
 pub use crate::agents::mode::{AgentMode, Drain};
 pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resources, Role, TaskKey, TaskSpec, TaskStatus,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Quota, Resources, Role, TaskKey, TaskSpec, TaskStatus, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub struct Registry {
     pub tasks: Vec<TaskRecord>,
     /// Maintenance windows, ordered by id.
     pub windows: Vec<WindowRecord>,
+    /// Ordered by role; only those with settings of their own.
+    pub roles: Vec<RoleRecord>,
 }
 
 /// One change of the registry. Applying the same twice is the same as once.
@@ -41,6 +43,10 @@ pub enum Operation {
     PutWindow(WindowRecord),
     /// Forgets a maintenance window.
     DeleteWindow(WindowId),
+    /// Writes a role's settings.
+    PutRole(Box<RoleRecord>),
+    /// Forgets a role's settings.
+    DeleteRole(Role),
 }
 
 impl Registry {
@@ -55,6 +61,8 @@ impl Registry {
             Operation::DeleteTask(key) => delete(&mut self.tasks, key, |r| &r.key),
             Operation::PutWindow(record) => put(&mut self.windows, record, |r| &r.id),
             Operation::DeleteWindow(id) => delete(&mut self.windows, id, |r| &r.id),
+            Operation::PutRole(record) => put(&mut self.roles, record.as_ref(), |r| &r.role),
+            Operation::DeleteRole(role) => delete(&mut self.roles, role, |r| &r.role),
         }
     }
 }
@@ -116,4 +124,17 @@ pub struct TaskRecord {
     pub status: TaskStatus,
     /// The framework asked to kill it; repeated to the agent until it has ended.
     pub is_kill_requested: bool,
+}
+
+/// What an operator set for a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleRecord {
+    /// Which.
+    pub role: Role,
+    /// How much its share counts beside the others'.
+    #[serde(default)]
+    pub weight: Weight,
+    /// What it is promised and may hold at most; empty for none.
+    #[serde(default)]
+    pub quota: Quota,
 }

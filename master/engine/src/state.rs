@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_master_allocator::{Allocator, GrantId};
 use proffer_proto_model::task::KillPolicy;
 use proffer_proto_model::{
-    AgentId, ClusterId, Demand, Epoch, FrameworkId, Moment, Now, Offer, OfferId, Resources, TaskId, TaskKey, TaskStatus,
+    AgentId, ClusterId, Demand, Epoch, FrameworkId, Moment, Now, Offer, OfferId, Resources, Role, TaskId, TaskKey,
+    TaskStatus,
 };
 
 use crate::changes::Touched;
 use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord, WindowId, WindowRecord};
+use crate::roles::RoleState;
 use crate::timers::Timer;
 use crate::{Config, Effect, Frame, FrameworkErrorKind, SessionId, ToAgent, ToFramework};
 
@@ -25,6 +27,7 @@ pub(crate) struct State {
     /// Frameworks removed by this master, to tell their schedulers so.
     pub removed: BTreeSet<FrameworkId>,
     pub tasks: BTreeMap<TaskKey, Task>,
+    pub roles: BTreeMap<Role, RoleState>,
     /// Updates of tasks not known here, forwarded and waiting for the framework: the agent to confirm to.
     pub strays: BTreeMap<TaskKey, AgentId>,
     /// Agents under drain that are not empty yet.
@@ -123,6 +126,8 @@ impl State {
             framework.tasks_active += 1;
             self.touched.framework(&key.framework);
         }
+        let (role, resources) = (record.role.clone(), record.resources.clone());
+        self.count_task_in_roles(&role, &resources);
     }
 
     /// Frees a task's resources everywhere. Once.
@@ -141,6 +146,8 @@ impl State {
             framework.tasks_active = framework.tasks_active.saturating_sub(1);
             self.touched.framework(&key.framework);
         }
+        let (role, resources) = (record.role.clone(), record.resources.clone());
+        self.uncount_task_in_roles(&role, &resources);
     }
 
     /// Takes a new task in: indexed, counted and stored.

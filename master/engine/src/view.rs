@@ -1,8 +1,8 @@
 //! What readers may see: plain records the server publishes after each frame. Readers never touch the engine.
 
 use proffer_proto_model::{
-    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, RescindReason, Resources,
-    TaskKey, UnixMillis,
+    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Quota, RescindReason,
+    Resources, Role, TaskKey, UnixMillis, Weight,
 };
 
 use crate::registry::{AgentMode, TaskRecord, WindowId, WindowRecord};
@@ -22,6 +22,10 @@ pub enum Change {
     Offer(Box<OfferView>),
     /// New or changed; ended ones too.
     Task(Box<TaskRecord>),
+    /// New or changed.
+    Role(Box<RoleView>),
+    /// Nothing is left to know of it.
+    RoleRemoved(Role),
     /// The task is forgotten: its end was acknowledged (the server may keep it as history).
     TaskForgotten(TaskKey),
     /// A maintenance window, new or changed.
@@ -88,6 +92,57 @@ pub struct FrameworkView {
     pub demand: Demand,
     /// Dominant share of the cluster in millionths.
     pub share_millionths: u64,
+}
+
+/// A role: its settings, and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleView {
+    /// Its path.
+    pub role: Role,
+    /// How much its share counts beside the others'; 1 when never set.
+    pub weight: Weight,
+    /// What it is promised and may hold at most; empty for none.
+    pub quota: Quota,
+    /// What tasks in it and in roles below hold, without ports and sets.
+    pub allocated: Resources,
+    /// What is out in offers to it and to roles below, without ports and sets.
+    pub offered: Resources,
+    /// Tasks in it and in roles below that have not ended.
+    pub tasks_active: u32,
+    /// The frameworks in the role itself, ordered by id.
+    pub frameworks: Vec<FrameworkId>,
+}
+
+impl RoleView {
+    /// A role nobody uses and nobody set anything for.
+    pub fn unused(role: Role) -> Self {
+        Self {
+            role,
+            weight: Weight::default(),
+            quota: Quota::default(),
+            allocated: Resources::default(),
+            offered: Resources::default(),
+            tasks_active: 0,
+            frameworks: Vec::new(),
+        }
+    }
+
+    /// Its largest part of `total` in any kind, held and offered, in millionths. The weight is not counted.
+    pub fn share_millionths(&self, total: &Resources) -> u64 {
+        let held = self.allocated.saturating_sum(&self.offered);
+        let part = |held: u64, of: u64| u128::from(held) * 1_000_000 / u128::from(of.max(1));
+        let fixed = [
+            part(held.cpus.0, total.cpus.0),
+            part(held.memory.0, total.memory.0),
+            part(held.disk.0, total.disk.0),
+            part(held.gpus.into(), total.gpus.into()),
+        ];
+        let further =
+            held.scalars.iter().map(|(name, held)| part(*held, total.scalars.get(name).copied().unwrap_or(0)));
+        // What left the cluster may still be counted as held: never more than all of it.
+        let share = fixed.into_iter().chain(further).max().unwrap_or(0).min(1_000_000);
+        u64::try_from(share).unwrap_or(1_000_000)
+    }
 }
 
 /// An offer and what became of it.

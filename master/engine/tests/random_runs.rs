@@ -26,6 +26,8 @@ enum Step {
     Acknowledge { framework: u64, task: u8, seq: u64 },
     Kill { framework: u64, task: u8 },
     Reconcile { framework: u64 },
+    Quota { at: u8, limit: u64, force: bool },
+    Weight { at: u8, milli: u32 },
     Wait { ms: u64 },
     Drain { agent: u64, max_grace_ms: Option<u64>, mark_gone: bool },
     Mode { agent: u64, is_back: bool },
@@ -57,6 +59,8 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (f.clone(), t).prop_map(|(framework, task)| Step::Kill { framework, task }),
         1 => f.prop_map(|framework| Step::Reconcile { framework }),
         3 => (0u64..40_000).prop_map(|ms| Step::Wait { ms }),
+        2 => (0u8..2, 0u64..5, any::<bool>()).prop_map(|(at, limit, force)| Step::Quota { at, limit, force }),
+        1 => (0u8..2, 1u32..4_000).prop_map(|(at, milli)| Step::Weight { at, milli }),
         2 => (0u64..3, proptest::option::of(0u64..60_000), prop::bool::weighted(0.2))
             .prop_map(|(agent, max_grace_ms, mark_gone)| Step::Drain { agent, max_grace_ms, mark_gone }),
         3 => (0u64..3, prop::bool::weighted(0.8)).prop_map(|(agent, is_back)| Step::Mode { agent, is_back }),
@@ -136,6 +140,11 @@ impl Run {
                     self.call(framework, &name, FrameworkCall::Demand(demand));
                 }
             }
+            Step::Quota { at, limit, force } => self.quota(at, limit, force),
+            Step::Weight { at, milli } => {
+                let weights = vec![(role(at), Weight::from_milli(milli).unwrap())];
+                self.roles(RolesCall::SetWeights { weights });
+            }
             Step::Gang { framework, tasks } => self.gang(framework, tasks),
             Step::Demand { framework, cpus, count } => {
                 let demand = if cpus == 0 { Demand::default() } else { want(cpus, count) };
@@ -154,6 +163,35 @@ impl Run {
                 self.call(framework, &name, FrameworkCall::Kill { task: task_id(task), agent: None, policy: None });
             }
             Step::Reconcile { framework } => self.call(framework, &name, FrameworkCall::Reconcile(vec![])),
+        }
+    }
+
+    /// No limit ends the quota.
+    fn quota(&mut self, at: u8, limit: u64, force: bool) {
+        let role = role(at);
+        if limit == 0 {
+            return self.roles(RolesCall::RemoveQuota { role });
+        }
+        let limit = Limit { cpus: Some(MilliCpus(limit * 500)), ..Limit::default() };
+        let quota = Box::new(Quota { limit, ..Quota::default() });
+        self.roles(RolesCall::SetQuota { role, quota, force });
+    }
+
+    fn roles(&mut self, call: RolesCall) {
+        let call = OperatorCall::Roles { request: 1, call, is_dry_run: false };
+        self.world.handle("operator sets a role", Input::Operator(call));
+    }
+
+    /// What was launched is within the limits of its role, whatever was held before.
+    fn check_limits(&self, before: &[registry::TaskRecord]) {
+        let holds = |tasks: &[registry::TaskRecord], role: &Role| {
+            let of_role = tasks.iter().filter(|task| task.role == *role && task.status.state.holds_resources());
+            of_role.map(|task| task.resources.cpus.0).sum::<u64>()
+        };
+        for record in &self.world.registry.roles {
+            let (was, is) = (holds(before, &record.role), holds(&self.world.registry.tasks, &record.role));
+            let limit = record.quota.limit.cpus.map_or(u64::MAX, |most| most.0);
+            assert!(is <= limit || is <= was, "role {} holds {is} of {limit} and held {was}", record.role);
         }
     }
 
@@ -244,6 +282,10 @@ impl Run {
     }
 }
 
+fn role(at: u8) -> Role {
+    if at == 0 { Role::default_role() } else { Role::new("second").unwrap() }
+}
+
 fn task_id(number: u8) -> TaskId {
     TaskId::new(format!("t{number}")).unwrap()
 }
@@ -258,7 +300,12 @@ proptest! {
     fn the_invariants_hold_after_every_step(steps in proptest::collection::vec(steps(), 1..80)) {
         let mut run = Run::new();
         for step in steps {
+            let before = run.world.registry.tasks.clone();
+            let launches = matches!(step, Step::Launch { .. } | Step::Gang { .. });
             run.step(step);
+            if launches {
+                run.check_limits(&before);
+            }
         }
         let epoch = run.epoch + 1;
         run.world.fail_over(epoch);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
 use proffer_master_engine::{
-    AgentCommand, Effect, Engine, FatalError, Frame, Input, MaintenanceCommand, OperatorCall, SessionId,
+    AgentCommand, Effect, Engine, FatalError, Frame, Input, MaintenanceCommand, OperatorCall, RolesCall, SessionId,
 };
 use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +33,8 @@ pub(crate) enum ToOwner {
     Input(Box<Input>),
     /// An operator ends a framework.
     Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator changes what roles have, or only asks whether it could.
+    Roles { call: RolesCall, is_dry_run: bool, reply: oneshot::Sender<Result<(), FatalError>> },
     /// An operator changes what an agent is for.
     Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator plans maintenance or takes it back.
@@ -109,6 +111,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
+            }
+            ToOwner::Roles { call, is_dry_run, reply } => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Roles { request, call, is_dry_run }), frame);
             }
             ToOwner::Agent(agent, command, reply) => {
                 self.streams.asked += 1;

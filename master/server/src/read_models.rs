@@ -3,13 +3,13 @@
 mod ledger;
 mod remembered;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use proffer_master_engine::registry::{TaskRecord, WindowId, WindowRecord};
-use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
-use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, TaskKey, UnixMillis};
+use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView, RoleView};
+use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, Role, TaskKey, UnixMillis};
 use tokio::sync::broadcast;
 
 pub use self::ledger::{Count, Ledger};
@@ -35,6 +35,9 @@ pub struct ReadModels {
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
     windows: DashMap<WindowId, Arc<WindowRecord>>,
+    roles: DashMap<Role, Arc<RoleView>>,
+    /// What attached agents have.
+    total: Mutex<Resources>,
     answered: Mutex<VecDeque<Arc<OfferView>>>,
     ledgers: DashMap<FrameworkId, Ledger>,
     ended: Mutex<Remembered<TaskKey, ()>>,
@@ -99,6 +102,8 @@ impl ReadModels {
             offers: DashMap::new(),
             tasks: DashMap::new(),
             windows: DashMap::new(),
+            roles: DashMap::new(),
+            total: Mutex::default(),
             answered: Mutex::default(),
             ledgers: DashMap::new(),
             ended: Mutex::default(),
@@ -112,10 +117,12 @@ impl ReadModels {
     pub(crate) fn apply(&self, change: Change) {
         match &change {
             Change::Agent(agent) => {
-                self.agents.insert(agent.id.clone(), Arc::new((**agent).clone()));
+                let before = self.agents.insert(agent.id.clone(), Arc::new((**agent).clone()));
+                self.count(before.as_deref(), Some(agent));
             }
             Change::AgentRemoved(id) => {
                 if let Some((_, agent)) = self.agents.remove(id) {
+                    self.count(Some(&agent), None);
                     lock(&self.gone_agents).put(id.clone(), agent.info.hostname.clone(), NAME_HISTORY);
                 }
             }
@@ -134,12 +141,36 @@ impl ReadModels {
                 lock(&self.ended).remove(&task.key);
                 self.tasks.insert(task.key.clone(), Arc::new((**task).clone()));
             }
+            Change::Role(role) => {
+                self.roles.insert(role.role.clone(), Arc::new((**role).clone()));
+            }
+            Change::RoleRemoved(role) => {
+                self.roles.remove(role);
+            }
             Change::TaskForgotten(key) => self.task_forgotten(key),
             Change::Window(window) => drop(self.windows.insert(window.id.clone(), Arc::new((**window).clone()))),
             Change::WindowRemoved(id) => drop(self.windows.remove(id)),
         }
         // Nobody watching is no error.
         let _ = self.changes.send(Arc::new(change));
+    }
+
+    /// Keeps the total of all attached agents, at the cost of one.
+    fn count(&self, before: Option<&AgentView>, after: Option<&AgentView>) {
+        let part = |view: Option<&AgentView>| {
+            let attached = view.filter(|agent| agent.state == AgentState::Attached);
+            attached.map(|agent| countable(&agent.info.resources)).unwrap_or_default()
+        };
+        let (less, more) = (part(before), part(after));
+        if less != more {
+            let mut total = lock(&self.total);
+            *total = total.saturating_minus(&less).saturating_sum(&more);
+        }
+    }
+
+    /// What attached agents have, without ports and sets.
+    pub fn total(&self) -> Resources {
+        lock(&self.total).clone()
     }
 
     fn offer(&self, offer: Arc<OfferView>) {
@@ -260,6 +291,24 @@ impl ReadModels {
         sorted(&self.windows)
     }
 
+    /// All roles that are in use or have settings, and those above them, ordered so that a role comes right before
+    /// those in it.
+    pub fn roles(&self) -> Vec<Arc<RoleView>> {
+        let mut roles = sorted(&self.roles);
+        let parents = |role: &Arc<RoleView>| std::iter::successors(role.role.parent(), Role::parent);
+        let above: BTreeSet<Role> = roles.iter().flat_map(parents).collect();
+        let missing = above.into_iter().filter(|role| !self.roles.contains_key(role));
+        roles.extend(missing.map(|role| Arc::new(RoleView::unused(role))));
+        // By parts, not by letters: `eng-x` does not come between `eng` and `eng/web`.
+        roles.sort_by(|a, b| a.role.as_str().split('/').cmp(b.role.as_str().split('/')));
+        roles
+    }
+
+    /// One role, when it is in use or has settings.
+    pub fn role(&self, role: &Role) -> Option<Arc<RoleView>> {
+        self.roles.get(role).map(|role| Arc::clone(&role))
+    }
+
     /// Every change from now on.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.changes.subscribe()
@@ -273,8 +322,11 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Adds what makes sense over several agents; ports are only counted.
 fn add(sum: &mut Resources, ports: &mut u64, more: &Resources) {
     *ports += u64::from(more.ports.count());
-    let countable = Resources { ports: Default::default(), sets: Default::default(), ..more.clone() };
-    *sum = sum.saturating_sum(&countable);
+    *sum = sum.saturating_sum(&countable(more));
+}
+
+fn countable(of: &Resources) -> Resources {
+    Resources { ports: Default::default(), sets: Default::default(), ..of.clone() }
 }
 
 fn sorted<K: Eq + std::hash::Hash + Ord + Clone, V>(map: &DashMap<K, Arc<V>>) -> Vec<Arc<V>> {

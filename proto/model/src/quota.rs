@@ -1,6 +1,7 @@
 //! What a role is promised, and what it may hold at most. Only countable kinds: a port is nobody's promise.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,22 @@ impl Limit {
     /// Nothing is limited.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// `2 cpus, 1GiB memory`: a kind that is there with nothing is shown, as it may not be used.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Limit { cpus, memory, disk, gpus, scalars } = self;
+        let fixed = [
+            cpus.map(|most| format!("{most} cpus")),
+            memory.map(|most| format!("{most} memory")),
+            disk.map(|most| format!("{most} disk")),
+            gpus.map(|most| format!("{most} gpus")),
+        ];
+        let further = scalars.iter().map(|(name, most)| format!("{} {name}", milli(*most)));
+        let parts: Vec<String> = fixed.into_iter().flatten().chain(further).collect();
+        f.pad(&if parts.is_empty() { "unlimited".to_owned() } else { parts.join(", ") })
     }
 }
 

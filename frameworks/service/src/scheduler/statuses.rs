@@ -132,9 +132,9 @@ fn on_end(slot: &mut Slot, placed: &crate::state::Placed, status: &TaskStatus, c
     }
     slot.last_failure = describe(status);
     tracing::warn!(task = %status.task, state = %status.state, reason = %status.reason, "an instance ended");
-    // The offer was gone before the launch came: nothing ran and nothing failed.
+    // The offer was gone before the launch came, or nobody may have more now: nothing ran and nothing failed.
     if status.state == TaskState::Dropped
-        && matches!(status.reason, TaskReason::InvalidOffers | TaskReason::TaskUnknown)
+        && matches!(status.reason, TaskReason::InvalidOffers | TaskReason::TaskUnknown | TaskReason::QuotaExceeded)
     {
         return;
     }

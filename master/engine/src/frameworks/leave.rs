@@ -122,6 +122,7 @@ impl State {
         let is_done = self.frameworks.get(id).is_some_and(|f| f.record.is_removing && f.tasks.is_empty());
         let Some(framework) = is_done.then(|| self.frameworks.remove(id)).flatten() else { return };
         self.framework_names.remove(&framework.record.info.name);
+        self.move_between_roles(id, &framework.record.info.roles, &[]);
         self.allocator.remove_framework(id);
         self.store.push(Operation::DeleteFramework(id.clone()));
         self.touched.framework_forgotten(id);

@@ -101,6 +101,8 @@ impl State {
         if self.frameworks.get(id).map(|f| &f.record) != Some(&record) {
             self.store.push(Operation::PutFramework(record.clone()));
         }
+        let before = self.frameworks.get(id).map(|f| f.record.info.roles.clone()).unwrap_or_default();
+        self.move_between_roles(id, &before, &record.info.roles);
         self.framework_names.insert(record.info.name.clone(), id.clone());
         let framework = self.frameworks.entry(id.clone()).or_insert_with(|| Framework::new(record.clone()));
         framework.record = record;

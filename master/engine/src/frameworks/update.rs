@@ -28,10 +28,11 @@ impl State {
             return;
         }
         let roles = info.roles.clone();
-        framework.record.info = info;
+        let before = std::mem::replace(&mut framework.record.info, info).roles;
         self.store.push(Operation::PutFramework(framework.record.clone()));
         let kept = framework.demand.items.iter().filter(|item| roles.contains(&item.role)).cloned().collect();
         let offers = framework.offers.clone();
+        self.move_between_roles(id, &before, &roles);
         for offer in offers {
             if self.offers.get(&offer).is_some_and(|open| !roles.contains(&open.offer.role)) {
                 self.rescind(now, &offer, RescindReason::DemandChanged);

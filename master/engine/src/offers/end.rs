@@ -78,6 +78,7 @@ impl State {
         if let Some(framework) = self.frameworks.get_mut(&open.framework) {
             framework.offers.remove(id);
         }
+        self.uncount_offer_in_roles(&open.offer.role, &open.offer.resources);
         self.touched.agent(&open.offer.agent);
         self.touched.framework(&open.framework);
         self.touched.offer(OfferView {

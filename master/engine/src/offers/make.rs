@@ -57,6 +57,7 @@ impl State {
             outcome: OfferOutcome::Outstanding,
             held_ms: 0,
         });
+        self.count_offer_in_roles(&offer.role, &offer.resources);
         self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, sent: now });
         self.start_timer(now.mono + self.config.offer_timeout_ms, Timer::OfferExpires(id));
         Some(offer)

@@ -9,7 +9,7 @@ use proffer_proto_model::{
 };
 
 use crate::registry::TaskRecord;
-use crate::state::State;
+use crate::state::{State, countable};
 use crate::validate::check_task;
 use crate::{FrameworkErrorKind, ToAgent};
 
@@ -20,6 +20,8 @@ pub(crate) struct Pool {
     pub left: BTreeMap<AgentId, Resources>,
     /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
     pub refused: BTreeSet<TaskId>,
+    /// Taken for a group that is not yet started: nobody else counts it.
+    pub begun: Resources,
 }
 
 type Refusal = (TaskReason, String);
@@ -27,11 +29,13 @@ type Refusal = (TaskReason, String);
 impl State {
     /// Starts one task, or tells why not.
     pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, pool: &mut Pool, task: TaskLaunch) {
-        match self.take_from_pool(framework, pool, &task) {
+        let taken = self.take_from_pool(framework, role, pool, &task);
+        pool.begun = Resources::default();
+        match taken {
             Ok(agent) => self.start_task(now, framework, role, agent, task),
             Err((reason, message)) => {
                 pool.refused.insert(task.task.id.clone());
-                self.refuse_task(now, framework, &task, TaskState::Error, reason, message);
+                self.refuse_task(now, framework, &task, state_of_refused(reason), reason, message);
             }
         }
     }
@@ -52,8 +56,11 @@ impl State {
         let mut defect: Option<(usize, Refusal)> = None;
         for (at, task) in tasks.iter().enumerate() {
             let twice = (TaskReason::TaskInvalid, format!("task.id: {} is twice in the group", task.task.id));
-            let taken =
-                if ids.insert(&task.task.id) { self.take_from_pool(framework, &mut rest, task) } else { Err(twice) };
+            let taken = if ids.insert(&task.task.id) {
+                self.take_from_pool(framework, role, &mut rest, task)
+            } else {
+                Err(twice)
+            };
             match taken {
                 Ok(agent) => agents.push(agent),
                 Err(refusal) => {
@@ -63,7 +70,7 @@ impl State {
             }
         }
         let Some((bad, (reason, message))) = defect else {
-            *pool = rest;
+            *pool = Pool { begun: Resources::default(), ..rest };
             for (task, agent) in tasks.into_iter().zip(agents) {
                 self.start_task(now, framework, role, agent, task);
             }
@@ -71,7 +78,7 @@ impl State {
         };
         let whole = format!("the group was not launched: task {}: {message}", tasks[bad].task.id);
         for (at, task) in tasks.iter().enumerate() {
-            let state = if at == bad { TaskState::Error } else { TaskState::Dropped };
+            let state = if at == bad { state_of_refused(reason) } else { TaskState::Dropped };
             pool.refused.insert(task.task.id.clone());
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
@@ -107,6 +114,7 @@ impl State {
     fn take_from_pool(
         &self,
         framework: &FrameworkId,
+        role: &Role,
         pool: &mut Pool,
         launch: &TaskLaunch,
     ) -> Result<AgentId, Refusal> {
@@ -121,6 +129,8 @@ impl State {
             let id = &key.task;
             return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
         }
+        let begun = pool.begun.saturating_sum(&countable(&launch.task.resources));
+        self.check_room(role, &begun).map_err(|message| (TaskReason::QuotaExceeded, message))?;
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
             None => match pool.left.keys().next().filter(|_| pool.left.len() == 1) {
@@ -136,6 +146,7 @@ impl State {
             return Err((TaskReason::ResourcesExceeded, message));
         }
         *have = have.saturating_minus(&launch.task.resources);
+        pool.begun = begun;
         Ok(agent)
     }
 
@@ -156,4 +167,9 @@ impl State {
         let message = ToAgent::Launch { framework: framework.clone(), task: Box::new(spec), role: role.clone() };
         self.tell_agent(&agent, message);
     }
+}
+
+/// A wrong description can never run; one without room can later.
+fn state_of_refused(reason: TaskReason) -> TaskState {
+    if reason == TaskReason::QuotaExceeded { TaskState::Dropped } else { TaskState::Error }
 }

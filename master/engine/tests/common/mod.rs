@@ -318,6 +318,8 @@ fn stored(operation: &registry::Operation) -> String {
         DeleteTask(key) => format!("no task {key}"),
         PutWindow(r) => format!("window {} of {:?}{}", r.id, r.agents, if r.is_open() { " open" } else { "" }),
         DeleteWindow(id) => format!("no window {id}"),
+        PutRole(r) => format!("role {} weight {} quota {}", r.role, r.weight, quota(&r.quota)),
+        DeleteRole(role) => format!("no role {role}"),
     }
 }
 
@@ -362,6 +364,10 @@ fn to_agent(message: &ToAgent) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+fn quota(quota: &Quota) -> String {
+    if quota.is_empty() { "none".to_owned() } else { format!("{quota:?}") }
 }
 
 fn why(answer: &Result<Why, FatalError>) -> String {

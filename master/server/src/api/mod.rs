@@ -6,6 +6,7 @@ mod drain;
 mod incoming;
 mod maintenance;
 pub(crate) mod operator;
+mod roles;
 pub(crate) mod scheduler;
 mod why;
 

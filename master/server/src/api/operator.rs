@@ -110,6 +110,22 @@ impl Operator for OperatorApi {
         }
     }
 
+    async fn list_roles(&self, _: Request<wire::ListRolesRequest>) -> Answer<wire::ListRolesResponse> {
+        Ok(Response::new(wire::ListRolesResponse { roles: self.roles() }))
+    }
+
+    async fn set_weights(&self, request: Request<wire::SetWeightsRequest>) -> Answer<wire::SetWeightsResponse> {
+        self.weights(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn set_quota(&self, request: Request<wire::SetQuotaRequest>) -> Answer<wire::SetQuotaResponse> {
+        self.quota(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_quota(&self, request: Request<wire::RemoveQuotaRequest>) -> Answer<wire::RemoveQuotaResponse> {
+        self.no_quota(request.into_inner()).await.map(Response::new)
+    }
+
     async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
         self.drain(request.into_inner()).await?;
         Ok(Response::new(wire::DrainAgentResponse {}))
@@ -197,8 +213,9 @@ impl OperatorApi {
         let frameworks = self.readers.frameworks().into_iter().map(|f| Event::Framework(framework(&f)));
         let offers = self.readers.offers().into_iter().map(|o| Event::Offer(self.offer(&o)));
         let tasks = self.readers.tasks().into_iter().map(|t| Event::Task(self.task(&t)));
+        let roles = self.roles().into_iter().map(Event::Role);
         let end = std::iter::once(Event::SnapshotEnd(wire::SnapshotEnd {}));
-        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(end) {
+        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(roles).chain(end) {
             push(to, next(event)).await?;
         }
         loop {
@@ -229,6 +246,8 @@ impl OperatorApi {
             Change::FrameworkRemoved(id) => Event::FrameworkRemoved(id.to_string()),
             Change::Offer(view) => Event::Offer(self.offer(view)),
             Change::Task(record) => Event::Task(self.task(record)),
+            Change::Role(view) => Event::Role(self.role(view, &self.readers.total())),
+            Change::RoleRemoved(role) => Event::RoleRemoved(role.to_string()),
             // Its last state was told when it ended.
             Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
         })

@@ -1,6 +1,6 @@
 //! Live pages: a stream of "this kind of thing changed" for each open page, which then asks for itself again.
 //!
-//! Nothing here grows with the number of changes: they are folded into four counters, told at a bounded pace to a
+//! Nothing here grows with the number of changes: they are folded into five counters, told at a bounded pace to a
 //! bounded number of readers through bounded queues. A reader that is too slow is cut off and comes back by itself.
 
 use std::convert::Infallible;
@@ -47,6 +47,7 @@ pub(super) struct Seen {
     frameworks: u64,
     offers: u64,
     tasks: u64,
+    roles: u64,
 }
 
 impl Seen {
@@ -58,12 +59,14 @@ impl Seen {
             Change::Framework(_) | Change::FrameworkRemoved(_) => &mut self.frameworks,
             Change::Offer(_) => &mut self.offers,
             Change::Task(_) | Change::TaskForgotten(_) => &mut self.tasks,
+            Change::Role(_) | Change::RoleRemoved(_) => &mut self.roles,
         };
         *counter += 1;
     }
 
     fn count_all(&mut self) {
-        for counter in [&mut self.agents, &mut self.frameworks, &mut self.offers, &mut self.tasks] {
+        let Self { epoch: _, agents, frameworks, offers, tasks, roles } = self;
+        for counter in [agents, frameworks, offers, tasks, roles] {
             *counter += 1;
         }
     }
@@ -76,6 +79,7 @@ impl Seen {
             ("frameworks", self.frameworks != earlier.frameworks),
             ("offers", self.offers != earlier.offers),
             ("tasks", self.tasks != earlier.tasks),
+            ("roles", self.roles != earlier.roles),
         ];
         let changed: Vec<&str> = kinds.into_iter().filter(|(_, is)| all || *is).map(|(name, _)| name).collect();
         changed.join(" ")
@@ -84,7 +88,8 @@ impl Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}.{}.{}", self.epoch, self.agents, self.frameworks, self.offers, self.tasks)
+        let Self { epoch, agents, frameworks, offers, tasks, roles } = self;
+        write!(f, "{epoch}.{agents}.{frameworks}.{offers}.{tasks}.{roles}")
     }
 }
 
@@ -92,11 +97,11 @@ impl FromStr for Seen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "give the five numbers that a page or an event names, e.g. 1.0.0.0.0".to_owned();
+        let wrong = || "give the six numbers that a page or an event names, e.g. 1.0.0.0.0.0".to_owned();
         let numbers: Result<Vec<u64>, _> = text.split('.').map(str::parse).collect();
-        let [epoch, agents, frameworks, offers, tasks] =
-            <[u64; 5]>::try_from(numbers.map_err(|_| wrong())?).map_err(|_| wrong())?;
-        Ok(Self { epoch, agents, frameworks, offers, tasks })
+        let [epoch, agents, frameworks, offers, tasks, roles] =
+            <[u64; 6]>::try_from(numbers.map_err(|_| wrong())?).map_err(|_| wrong())?;
+        Ok(Self { epoch, agents, frameworks, offers, tasks, roles })
     }
 }
 
@@ -247,13 +252,13 @@ mod tests {
 
     #[test]
     fn what_changed_is_told_by_kind_and_all_of_it_after_another_master() {
-        let mut now = seen("2.1.1.1.1");
+        let mut now = seen("2.1.1.1.1.1");
         assert_eq!(now.changed_since(&now), "");
         now.count(&Change::FrameworkRemoved(FrameworkId::numbered(1, 1)));
-        assert_eq!(now.changed_since(&seen("2.1.1.1.1")), "frameworks");
-        assert_eq!(now.changed_since(&seen("1.1.2.1.1")), "agents frameworks offers tasks");
+        assert_eq!(now.changed_since(&seen("2.1.1.1.1.1")), "frameworks");
+        assert_eq!(now.changed_since(&seen("1.1.2.1.1.1")), "agents frameworks offers tasks roles");
         assert_eq!(seen(&now.to_string()), now);
-        for bad in ["", "1", "1.2.3.4", "1.2.3.4.x", "1.2.3.4.5.6", "1.2.3.4.-5"] {
+        for bad in ["", "1", "1.2.3.4", "1.2.3.4.5", "1.2.3.4.5.x", "1.2.3.4.5.6.7", "1.2.3.4.5.-6"] {
             assert!(bad.parse::<Seen>().is_err(), "{bad:?}");
         }
     }
@@ -293,7 +298,7 @@ mod tests {
         latest.changed().await.unwrap();
         let told = *latest.borrow_and_update();
         // The backlog held eight of the hundred: then everything counts as changed.
-        assert_eq!(told.changed_since(&Seen::default()), "agents frameworks offers tasks");
+        assert_eq!(told.changed_since(&Seen::default()), "agents frameworks offers tasks roles");
         drop(changes);
         follower.await.unwrap();
     }

@@ -1,6 +1,7 @@
 //! The embedded store: one redb file in the data directory, values as JSON.
 //!
-//! Tables: `meta` (schema version, cluster id, epoch), `agents`, `frameworks`, `tasks` (key `framework/task`), `windows`.
+//! Tables: `meta` (schema version, cluster id, epoch), `agents`, `frameworks`, `tasks` (key `framework/task`),
+//! `roles` (those with settings), `windows`.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::{Loaded, Store, StoreError};
 
 /// Version of the layout below; grows with every change that an older program cannot read.
-const SCHEMA_VERSION: u64 = 1;
+const SCHEMA_VERSION: u64 = 2;
 
 /// The file in the data directory.
 const FILE_NAME: &str = "master.redb";
@@ -30,6 +31,7 @@ const AGENTS: TableDefinition<&str, Bytes> = TableDefinition::new("agents");
 const FRAMEWORKS: TableDefinition<&str, Bytes> = TableDefinition::new("frameworks");
 const TASKS: TableDefinition<&str, Bytes> = TableDefinition::new("tasks");
 const WINDOWS: TableDefinition<&str, Bytes> = TableDefinition::new("windows");
+const ROLES: TableDefinition<&str, Bytes> = TableDefinition::new("roles");
 
 const META_SCHEMA: &str = "schema_version";
 const META_CLUSTER: &str = "cluster_id";
@@ -135,6 +137,7 @@ impl DiskStore {
         let mut frameworks = transaction.open_table(FRAMEWORKS).map_err(|e| self.failed(e))?;
         let mut tasks = transaction.open_table(TASKS).map_err(|e| self.failed(e))?;
         let mut windows = transaction.open_table(WINDOWS).map_err(|e| self.failed(e))?;
+        let mut roles = transaction.open_table(ROLES).map_err(|e| self.failed(e))?;
         let delete = |table: &mut Records<'_>, key: &str| table.remove(key).map(drop).map_err(|e| self.failed(e));
         for operation in operations {
             match operation {
@@ -146,6 +149,8 @@ impl DiskStore {
                 Operation::DeleteTask(key) => delete(&mut tasks, &key.to_string())?,
                 Operation::PutWindow(record) => self.put(&mut windows, &record.id.0, record)?,
                 Operation::DeleteWindow(id) => delete(&mut windows, &id.0)?,
+                Operation::PutRole(record) => self.put(&mut roles, record.role.as_str(), record)?,
+                Operation::DeleteRole(role) => delete(&mut roles, role.as_str())?,
             }
         }
         Ok(())
@@ -161,12 +166,14 @@ impl Store for DiskStore {
             frameworks: self.records(&transaction, FRAMEWORKS, "frameworks")?,
             tasks: self.records(&transaction, TASKS, "tasks")?,
             windows: self.records(&transaction, WINDOWS, "windows")?,
+            roles: self.records(&transaction, ROLES, "roles")?,
         };
         // The order of the text keys is not the order of the ids in every case.
         registry.agents.sort_by(|a, b| a.id.cmp(&b.id));
         registry.frameworks.sort_by(|a, b| a.id.cmp(&b.id));
         registry.tasks.sort_by(|a, b| a.key.cmp(&b.key));
         registry.windows.sort_by(|a, b| a.id.cmp(&b.id));
+        registry.roles.sort_by(|a, b| a.role.cmp(&b.role));
         transaction.commit().map_err(|e| self.failed(e))?;
         Ok(Loaded { cluster, epoch, registry })
     }

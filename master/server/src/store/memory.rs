@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_master_engine::Stored;
 use proffer_master_engine::registry::{
-    AgentRecord, FrameworkRecord, Operation, Registry, TaskRecord, WindowId, WindowRecord,
+    AgentRecord, FrameworkRecord, Operation, Registry, RoleRecord, TaskRecord, WindowId, WindowRecord,
 };
-use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, TaskKey};
+use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey};
 
 use super::{Loaded, Store, StoreError};
 
@@ -25,6 +25,7 @@ struct State {
     frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
     tasks: BTreeMap<TaskKey, TaskRecord>,
     windows: BTreeMap<WindowId, WindowRecord>,
+    roles: BTreeMap<Role, RoleRecord>,
 }
 
 impl Store for MemoryStore {
@@ -37,6 +38,7 @@ impl Store for MemoryStore {
             frameworks: state.frameworks.values().cloned().collect(),
             tasks: state.tasks.values().cloned().collect(),
             windows: state.windows.values().cloned().collect(),
+            roles: state.roles.values().cloned().collect(),
         };
         Ok(Loaded { cluster, epoch: Epoch(state.epoch), registry })
     }
@@ -61,6 +63,8 @@ impl State {
             Operation::DeleteTask(key) => drop(self.tasks.remove(&key)),
             Operation::PutWindow(record) => drop(self.windows.insert(record.id.clone(), record)),
             Operation::DeleteWindow(id) => drop(self.windows.remove(&id)),
+            Operation::PutRole(record) => drop(self.roles.insert(record.role.clone(), *record)),
+            Operation::DeleteRole(role) => drop(self.roles.remove(&role)),
         }
     }
 }

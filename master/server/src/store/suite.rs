@@ -3,12 +3,13 @@
 use std::fs;
 
 use proffer_master_engine::registry::{
-    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, TaskRecord, WindowAction, WindowId, WindowRecord,
+    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, RoleRecord, TaskRecord, WindowAction, WindowId,
+    WindowRecord,
 };
 use proffer_proto_model::resources::{Bytes, MilliCpus};
 use proffer_proto_model::{
-    AgentId, AgentInfo, ClusterId, Epoch, FrameworkId, FrameworkInfo, Resources, Role, TaskId, TaskKey, TaskSource,
-    TaskSpec, TaskState, TaskStatus, UnixMillis,
+    AgentId, AgentInfo, ClusterId, Epoch, FrameworkId, FrameworkInfo, Limit, Quota, Resources, Role, TaskId, TaskKey,
+    TaskSource, TaskSpec, TaskState, TaskStatus, UnixMillis, Weight,
 };
 
 use super::*;
@@ -77,6 +78,12 @@ pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
     }
 }
 
+fn role(name: &str, cpus: u64) -> RoleRecord {
+    let limit = Limit { cpus: Some(MilliCpus(cpus)), ..Limit::default() };
+    let weight = Weight::from_milli(500).unwrap();
+    RoleRecord { role: Role::new(name).unwrap(), weight, quota: Quota { limit, ..Quota::default() } }
+}
+
 /// What every store must do. `reopen` drops the store and opens the same state again.
 fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let mut store = open();
@@ -95,6 +102,9 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
         Operation::PutTask(Box::new(task(1, "gone"))),
         Operation::PutWindow(window(1)),
         Operation::PutWindow(window(2)),
+        Operation::PutRole(Box::new(role("eng/web", 2))),
+        Operation::PutRole(Box::new(role("ops", 1))),
+        Operation::PutRole(Box::new(role("eng", 1))),
     ];
     store.commit(&puts).unwrap();
     // The same twice is the same as once.
@@ -110,6 +120,8 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
         Operation::DeleteAgent(AgentId::numbered(1, 2)),
         Operation::DeleteFramework(FrameworkId::numbered(1, 9)),
         Operation::PutAgent(changed.clone()),
+        Operation::DeleteRole(Role::new("ops").unwrap()),
+        Operation::PutRole(Box::new(role("eng", 3))),
     ];
     store.commit(&more).unwrap();
     drop(store);
@@ -123,6 +135,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     tasks.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(again.registry.tasks, tasks);
     assert_eq!(again.registry.windows, [window(2)]);
+    assert_eq!(again.registry.roles, [role("eng", 3), role("eng/web", 2)]);
 }
 
 #[test]
@@ -203,10 +216,10 @@ fn agents_stored_before_modes_were_known_are_active() {
 fn a_newer_file_is_refused_and_its_epoch_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     DiskStore::open(dir.path()).unwrap().load().unwrap();
-    write_raw(dir.path(), "meta", "schema_version", b"2");
+    write_raw(dir.path(), "meta", "schema_version", b"3");
     let told = DiskStore::open(dir.path()).unwrap().load().unwrap_err().to_string();
-    assert!(told.contains("schema version 2") && told.contains("newer program"), "{told}");
-    write_raw(dir.path(), "meta", "schema_version", b"1");
+    assert!(told.contains("schema version 3") && told.contains("newer program"), "{told}");
+    write_raw(dir.path(), "meta", "schema_version", b"2");
     assert_eq!(DiskStore::open(dir.path()).unwrap().load().unwrap().epoch, Epoch(2));
 }
 

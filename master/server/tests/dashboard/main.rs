@@ -150,7 +150,7 @@ async fn wrong_questions_get_an_answer_that_says_what_is_wrong() {
         ("/agents/A9-9?x=1", 400, "takes none"),
         ("/frameworks?page=-1", 400, "1 or higher"),
         ("/?x=1", 400, "takes none"),
-        ("/events?seen=now", 400, "five numbers"),
+        ("/events?seen=now", 400, "six numbers"),
         ("/tasks?page=999", 200, "No tasks yet"),
     ];
     for (path, status, words) in cases {

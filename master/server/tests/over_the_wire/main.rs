@@ -8,6 +8,7 @@ mod maintenance;
 mod random_bytes;
 mod raw;
 mod restart;
+mod roles;
 mod sessions;
 mod shutdown;
 mod slow_readers;

@@ -14,6 +14,7 @@ mod framework;
 mod link;
 mod offer;
 mod operation;
+mod quota;
 mod resources;
 mod scheduler;
 mod status;

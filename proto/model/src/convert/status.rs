@@ -57,6 +57,7 @@ reasons! {
     AgentDraining = AgentDraining,
     Unhealthy = Unhealthy,
     DiskFull = DiskFull,
+    QuotaExceeded = QuotaExceeded,
 }
 
 impl TryFrom<wire::TaskStatus> for TaskStatus {

@@ -56,6 +56,8 @@ pub enum TaskReason {
     Unhealthy,
     /// The agent has no disk space left.
     DiskFull,
+    /// The limit of its role, or of one above, leaves no room for it.
+    QuotaExceeded,
 }
 
 impl fmt::Display for TaskReason {
@@ -85,6 +87,7 @@ impl fmt::Display for TaskReason {
             Self::AgentDraining => "AGENT_DRAINING",
             Self::Unhealthy => "UNHEALTHY",
             Self::DiskFull => "DISK_FULL",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
         })
     }
 }

@@ -1,0 +1,127 @@
+//! Quota: what a role is promised and may hold at most, checked against its family, its use and the cluster.
+
+use proffer_proto_model::{Now, OfferId, Quota, RescindReason, Resources, Role};
+
+use super::holdings::is_within;
+use crate::state::{State, countable};
+
+impl State {
+    /// Sets all of a role's quota; an empty one ends it. Setting what is there already stores nothing.
+    pub(super) fn set_quota(&mut self, now: Now, role: &Role, quota: Quota) {
+        if self.quota_of(role) == quota {
+            return;
+        }
+        self.with_role(role, |state| state.quota = quota.clone());
+        self.put_role(role);
+        self.allocator.set_quota(role, Some(&quota).filter(|quota| !quota.is_empty()));
+        self.withdraw_above_limit(now, role);
+    }
+
+    /// `force` allows a limit below what is held now and more promises than the cluster can keep.
+    pub(super) fn check_quota(&self, role: &Role, quota: &Quota, force: bool) -> Result<(), String> {
+        if quota.is_empty() {
+            return Err(format!(
+                "quota of role {role} promises and limits nothing; give a guarantee or a limit, or remove the quota"
+            ));
+        }
+        quota.check().map_err(|error| format!("quota of role {role}: {error}"))?;
+        self.check_role_above(role, &quota.guarantee)?;
+        self.check_roles_below(role, &quota.guarantee)?;
+        if force {
+            return Ok(());
+        }
+        let held = self.roles.get(role).map(|state| state.allocated.clone()).unwrap_or_default();
+        if let Some((kind, held, limit)) = quota.limit.exceeded_by(&held) {
+            return Err(format!(
+                "limit of role {role}: its tasks hold {held} {kind} now, more than the limit of {limit}; raise the \
+                 limit, end some of its tasks, or force it: then nothing new starts until enough has ended"
+            ));
+        }
+        self.check_capacity(role, &quota.guarantee)
+    }
+
+    /// What a role promises to the roles in it must be promised to itself.
+    fn check_role_above(&self, role: &Role, guarantee: &Resources) -> Result<(), String> {
+        let Some(above) = role.parent().filter(|_| !guarantee.is_empty()) else { return Ok(()) };
+        let sum = self.guarantees_in(Some(&above), role).saturating_sum(guarantee);
+        let promised = self.quota_of(&above).guarantee;
+        let Some(lack) = promised.shortage(&sum) else { return Ok(()) };
+        Err(format!(
+            "guarantee of role {role}: the roles in {above} would be promised {sum} together, and {above} itself is \
+             promised {}; raise the guarantee of {above} by {} first",
+            shown(&promised),
+            lack.0
+        ))
+    }
+
+    /// A role cannot be promised less than the roles in it together.
+    pub(super) fn check_roles_below(&self, role: &Role, guarantee: &Resources) -> Result<(), String> {
+        let sum = self.guarantees_in(Some(role), role);
+        let Some(lack) = guarantee.shortage(&sum) else { return Ok(()) };
+        Err(format!(
+            "guarantee of role {role}: the roles in it are promised {sum} together, {} more than {role} would be; \
+             lower their guarantees first",
+            lack.0
+        ))
+    }
+
+    fn check_capacity(&self, role: &Role, guarantee: &Resources) -> Result<(), String> {
+        if guarantee.is_empty() || role.parent().is_some() {
+            return Ok(());
+        }
+        let sum = self.guarantees_in(None, role).saturating_sum(guarantee);
+        let known = self.agents.values().filter(|agent| !agent.record.is_unreachable);
+        let total = known
+            .fold(Resources::default(), |total, agent| total.saturating_sum(&countable(&agent.record.info.resources)));
+        let Some(lack) = total.shortage(&sum) else { return Ok(()) };
+        Err(format!(
+            "guarantee of role {role}: all roles would be promised {sum} together and the cluster has {}; add agents \
+             with {}, lower a guarantee, or force it: then the promise is kept as agents come",
+            shown(&total),
+            lack.0
+        ))
+    }
+
+    /// The sum of what the roles right below `above` are promised, without `except`.
+    fn guarantees_in(&self, above: Option<&Role>, except: &Role) -> Resources {
+        let family = self.roles.iter().filter(|(role, _)| *role != except && role.parent().as_ref() == above);
+        family.fold(Resources::default(), |sum, (_, state)| sum.saturating_sum(&state.quota.guarantee))
+    }
+
+    /// Whether a role has room for `more` under its limit and those above: what is wrong otherwise.
+    pub fn check_room(&self, role: &Role, more: &Resources) -> Result<(), String> {
+        let mut next = Some(role.clone());
+        while let Some(role) = next {
+            if let Some(state) = self.roles.get(&role).filter(|state| !state.quota.limit.is_empty()) {
+                // What is out in other offers is not counted: of those that are accepted, the first get the room.
+                let held = state.allocated.saturating_sum(&countable(more));
+                if let Some((kind, held, limit)) = state.quota.limit.exceeded_by(&held) {
+                    return Err(format!(
+                        "limit of role {role}: with this it would hold {held} {kind}, more than {limit}; wait until \
+                         tasks of the role end, or ask an operator for a higher limit"
+                    ));
+                }
+            }
+            next = role.parent();
+        }
+        Ok(())
+    }
+
+    /// Offers that a lower limit does not allow any more: nobody may use them.
+    fn withdraw_above_limit(&mut self, now: Now, role: &Role) {
+        let Some(state) = self.roles.get(role) else { return };
+        let all = state.allocated.saturating_sum(&state.offered);
+        if state.quota.limit.exceeded_by(&all).is_none() {
+            return;
+        }
+        let of_role = self.offers.values().filter(|open| is_within(&open.offer.role, role));
+        let offers: Vec<OfferId> = of_role.map(|open| open.offer.id.clone()).collect();
+        for offer in offers {
+            self.rescind(now, &offer, RescindReason::Operator);
+        }
+    }
+}
+
+fn shown(amount: &Resources) -> String {
+    if amount.is_empty() { "nothing".to_owned() } else { amount.to_string() }
+}

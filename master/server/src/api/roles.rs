@@ -1,0 +1,93 @@
+//! Roles, weights and quotas, as operators ask for them over the wire.
+
+use proffer_master_engine::RolesCall;
+use proffer_master_engine::view::RoleView;
+use proffer_proto_model::{Quota, Resources, Role, Weight};
+use proffer_proto_transport::{ErrorKind, to_status};
+use proffer_proto_wire::operator as wire;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use super::operator::OperatorApi;
+use crate::owner::ToOwner;
+
+/// Most weights in one request.
+const MAX_WEIGHTS: usize = 10_000;
+
+impl OperatorApi {
+    /// All roles, parents before their children.
+    pub(super) fn roles(&self) -> Vec<wire::Role> {
+        let total = self.readers.total();
+        self.readers.roles().iter().map(|view| self.role(view, &total)).collect()
+    }
+
+    pub(super) fn role(&self, view: &RoleView, total: &Resources) -> wire::Role {
+        let framework = |id: &proffer_proto_model::FrameworkId| wire::RoleFramework {
+            framework_id: id.to_string(),
+            name: self.readers.framework_name(id),
+        };
+        wire::Role {
+            role: view.role.to_string(),
+            weight_milli: view.weight.milli(),
+            quota: (!view.quota.is_empty()).then(|| view.quota.clone().into()),
+            allocated: Some(view.allocated.clone().into()),
+            offered: Some(view.offered.clone().into()),
+            tasks_active: view.tasks_active,
+            share_millionths: view.share_millionths(total),
+            frameworks: view.frameworks.iter().map(framework).collect(),
+        }
+    }
+
+    pub(super) async fn weights(&self, request: wire::SetWeightsRequest) -> Result<wire::SetWeightsResponse, Status> {
+        let wire::SetWeightsRequest { weights, dry_run } = request;
+        if weights.len() > MAX_WEIGHTS {
+            return Err(invalid(format!("weights has {}; at most {MAX_WEIGHTS} are allowed", weights.len())));
+        }
+        let read = |(at, wire::RoleWeight { role, weight_milli }): (usize, wire::RoleWeight)| {
+            let role = Role::new(role).map_err(|error| invalid(format!("weights[{at}].role: {error}")))?;
+            let wrong = |error| invalid(format!("weights[{at}].weight_milli of role {role}: {error}"));
+            let weight = Weight::from_milli(weight_milli).map_err(wrong)?;
+            Ok((role, weight))
+        };
+        let weights = weights.into_iter().enumerate().map(read).collect::<Result<_, Status>>()?;
+        self.ask(RolesCall::SetWeights { weights }, dry_run).await?;
+        Ok(wire::SetWeightsResponse {})
+    }
+
+    pub(super) async fn quota(&self, request: wire::SetQuotaRequest) -> Result<wire::SetQuotaResponse, Status> {
+        let wire::SetQuotaRequest { role, quota, force, dry_run } = request;
+        let role = read_role(role)?;
+        let quota =
+            Quota::try_from(quota.unwrap_or_default()).map_err(|error| invalid(error.within("quota").to_string()))?;
+        self.ask(RolesCall::SetQuota { role, quota: Box::new(quota), force }, dry_run).await?;
+        Ok(wire::SetQuotaResponse {})
+    }
+
+    pub(super) async fn no_quota(
+        &self,
+        request: wire::RemoveQuotaRequest,
+    ) -> Result<wire::RemoveQuotaResponse, Status> {
+        let wire::RemoveQuotaRequest { role, dry_run } = request;
+        self.ask(RolesCall::RemoveQuota { role: read_role(role)? }, dry_run).await?;
+        Ok(wire::RemoveQuotaResponse {})
+    }
+
+    /// Sends it to the owner and waits until it is stored.
+    async fn ask(&self, call: RolesCall, is_dry_run: bool) -> Result<(), Status> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
+        self.owner.send(ToOwner::Roles { call, is_dry_run, reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(|error| {
+            let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
+            to_status(kind, error.message)
+        })
+    }
+}
+
+fn read_role(text: String) -> Result<Role, Status> {
+    Role::new(text).map_err(|error| invalid(format!("role: {error}")))
+}
+
+fn invalid(message: String) -> Status {
+    to_status(ErrorKind::Invalid, message)
+}
