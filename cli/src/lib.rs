@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cli, Command, OffersArgs};
 pub use error::CliError;
 
 /// How a command ended that went as it should.
@@ -80,10 +80,12 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Maintenance(args) => commands::maintenance::run(&cluster, output, args).await,
         Command::Drain(args) => commands::drain::run(&cluster, output, args).await,
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
+        Command::Offers(OffersArgs { watch: true, .. }) => commands::events::offers(&cluster, output).await,
         Command::Roles => commands::roles::roles(&cluster, output).await,
         Command::Weights(args) => commands::roles::weights(&cluster, output, args).await,
         Command::Quota(args) => commands::roles::quota(&cluster, output, args).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,
+        Command::Events(args) => commands::events::run(&cluster, output, args).await,
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
         Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }

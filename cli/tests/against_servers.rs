@@ -10,6 +10,7 @@ use proffer_proto_wire::agent::agent_host_server::{AgentHost, AgentHostServer};
 use proffer_proto_wire::agent::{self, LogStream};
 use proffer_proto_wire::batch::batch_server::{Batch, BatchServer};
 use proffer_proto_wire::operator::agent::Mode;
+use proffer_proto_wire::operator::cluster_event::Event;
 use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
 use proffer_proto_wire::operator::{self, AgentState};
 use proffer_proto_wire::scheduler::FrameworkInfo;
@@ -241,8 +242,37 @@ impl Operator for World {
         Err(Status::unimplemented("not here"))
     }
 
-    async fn watch(&self, _: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
-        Err(Status::unimplemented("not here"))
+    async fn watch(&self, request: Request<operator::WatchRequest>) -> Answer<Self::WatchStream> {
+        let agent = operator::Agent { agent_id: "A1-1".into(), hostname: "host-1".into(), ..Default::default() };
+        let shortage = Some(common::Resources { memory_bytes: 64 << 20, ..Default::default() });
+        let kind = scheduler::decline_reason::Kind::ResourcesShort.into();
+        let offer = scheduler::Offer {
+            offer_id: "O1-1".into(),
+            agent_id: "A1-1".into(),
+            hostname: "host-1".into(),
+            role: "eng".into(),
+            resources: Some(common::Resources::default()),
+            ..Default::default()
+        };
+        let declined = operator::OfferRecord {
+            offer: Some(offer),
+            framework_name: "web".into(),
+            outcome: operator::offer_record::Outcome::Declined.into(),
+            held_ms: 12,
+            decline_reason: Some(scheduler::DeclineReason { kind, shortage, ..Default::default() }),
+            ..Default::default()
+        };
+        let end = Event::SnapshotEnd(operator::SnapshotEnd {});
+        let only_offers = !request.into_inner().kinds.is_empty();
+        let events = if only_offers { vec![end, Event::Offer(declined)] } else { vec![Event::Agent(agent), end] };
+        let mut index = 0;
+        let mut numbered = |event| {
+            index += 1;
+            Ok(operator::ClusterEvent { index, event: Some(event) })
+        };
+        let mut items: Vec<_> = events.into_iter().map(&mut numbered).collect();
+        items.push(Err(Status::resource_exhausted("this watch was not read for 10 s; watch again")));
+        Ok(Response::new(iter(items)))
     }
 
     async fn schedule_maintenance(
@@ -441,6 +471,20 @@ async fn lists_are_tables_for_people_and_json_for_programs() {
     assert!(out.contains("host-1") && out.contains("4 cpus, 8GiB memory"), "{out}");
     let (_, out, _) = proffer(&world, &["offers"]).await;
     assert_eq!(out, "no offers: nobody wants anything\n");
+}
+
+#[tokio::test]
+async fn events_are_lines_and_the_end_of_the_stream_is_an_error() {
+    let (world, _shutdown) = world(true).await;
+    let (is_good, out, err) = proffer(&world, &["events"]).await;
+    assert!(is_good && out.starts_with("agent      host-1 (A1-1)") && out.lines().count() == 1, "{out}{err}");
+    let (_, out, _) = proffer(&world, &["events", "-o", "json"]).await;
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["index"], &lines[0]["agent"]["hostname"]), (&1.into(), &"host-1".into()));
+    assert!(lines[1]["snapshot_end"].is_object(), "{out}");
+    let (is_good, out, err) = proffer(&world, &["offers", "--watch"]).await;
+    assert!(out.starts_with("offer      O1-1 DECLINED after 12 ms: short of 64MiB memory"), "{out}");
+    assert!(!is_good && err.contains("cannot watch the cluster"), "{err}");
 }
 
 #[tokio::test]

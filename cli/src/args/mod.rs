@@ -2,6 +2,7 @@
 
 mod amounts;
 mod drain;
+mod events;
 mod maintenance;
 mod roles;
 mod serve;
@@ -15,6 +16,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+pub use events::{EventKind, EventsArgs};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
@@ -85,6 +87,8 @@ pub enum Command {
     Frameworks,
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
+    /// Show what there is, and what changes
+    Events(EventsArgs),
     /// Show the roles: weights, shares, quotas and what they hold
     Roles,
     /// Set and show how much roles' shares count
@@ -287,6 +291,9 @@ pub struct OffersArgs {
     /// How many answered offers to show, newest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub history: u32,
+    /// Go on: show each offer when it is sent and when it ends, with its answer, how long it was held, and why
+    #[arg(short, long, conflicts_with = "history")]
+    pub watch: bool,
 }
 
 /// `proffer tasks`

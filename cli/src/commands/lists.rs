@@ -13,35 +13,35 @@ use crate::{CliError, Outcome};
 
 /// How an agent is drained, as JSON.
 #[derive(Debug, Serialize)]
-struct DrainView {
-    since_unix_ms: u64,
-    max_grace_ms: Option<u64>,
-    mark_gone: bool,
-    was_deactivated: bool,
+pub(crate) struct DrainView {
+    pub(crate) since_unix_ms: u64,
+    pub(crate) max_grace_ms: Option<u64>,
+    pub(crate) mark_gone: bool,
+    pub(crate) was_deactivated: bool,
 }
 
 /// An agent as JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct AgentView {
-    agent_id: String,
-    hostname: String,
-    state: &'static str,
-    mode: &'static str,
-    drain: Option<DrainView>,
-    api_address: String,
-    address: String,
-    region: String,
-    zone: String,
-    version: String,
-    attributes: std::collections::BTreeMap<String, String>,
-    tasks_active: u32,
-    total: ResourcesView,
-    allocated: ResourcesView,
-    offered: ResourcesView,
+pub(crate) struct AgentView {
+    pub(crate) agent_id: String,
+    pub(crate) hostname: String,
+    pub(crate) state: &'static str,
+    pub(crate) mode: &'static str,
+    pub(crate) drain: Option<DrainView>,
+    pub(crate) api_address: String,
+    pub(crate) address: String,
+    pub(crate) region: String,
+    pub(crate) zone: String,
+    pub(crate) version: String,
+    pub(crate) attributes: std::collections::BTreeMap<String, String>,
+    pub(crate) tasks_active: u32,
+    pub(crate) total: ResourcesView,
+    pub(crate) allocated: ResourcesView,
+    pub(crate) offered: ResourcesView,
 }
 
 impl AgentView {
-    pub(super) fn new(agent: operator::Agent) -> Result<Self, CliError> {
+    pub(crate) fn new(agent: operator::Agent) -> Result<Self, CliError> {
         let mode = match agent.mode() {
             Mode::Unspecified | Mode::Active => "ACTIVE",
             Mode::Deactivated => "DEACTIVATED",
@@ -86,7 +86,7 @@ impl AgentView {
     }
 
     /// What operators want of it when that is not work, and whether it is there.
-    fn shown_state(&self) -> String {
+    pub(crate) fn shown_state(&self) -> String {
         match (self.mode, self.state) {
             ("ACTIVE", state) => state.to_owned(),
             ("GONE", _) => "GONE".to_owned(),
@@ -128,23 +128,23 @@ pub(crate) async fn agents(cluster: &Cluster, format: Format) -> Result<Outcome,
 
 /// A framework as JSON.
 #[derive(Debug, Serialize)]
-struct FrameworkView {
-    framework_id: String,
-    name: String,
-    principal: String,
-    roles: Vec<String>,
-    api_address: String,
-    hostname: String,
-    connected: bool,
-    tasks_active: u32,
-    wants: u64,
-    share_millionths: u64,
-    allocated: ResourcesView,
-    offered: ResourcesView,
+pub(crate) struct FrameworkView {
+    pub(crate) framework_id: String,
+    pub(crate) name: String,
+    pub(crate) principal: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) api_address: String,
+    pub(crate) hostname: String,
+    pub(crate) connected: bool,
+    pub(crate) tasks_active: u32,
+    pub(crate) wants: u64,
+    pub(crate) share_millionths: u64,
+    pub(crate) allocated: ResourcesView,
+    pub(crate) offered: ResourcesView,
 }
 
 impl FrameworkView {
-    fn new(framework: operator::Framework) -> Result<Self, CliError> {
+    pub(crate) fn new(framework: operator::Framework) -> Result<Self, CliError> {
         let info: FrameworkInfo = read(framework.info.unwrap_or_default())?;
         let items = framework.demand.unwrap_or_default().items;
         Ok(Self {

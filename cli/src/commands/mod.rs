@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod drain;
+pub(crate) mod events;
 pub(crate) mod image;
 pub(crate) mod job;
 pub(crate) mod lists;

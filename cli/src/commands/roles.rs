@@ -15,14 +15,14 @@ use crate::{CliError, Outcome};
 
 /// A role as JSON.
 #[derive(Debug, Serialize)]
-struct RoleView {
-    role: String,
+pub(crate) struct RoleView {
+    pub(crate) role: String,
     weight_milli: u32,
     guarantee: ResourcesView,
     limit: LimitView,
-    allocated: ResourcesView,
+    pub(crate) allocated: ResourcesView,
     offered: ResourcesView,
-    tasks_active: u32,
+    pub(crate) tasks_active: u32,
     share_millionths: u64,
     frameworks: Vec<RoleFrameworkView>,
 }
@@ -52,7 +52,7 @@ struct LimitView {
 }
 
 impl RoleView {
-    fn new(role: operator::Role) -> Result<Self, CliError> {
+    pub(crate) fn new(role: operator::Role) -> Result<Self, CliError> {
         let quota = role.quota.unwrap_or_default();
         let guarantee = ResourcesView::new(quota.guarantee.clone())?;
         let Quota { limit, .. } = read(quota)?;

@@ -45,6 +45,18 @@ impl Allocator {
         self.count_and_list(slot, false);
     }
 
+    /// Agents with GPUs are offered to everybody, or only to frameworks that want GPUs in the role: so it is at first.
+    pub fn set_gpus_for_all(&mut self, is_for_all: bool) {
+        let has_gpus = |agent: &Agent| agent.info.resources.gpus > 0;
+        let agents = self.agents.iter().filter(|(_, agent)| has_gpus(agent)).map(|(slot, _)| slot);
+        for slot in agents.collect::<Vec<_>>() {
+            self.count_free(slot, false);
+            self.tree.classes.gpus_for_all = is_for_all;
+            self.count_and_list(slot, true);
+        }
+        self.tree.classes.gpus_for_all = is_for_all;
+    }
+
     /// Forgets an agent. All that was charged to it must have been recovered, all its grants closed.
     pub fn remove_agent(&mut self, id: &AgentId) {
         if let Some(slot) = self.agents.find(id) {

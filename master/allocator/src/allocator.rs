@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::changes::Changes;
 use crate::client::Client;
+use crate::placement::{Index, Placement};
 use crate::quota::Need;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
@@ -84,6 +85,8 @@ pub(crate) struct Framework {
     pub grants_begun: usize,
     pub clients: BTreeSet<usize>,
     pub held: Amounts,
+    /// In place of those of its roles.
+    pub placement: Option<Placement>,
 }
 
 /// A role's places in the tree: its own, and that of the frameworks in it.
@@ -92,6 +95,7 @@ pub(crate) struct RoleState {
     pub name: Role,
     pub node: NodeId,
     pub own: NodeId,
+    pub placement: Placement,
 }
 
 #[derive(Debug)]
@@ -127,6 +131,7 @@ pub struct Allocator {
     pub(crate) next_grant: u64,
     pub(crate) max_grants: usize,
     pub(crate) changes: Changes,
+    pub(crate) index: Index,
     /// Up to this stamp every agent was looked at for every client that is not lagging.
     pub(crate) looked: u64,
     /// During a pass: up to this stamp it has come.

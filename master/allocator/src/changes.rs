@@ -30,6 +30,11 @@ impl Changes {
         self.stamps.get(agent).is_some_and(|stamp| *stamp > 0)
     }
 
+    /// The newest stamp of an agent; 0 for one that is not listed.
+    pub fn stamp(&self, agent: usize) -> u64 {
+        self.stamps.get(agent).copied().unwrap_or(0)
+    }
+
     /// Lists the agent as the newest.
     pub fn push(&mut self, agent: usize) {
         if self.stamps.len() <= agent {

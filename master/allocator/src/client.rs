@@ -29,6 +29,10 @@ pub(crate) struct Client {
     pub filters: BTreeMap<usize, Vec<Refused>>,
     /// When launches noted end to count, and of which shape.
     pub holds: BTreeSet<(Moment, u64)>,
+    /// Some shape it wants has GPUs.
+    pub asks_gpus: bool,
+    /// Grants and tasks on agents with each value of the attribute over which it is spread.
+    pub places: BTreeMap<String, u32>,
     /// What of it is counted at the gates of its roles.
     pub needs: Vec<Need>,
     next_serial: u64,
@@ -90,6 +94,8 @@ impl Client {
             items: Vec::new(),
             filters: BTreeMap::new(),
             holds: BTreeSet::new(),
+            asks_gpus: false,
+            places: BTreeMap::new(),
             needs: Vec::new(),
             next_serial: 0,
         }
@@ -98,6 +104,12 @@ impl Client {
     /// It may get more of some shape.
     pub fn is_wanting(&self) -> bool {
         self.items.iter().any(|item| item.is_open)
+    }
+
+    /// An agent with less CPU cannot give it anything.
+    pub fn least_cpus(&self) -> u64 {
+        let open = self.items.iter().filter(|item| item.is_open);
+        open.map(|item| item.wanted.shape.as_ref().map_or(0, |shape| shape.cpus.0)).min().unwrap_or(0)
     }
 
     /// What it may get more of.
@@ -162,6 +174,7 @@ impl Client {
             };
             self.items.push(item);
         }
+        self.asks_gpus = self.items.iter().any(|item| asks_gpus(&item.wanted));
         self.items.sort_by_key(|item| std::cmp::Reverse(item.wanted.priority));
         has_news
     }
@@ -200,4 +213,9 @@ impl Client {
         let Some(refused) = self.filters.get(&agent) else { return false };
         refused.iter().any(|filter| filter.until > now && filter.resources.contains(available))
     }
+}
+
+/// The shape has GPUs.
+pub(crate) fn asks_gpus(item: &DemandItem) -> bool {
+    item.shape.as_ref().is_some_and(|shape| shape.gpus > 0)
 }

@@ -7,6 +7,7 @@ use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role, Weight};
 
 use crate::allocator::{Allocator, Framework, RoleState};
 use crate::client::Client;
+use crate::placement::Placement;
 use crate::share::Amounts;
 
 impl Allocator {
@@ -22,6 +23,7 @@ impl Allocator {
                     grants_begun: 0,
                     clients: BTreeSet::new(),
                     held: Amounts::default(),
+                    placement: None,
                 };
                 self.frameworks.insert(id.clone(), framework)
             }
@@ -130,7 +132,7 @@ impl Allocator {
         let above = above.and_then(|slot| self.roles.get(slot)).map(|parent| parent.node);
         let node = self.tree.add_role(above);
         let own = self.tree.add_own(node);
-        self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own })
+        self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own, placement: Placement::default() })
     }
 
     pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use proffer_proto_model::{AgentId, Constraint, ConstraintOperator, DemandItem, FrameworkId, Moment, Resources, Role};
+use proffer_proto_model::{
+    AgentId, Bytes, Constraint, ConstraintOperator, DemandItem, FrameworkId, Moment, Resources, Role,
+};
 
 use crate::allocator::{Agent, Allocator, Room};
 use crate::client::{Client, Item};
-use crate::fit::times_it_fits;
+use crate::fit::{LEAST_CPUS, times_it_fits};
 
 /// Agents named in a group.
 const EXAMPLES: usize = 3;
@@ -21,6 +23,8 @@ pub enum Obstacle {
     Inactive,
     /// It does not meet this rule, the first of those it does not meet.
     Constraint(Constraint),
+    /// It has GPUs, which are kept for those who want GPUs in this role.
+    GpusKept,
     /// Even empty it is too small, by this much.
     NeverFits(Missing),
     /// Too little of it is free, by this much. Tasks hold the rest.
@@ -58,7 +62,7 @@ pub struct Missing {
 }
 
 /// What holds back the framework, whatever the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// It is not connected.
     Inactive,
@@ -66,6 +70,11 @@ pub enum Block {
     OfferCap {
         /// The most it may have.
         most: usize,
+    },
+    /// One more would be above the limit of this role, its own or one above it.
+    Limit {
+        /// The lowest such role.
+        role: Role,
     },
     /// All of it is covered by open offers and by launches of the last second.
     Covered,
@@ -152,6 +161,12 @@ impl Allocator {
                 blocks.push(Block::OfferCap { most: self.max_grants });
             }
         }
+        let role = self.roles.get(client.role).map(|role| &role.name);
+        let least = Resources::new(LEAST_CPUS, Bytes(0));
+        let one = item.wanted.shape.as_ref().unwrap_or(&least);
+        if let Some(role) = role.and_then(|role| self.limit_in_the_way(role, one)) {
+            blocks.push(Block::Limit { role });
+        }
         if item.remaining() == 0 {
             blocks.push(Block::Covered);
         }
@@ -176,7 +191,8 @@ impl Allocator {
     fn groups(&self, client: &Client, item: &Item, offered: &BTreeMap<usize, Offered>, now: Moment) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (slot, agent) in self.agents.iter() {
-            let obstacle = obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now);
+            let obstacle =
+                obstacle(client, &item.wanted, slot, agent, offered.get(&slot), now, self.is_for(client, &agent.info));
             match groups.iter_mut().find(|group| is_alike(&group.obstacle, &obstacle)) {
                 Some(group) => {
                     group.agents += 1;
@@ -202,12 +218,16 @@ fn obstacle(
     agent: &Agent,
     offered: Option<&Offered>,
     now: Moment,
+    is_for: bool,
 ) -> Obstacle {
     if !agent.is_active {
         return Obstacle::Inactive;
     }
     if let Some(rule) = wanted.constraints.iter().find(|rule| !rule.is_met_by(&agent.info)) {
         return Obstacle::Constraint(rule.clone());
+    }
+    if !is_for {
+        return Obstacle::GpusKept;
     }
     let fits = |available: &Resources| times_it_fits(wanted, available) > 0;
     if !fits(&agent.info.resources) {
@@ -323,6 +343,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Inactive => f.write_str("not attached"),
             Self::Constraint(rule) => f.write_str(&unmet(rule)),
+            Self::GpusKept => f.write_str("has GPUs, which are kept for those who want GPUs"),
             Self::NeverFits(missing) => write!(f, "{missing} short even when empty: never fits"),
             Self::Short(missing) => write!(f, "{missing} short; tasks hold the rest"),
             Self::Full => f.write_str("nothing worth an offer is free"),
@@ -354,6 +375,7 @@ impl fmt::Display for Block {
             Self::OfferCap { most } => {
                 write!(f, "the framework holds {most} offers, as many as it may: it has to answer some first")
             }
+            Self::Limit { role } => write!(f, "quota of {role} reached: one more would be above its limit"),
             Self::Covered => f.write_str("offers for all of it are out, or were used within the last second"),
         }
     }

@@ -21,15 +21,18 @@ impl Allocator {
                 agent.returned_by = None;
             }
             self.use_agent(slot, resources);
+            client.into_iter().for_each(|client| self.count_place(client, slot, true));
         }
     }
 
     /// The task that held these resources has ended.
     pub fn recover(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, resources: &Resources) {
-        if let Some(client) = self.frameworks.find(framework).map(|slot| self.client_slot(slot, role)) {
+        let client = self.frameworks.find(framework).map(|slot| self.client_slot(slot, role));
+        if let Some(client) = client {
             self.count_held(client, resources, false);
         }
         if let Some(slot) = self.agents.find(agent) {
+            client.into_iter().for_each(|client| self.count_place(client, slot, false));
             self.free_agent(slot, resources.clone());
         }
     }
@@ -38,6 +41,7 @@ impl Allocator {
     pub fn close(&mut self, grant: GrantId) -> Option<Closed> {
         let open = self.grants.remove(&grant)?;
         self.count_held(open.client, &open.resources, false);
+        self.count_place(open.client, open.agent, false);
         self.free_agent(open.agent, open.resources.clone());
         if let Some(agent) = self.agents.get_mut(open.agent) {
             agent.returned_by = Some(open.client);

@@ -26,6 +26,7 @@ mod gates;
 mod heap;
 mod holdings;
 mod pass;
+mod placement;
 mod quota;
 mod rooms;
 mod share;
@@ -36,3 +37,4 @@ mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
+pub use placement::Placement;

@@ -4,8 +4,9 @@
 //! client whose turn it is in the tree of roles.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
 
-use proffer_proto_model::{Moment, Resources};
+use proffer_proto_model::{AgentInfo, Moment, Resources};
 
 use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
 use crate::client::{Client, Item};
@@ -17,7 +18,7 @@ use crate::tree::{EVERYBODY, Turn};
 /// Steps in which one client's part of a contended agent grows, at most: keeps tiny shapes cheap.
 const STEPS: u32 = 64;
 
-/// No more than one of so many clients is picked out to be tried on an agent; else all are asked in their turn.
+/// So many clients are picked out at once to be tried on an agent.
 const FEW: usize = 8;
 
 /// Serial of a wanted shape, and how many of it a grant stands for.
@@ -98,7 +99,46 @@ impl Allocator {
         lagging.chain([self.looked]).min().unwrap_or(self.looked)
     }
 
+    /// Fills the agent; before it any that those whose turn it is would rather have.
     fn grant_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
+        let tried = self.tree.tried;
+        while let Some(agent) = self.rather(look) {
+            let made = grants.len();
+            let stamp = self.changes.stamp(agent);
+            self.tree.tried = tried.min(stamp.saturating_sub(1));
+            self.fill_agent(Look { agent, is_for_all: stamp > self.looked, now: look.now }, grants);
+            self.note_turned_away();
+            self.tree.tried = tried;
+            if grants.len() == made {
+                break;
+            }
+        }
+        self.fill_agent(look, grants);
+    }
+
+    /// The agent that the next in turn would rather have than this one.
+    fn rather(&mut self, look: Look) -> Option<usize> {
+        if !self.index.is_used {
+            return None;
+        }
+        self.look += 1;
+        let first = self.next_client(look, None);
+        let found = first.filter(|first| self.has_policy(*first)).and_then(|first| {
+            self.look += 1;
+            self.preferred_agent(first, look.agent, |agent| {
+                let other = Look { agent, is_for_all: self.changes.stamp(agent) > self.looked, now: look.now };
+                let returned_by = self.agents.get(agent).and_then(|agent| agent.returned_by);
+                returned_by != Some(first)
+                    && (other.is_for_all || self.is_among(first, other))
+                    && self.may_get(first, other)
+            })
+        });
+        // Whoever did not suit there is tried when it is that agent's turn.
+        self.turned_away.borrow_mut().clear();
+        found
+    }
+
+    fn fill_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
         self.agents_looked_at += 1;
         self.look += 1;
         let returned_by = self.agents.get(look.agent).and_then(|agent| agent.returned_by);
@@ -171,6 +211,22 @@ impl Allocator {
         if self.is_for_everybody(look) {
             return self.tree.first(EVERYBODY, turn, is_able);
         }
+        // Often the first in turn is able, whoever it is; so it is cheaper to ask some before picking out many.
+        let many = self.lagging.len() + self.awake.len();
+        if many > FEW {
+            let mut asked = 0;
+            let found = self.tree.first_of(EVERYBODY, turn, |client| {
+                asked += 1;
+                match is_able(client) {
+                    true => Break(Some(client)),
+                    false if asked < many => Continue(()),
+                    false => Break(None),
+                }
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
         let able = self.lagging.iter().copied().filter(|client| is_able(*client));
         let below = self.awake.iter().filter_map(|node| self.tree.first(*node, turn, &is_able));
         able.chain(below)
@@ -198,10 +254,9 @@ impl Allocator {
         }
     }
 
-    /// All are asked in their turn: also when so many are to be tried that picking them out costs more.
+    /// All are asked in their turn.
     fn is_for_everybody(&self, look: Look) -> bool {
-        let is_many = (self.lagging.len() + self.awake.len()) * FEW > self.clients.len();
-        look.is_for_all || self.awake.contains(&EVERYBODY) || (is_many && self.lagging.len() + self.awake.len() > FEW)
+        look.is_for_all || self.awake.contains(&EVERYBODY)
     }
 
     /// It is tried in this look.
@@ -231,6 +286,11 @@ impl Allocator {
             && !state.is_refusing(look.agent, free, look.now)
     }
 
+    /// Agents with GPUs are kept for those who want GPUs.
+    pub(crate) fn is_for(&self, client: &Client, info: &AgentInfo) -> bool {
+        info.resources.gpus == 0 || client.asks_gpus || self.tree.classes.gpus_for_all
+    }
+
     /// Its framework may have one grant more than those that are open and those that were begun.
     fn has_room(&self, client: &Client) -> bool {
         let framework = self.frameworks.get(client.framework);
@@ -241,6 +301,9 @@ impl Allocator {
     /// would fit but for want of room.
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
+        if !self.is_for(state, &place.info) {
+            return None;
+        }
         let mut room = None;
         state.items.iter().find_map(|item| {
             if item.remaining() == 0 || !item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info)) {
@@ -365,6 +428,7 @@ impl Allocator {
     fn open(&mut self, client: usize, agent: usize, part: Part, beside: Resources, grants: &mut Vec<Grant>) {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get_mut(agent)) else { return };
         self.next_grant += 1;
+        let agent_slot = agent;
         let id = GrantId(self.next_grant);
         place.returned_by = None;
         self.tree.count_grant(state.node);
@@ -379,6 +443,7 @@ impl Allocator {
             });
         }
         self.grants.insert(id, OpenGrant { client, agent, resources: part.resources, beside, covers: part.covers });
+        self.count_place(client, agent_slot, true);
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;
             if state.grants_open >= self.max_grants {

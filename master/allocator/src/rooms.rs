@@ -81,6 +81,7 @@ impl Allocator {
     /// Counts what is free of an agent in, or out before it changes. True when it counts no more for a guarantee for
     /// which somebody was turned away.
     pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) -> bool {
+        self.index_agent(slot, is_more);
         let Some(agent) = self.agents.get_mut(slot).filter(|_| self.is_counting_free) else { return false };
         let before = agent.counted;
         let classes = &mut self.tree.classes;

@@ -65,11 +65,6 @@ impl<K: Hash + Eq, V> Slots<K, V> {
         self.values.get_mut(slot)?.as_mut()
     }
 
-    /// How many names there are.
-    pub fn len(&self) -> usize {
-        self.by_name.len()
-    }
-
     /// All slots in use with their values, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &V)> {
         self.values.iter().enumerate().filter_map(|(slot, value)| value.as_ref().map(|v| (slot, v)))

@@ -9,6 +9,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use proffer_proto_model::Weight;
 
@@ -255,7 +256,17 @@ impl Tree {
 
     /// The first client below a node, in turn, that is able.
     pub fn first(&self, below: NodeId, turn: Turn, mut is_able: impl FnMut(usize) -> bool) -> Option<usize> {
-        self.first_below(below.0, turn, &mut is_able)
+        self.first_of(below, turn, |client| if is_able(client) { Break(Some(client)) } else { Continue(()) })
+    }
+
+    /// The same for an answer that may also be to ask nobody else.
+    pub fn first_of(
+        &self,
+        below: NodeId,
+        turn: Turn,
+        mut ask: impl FnMut(usize) -> ControlFlow<Option<usize>>,
+    ) -> Option<usize> {
+        self.first_below(below.0, turn, &mut ask).break_value().flatten()
     }
 
     /// Somebody who wants something is owed something.
@@ -280,25 +291,30 @@ impl Tree {
 
     /// Visits wanting children in order, each with all below it, as far as needed: a heap of places still to visit
     /// stands in for a sorted list.
-    fn first_below(&self, node: usize, turn: Turn, is_able: &mut impl FnMut(usize) -> bool) -> Option<usize> {
+    fn first_below(
+        &self,
+        node: usize,
+        turn: Turn,
+        ask: &mut impl FnMut(usize) -> ControlFlow<Option<usize>>,
+    ) -> ControlFlow<Option<usize>> {
         let wanting = &self.nodes[node].wanting;
         // What is promised to a role itself is for all below it.
         let is_owing = self.nodes[node].gate.as_deref().is_some_and(Gate::is_owing);
         let turn = if is_owing { Turn::All } else { turn };
-        let mut next = (!wanting.is_empty()).then_some(0)?;
+        if wanting.is_empty() {
+            return Continue(());
+        }
+        let mut next = 0;
         let mut open: Vec<usize> = Vec::new();
         let is_before = |a: usize, b: usize| is_before(&self.nodes, wanting[a], wanting[b]);
         loop {
             let child = wanting[next];
             if turn == Turn::Owed && !self.nodes[child].is_owed {
-                return None;
+                return Continue(());
             }
-            let found = match self.nodes[child].client {
-                Some(client) => is_able(client).then_some(client),
-                None => self.first_below(child, turn, is_able),
-            };
-            if found.is_some() {
-                return found;
+            match self.nodes[child].client {
+                Some(client) => ask(client)?,
+                None => self.first_below(child, turn, ask)?,
             }
             for below in [2 * next + 1, 2 * next + 2] {
                 if below < wanting.len() {
@@ -308,7 +324,7 @@ impl Tree {
                 }
             }
             if open.is_empty() {
-                return None;
+                return Continue(());
             }
             next = open.swap_remove(0);
             if !open.is_empty() {

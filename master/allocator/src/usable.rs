@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use proffer_proto_model::{AgentInfo, DemandItem, Resources};
 
+use crate::client::asks_gpus;
 use crate::fit::times_it_fits;
 use crate::quota::{Missed, Need, Room};
 use crate::share::{Amounts, Kinds};
@@ -52,7 +53,11 @@ struct Class {
 
 /// See the file's top.
 #[derive(Debug, Default)]
-pub(crate) struct Classes(Vec<Class>);
+pub(crate) struct Classes {
+    list: Vec<Class>,
+    /// Agents with GPUs are for everybody, not only for those who want GPUs.
+    pub gpus_for_all: bool,
+}
 
 /// What is to be known of an agent.
 pub(crate) struct Usable<'a> {
@@ -124,6 +129,11 @@ impl Class {
         self.shapes.iter().find(|(item, _)| times_it_fits(item, left) > 0 && is_met(item))
     }
 
+    fn is_usable(&self, info: &AgentInfo, left: &Resources, for_all: bool) -> bool {
+        let is_kept = info.resources.gpus > 0 && !for_all;
+        (!is_kept || self.shapes.iter().any(|(shape, _)| asks_gpus(shape))) && self.fits(info, left).is_some()
+    }
+
     fn spare(&self, kind: usize) -> u64 {
         match self.owed.of(kind) {
             0 => u64::MAX,
@@ -144,42 +154,43 @@ impl Classes {
         if !wanted.tells_apart() {
             return None;
         }
-        if let Some(at) = self.0.iter().position(|class| class.is_of(wanted)) {
-            self.0[at].roles += 1;
+        if let Some(at) = self.list.iter().position(|class| class.is_of(wanted)) {
+            self.list[at].roles += 1;
             return Some((at, false));
         }
         let shapes = wanted.0.values().map(|(item, _)| (item.clone(), Need::of(item, kinds))).collect();
         let (free, owed, missed) = (Amounts::default(), Amounts::default(), Missed::default());
         let mut class = Class { shapes, roles: 1, free, owed, missed };
-        if self.0.len() < CLASSES {
-            self.0.push(class);
-            return Some((self.0.len() - 1, true));
+        if self.list.len() < CLASSES {
+            self.list.push(class);
+            return Some((self.list.len() - 1, true));
         }
-        let unused = self.0.iter().position(|class| class.roles == 0)?;
+        let unused = self.list.iter().position(|class| class.roles == 0)?;
         // Who was turned away for the one that was here is tried again.
-        if let Some(from) = self.0[unused].missed.from {
+        if let Some(from) = self.list[unused].missed.from {
             class.missed.note_all(from);
         }
-        self.0[unused] = class;
+        self.list[unused] = class;
         Some((unused, true))
     }
 
     /// A role leaves its class.
     pub fn leave(&mut self, class: usize) {
-        self.0[class].roles -= 1;
+        self.list[class].roles -= 1;
     }
 
     /// Counts what is promised to a role of the class itself.
     pub fn count_owed(&mut self, class: usize, owed: &Amounts, is_more: bool) {
-        let sum = &mut self.0[class].owed;
+        let sum = &mut self.list[class].owed;
         if is_more { sum.add(owed) } else { sum.sub(owed) }
     }
 
     /// Counts what is free of an agent in, in all classes it is usable for.
     pub fn count_in(&mut self, info: &AgentInfo, free: &Resources, amounts: &Amounts) -> Counted {
         let mut counted = Counted::default();
-        for (at, class) in self.0.iter_mut().enumerate() {
-            if class.fits(info, free).is_some() {
+        let for_all = self.gpus_for_all;
+        for (at, class) in self.list.iter_mut().enumerate() {
+            if class.is_usable(info, free, for_all) {
                 class.free.add(amounts);
                 counted.set(at, true);
             }
@@ -196,8 +207,9 @@ impl Classes {
 
     /// Counts an agent in or out of a class that is new.
     pub fn count_new(&mut self, at: usize, info: &AgentInfo, free: &Resources, amounts: &Amounts) -> bool {
-        let class = &mut self.0[at];
-        let is_usable = class.fits(info, free).is_some();
+        let for_all = self.gpus_for_all;
+        let class = &mut self.list[at];
+        let is_usable = class.is_usable(info, free, for_all);
         if is_usable {
             class.free.add(amounts);
         }
@@ -250,26 +262,26 @@ impl Classes {
 
     /// Notes such a reason with the stamp from which on agents were not tried.
     pub fn note(&mut self, from: u64, (class, kind, amount): (usize, usize, u64)) {
-        self.0[class].missed.note(from, kind, amount);
+        self.list[class].missed.note(from, kind, amount);
     }
 
     /// The lowest stamp from which on somebody was turned away.
     pub fn missed_from(&self) -> Option<u64> {
-        self.0.iter().filter_map(|class| class.missed.from).min()
+        self.list.iter().filter_map(|class| class.missed.from).min()
     }
 
     /// The stamp from which on all are tried again, when somebody who was turned away may get something now.
     pub fn wake(&mut self) -> Option<u64> {
-        let is_due = self.0.iter().any(|class| class.missed.may_fit(|kind| class.spare(kind)));
-        if is_due { self.0.iter_mut().filter_map(|class| class.missed.take()).min() } else { None }
+        let is_due = self.list.iter().any(|class| class.missed.may_fit(|kind| class.spare(kind)));
+        if is_due { self.list.iter_mut().filter_map(|class| class.missed.take()).min() } else { None }
     }
 
     fn of(&self, counted: Counted) -> impl Iterator<Item = (usize, &Class)> {
-        self.0.iter().enumerate().filter(move |(at, _)| counted.has(*at))
+        self.list.iter().enumerate().filter(move |(at, _)| counted.has(*at))
     }
 
     fn of_mut(&mut self, counted: Counted) -> impl Iterator<Item = &mut Class> {
-        self.0.iter_mut().enumerate().filter(move |(at, _)| counted.has(*at)).map(|(_, class)| class)
+        self.list.iter_mut().enumerate().filter(move |(at, _)| counted.has(*at)).map(|(_, class)| class)
     }
 }
 

@@ -7,6 +7,7 @@ mod naive;
 
 use common::{info, item, ports, res, weight_of};
 use naive::Naive;
+use proffer_master_allocator::Placement;
 use proffer_proto_model::*;
 use proptest::prelude::*;
 
@@ -23,6 +24,7 @@ enum Step {
     End { at: usize },
     Weight { role: usize, weight: u32 },
     Quota { role: usize, guarantee: Option<u64>, limit: Option<u64> },
+    Place { role: usize, policy: usize },
     Wait { ms: u64 },
 }
 
@@ -43,6 +45,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(|at| Step::End { at }),
         1 => (0usize..ROLES, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
         1 => (0usize..ROLES, cpus.clone(), cpus).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
+        1 => (0usize..ROLES, 0usize..4).prop_map(|(role, policy)| Step::Place { role, policy }),
         4 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -106,6 +109,11 @@ fn run(naive: &mut Naive, step: Step) {
             let guarantee = res(guarantee.unwrap_or(0) * 1_000, 0);
             let limit = Limit { cpus: limit.map(|most| MilliCpus(most * 1_000)), ..Limit::default() };
             naive.set_quota(&role(at), Quota { guarantee, limit });
+        }
+        Step::Place { role: at, policy } => {
+            let spread = Placement::Spread { attribute: "rack".into() };
+            let policies = [Placement::First, Placement::Pack, Placement::LeastLoaded, spread];
+            naive.allocator.set_placement(&role(at), policies[policy].clone());
         }
         Step::Wait { ms } => naive.now += ms,
     }

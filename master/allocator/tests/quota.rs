@@ -96,6 +96,12 @@ fn an_accept_is_asked_against_what_is_held_and_offered() {
     let in_the_way = |allocator: &Allocator, role: &str, cpus| allocator.limit_in_the_way(&named(role), &res(cpus, 9));
     assert_eq!(in_the_way(&allocator, "eng/db", 1_000), None);
     assert_eq!(in_the_way(&allocator, "eng/db", 1_001), Some(named("eng")), "offers count until they are closed");
+    let (told, _) = allocator.explain(&framework_id(0), None, 1, Moment(0));
+    assert_eq!(told[0].blocks, [], "a third one is within the limit");
+    allocator.set_quota(&named("eng"), Some(&limit(2_500)));
+    let (told, _) = allocator.explain(&framework_id(0), None, 1, Moment(0));
+    assert_eq!(told[0].blocks[0].to_string(), "quota of eng reached: one more would be above its limit");
+    allocator.set_quota(&named("eng"), Some(&limit(3_000)));
     allocator.close(grants[0].id);
     assert_eq!(in_the_way(&allocator, "eng/db", 3_000), None);
     assert_eq!(in_the_way(&allocator, "ops", 9_000), None);

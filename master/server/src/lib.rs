@@ -7,6 +7,7 @@ mod api;
 mod clock;
 mod config;
 mod dashboard;
+mod json;
 mod master;
 mod metrics;
 mod outbox;

@@ -16,6 +16,7 @@ use crate::Config;
 use crate::api::{OwnerLink, agent::AgentApi, operator::OperatorApi, scheduler::SchedulerApi};
 use crate::clock::Clock;
 use crate::dashboard::Dashboard;
+use crate::json;
 use crate::metrics::Metrics;
 use crate::owner::{INBOX, Owner, Streams};
 use crate::read_models::ReadModels;
@@ -93,8 +94,11 @@ impl Master {
         };
         let owner_ended = start_owner(owner, shutdown.clone())?;
         let link = OwnerLink::new(inbox, shutdown.clone());
-        let grpc = routes(&link, epoch, &readers).await?;
-        let http = Dashboard::router(readers, shutdown.clone()).merge(Metrics::router(metrics));
+        let operator = OperatorServer::new(OperatorApi { owner: link.clone(), readers: Arc::clone(&readers) })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let json = json::router(operator.clone()).map_err(MasterError::Internal)?;
+        let grpc = routes(&link, epoch, operator).await?;
+        let http = Dashboard::router(readers, shutdown.clone()).merge(Metrics::router(metrics)).merge(json);
         let (done, ended) = oneshot::channel();
         let served = shutdown.clone();
         tokio::spawn(async move {
@@ -136,14 +140,12 @@ fn start_owner(owner: Owner, shutdown: Shutdown) -> Result<oneshot::Receiver<Res
 async fn routes(
     link: &OwnerLink,
     epoch: proffer_proto_model::Epoch,
-    readers: &Arc<ReadModels>,
+    operator: OperatorServer<OperatorApi>,
 ) -> Result<Routes, MasterError> {
     let scheduler =
         SchedulerServer::new(SchedulerApi { owner: link.clone() }).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let agent =
         AgentRegistryServer::new(AgentApi { owner: link.clone(), epoch }).max_decoding_message_size(MAX_ATTACH_BYTES);
-    let operator = OperatorServer::new(OperatorApi { owner: link.clone(), readers: Arc::clone(readers) })
-        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<OperatorServer<OperatorApi>>().await;
     let reflection = tonic_reflection::server::Builder::configure()

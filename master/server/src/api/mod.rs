@@ -8,6 +8,7 @@ mod maintenance;
 pub(crate) mod operator;
 mod roles;
 pub(crate) mod scheduler;
+mod watch;
 mod why;
 
 use std::sync::Arc;

@@ -1,34 +1,28 @@
 //! The operator API: the read models as wire messages, and the few things an operator can ask for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proffer_master_engine::AgentCommand;
 use proffer_master_engine::registry::TaskRecord;
-use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView};
+use proffer_master_engine::view::{AgentState, AgentView, FrameworkView, OfferOutcome, OfferView};
 use proffer_proto_model::{FrameworkId, RescindReason, UnixMillis};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
-use proffer_proto_wire::operator::cluster_event::Event;
 use proffer_proto_wire::operator::offer_record::Outcome;
 use proffer_proto_wire::operator::operator_server::Operator;
 use proffer_proto_wire::scheduler::rescind::Reason;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::watch::{Kinds, WATCH_QUEUE};
 use super::{OwnerLink, stopping};
 use crate::clock::unix_now;
 use crate::owner::ToOwner;
-use crate::queue::{Messages, PushError, Sender, queue};
+use crate::queue::{Messages, queue};
 use crate::read_models::ReadModels;
 
 /// Most answered offers in one answer.
 const MAX_HISTORY: u32 = 1_000;
-/// Events that may wait for a slow watcher.
-const WATCH_QUEUE: usize = 1_024;
-/// How long a watcher may leave no room before it is cut off.
-const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves operators.
 #[derive(Debug, Clone)]
@@ -186,12 +180,13 @@ impl Operator for OperatorApi {
         self.answer_why(request.into_inner()).await.map(Response::new)
     }
 
-    async fn watch(&self, _: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
+        let kinds = Kinds::try_from(request.into_inner())?;
         let (to, events) = queue(WATCH_QUEUE);
         let api = self.clone();
         tokio::spawn(async move {
             let stopped = tokio::select! {
-                watched = api.watch_into(&to) => watched.err(),
+                watched = api.watch_into(&to, kinds) => watched.err(),
                 () = api.owner.shutdown.draining() => Some(stopping()),
             };
             to.end(None, stopped);
@@ -201,58 +196,6 @@ impl Operator for OperatorApi {
 }
 
 impl OperatorApi {
-    /// A snapshot, then every change. Subscribes first, so that nothing falls between the two.
-    async fn watch_into(&self, to: &Sender<wire::ClusterEvent>) -> Result<(), Status> {
-        let mut changes = self.readers.changes();
-        let mut index = 0;
-        let mut next = |event| {
-            index += 1;
-            wire::ClusterEvent { index, event: Some(event) }
-        };
-        let agents = self.readers.agents().into_iter().map(|a| Event::Agent(agent(&a)));
-        let frameworks = self.readers.frameworks().into_iter().map(|f| Event::Framework(framework(&f)));
-        let offers = self.readers.offers().into_iter().map(|o| Event::Offer(self.offer(&o)));
-        let tasks = self.readers.tasks().into_iter().map(|t| Event::Task(self.task(&t)));
-        let roles = self.roles().into_iter().map(Event::Role);
-        let end = std::iter::once(Event::SnapshotEnd(wire::SnapshotEnd {}));
-        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(roles).chain(end) {
-            push(to, next(event)).await?;
-        }
-        loop {
-            let change = tokio::select! {
-                change = changes.recv() => change,
-                () = to.over().cancelled() => return Ok(()),
-            };
-            match change {
-                Ok(change) => {
-                    if let Some(event) = self.event(&change) {
-                        push(to, next(event)).await?;
-                    }
-                }
-                Err(RecvError::Closed) => return Ok(()),
-                Err(RecvError::Lagged(missed)) => {
-                    let message = format!("this watch reads too slowly and missed {missed} changes; watch again");
-                    return Err(to_status(ErrorKind::Exhausted, message));
-                }
-            }
-        }
-    }
-
-    fn event(&self, change: &Change) -> Option<Event> {
-        Some(match change {
-            Change::Agent(view) => Event::Agent(agent(view)),
-            Change::AgentRemoved(id) => Event::AgentRemoved(id.to_string()),
-            Change::Framework(view) => Event::Framework(framework(view)),
-            Change::FrameworkRemoved(id) => Event::FrameworkRemoved(id.to_string()),
-            Change::Offer(view) => Event::Offer(self.offer(view)),
-            Change::Task(record) => Event::Task(self.task(record)),
-            Change::Role(view) => Event::Role(self.role(view, &self.readers.total())),
-            Change::RoleRemoved(role) => Event::RoleRemoved(role.to_string()),
-            // Its last state was told when it ended.
-            Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
-        })
-    }
-
     pub(super) fn offer(&self, view: &OfferView) -> wire::OfferRecord {
         let UnixMillis(sent) = view.sent;
         let (mut decline_reason, mut rescind_reason) = (None, Reason::Unspecified);
@@ -297,22 +240,6 @@ impl OperatorApi {
     }
 }
 
-/// Waits for room, but not for ever: a watcher that is stuck is cut off and told why.
-async fn push(to: &Sender<wire::ClusterEvent>, event: wire::ClusterEvent) -> Result<(), Status> {
-    match tokio::time::timeout(WATCH_PATIENCE, to.push_when_room(event)).await {
-        Ok(Ok(())) => Ok(()),
-        // It went away and hears nothing any more.
-        Ok(Err(PushError::Ended | PushError::Full)) => Err(Status::cancelled("the watcher is gone")),
-        Err(_) => {
-            let seconds = WATCH_PATIENCE.as_secs();
-            let message = format!("this watch was not read for {seconds} s and was cut off; watch again and keep up");
-            let status = to_status(ErrorKind::Exhausted, message);
-            to.cut(None, status.clone());
-            Err(status)
-        }
-    }
-}
-
 pub(super) fn rescinded(reason: RescindReason) -> Reason {
     match reason {
         RescindReason::Expired => Reason::Expired,
@@ -324,7 +251,7 @@ pub(super) fn rescinded(reason: RescindReason) -> Reason {
     }
 }
 
-fn agent(view: &AgentView) -> wire::Agent {
+pub(super) fn agent(view: &AgentView) -> wire::Agent {
     let state = match view.state {
         AgentState::Attached => wire::AgentState::Attached,
         AgentState::Detached => wire::AgentState::Detached,
@@ -351,7 +278,7 @@ fn agent(view: &AgentView) -> wire::Agent {
     }
 }
 
-fn framework(view: &FrameworkView) -> wire::Framework {
+pub(super) fn framework(view: &FrameworkView) -> wire::Framework {
     wire::Framework {
         info: Some(view.info.clone().into()),
         connected: view.is_connected,
@@ -362,6 +289,3 @@ fn framework(view: &FrameworkView) -> wire::Framework {
         share_millionths: view.share_millionths,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -125,7 +125,7 @@ impl OperatorApi {
         let kind = match &obstacle {
             Obstacle::None => Kind::None,
             Obstacle::Inactive => Kind::Inactive,
-            Obstacle::Constraint(_) => Kind::ConstraintNotMet,
+            Obstacle::Constraint(_) | Obstacle::GpusKept => Kind::ConstraintNotMet,
             Obstacle::NeverFits(_) => Kind::NeverFits,
             Obstacle::Short(_) | Obstacle::Full => Kind::Short,
             Obstacle::OfferedToOthers => Kind::OfferedToOthers,
@@ -148,6 +148,7 @@ impl OperatorApi {
             Obstacle::Refused { for_ms } => told.refused_ms = for_ms,
             Obstacle::None
             | Obstacle::Inactive
+            | Obstacle::GpusKept
             | Obstacle::Full
             | Obstacle::OfferedToOthers
             | Obstacle::OfferedToIt => {}

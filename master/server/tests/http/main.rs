@@ -6,4 +6,5 @@
 #[path = "../dashboard/world.rs"]
 mod world;
 
+mod json;
 mod metrics;

@@ -19,7 +19,7 @@ async fn open_sessions_are_ended_with_a_reason() {
     let silent = Framework::open(&cluster).await;
     let framework = Framework::subscribe(&cluster, "web").await;
     let agent = Agent::attach(&cluster, "one").await;
-    let mut watch = cluster.operator().watch(operator::WatchRequest {}).await.unwrap().into_inner();
+    let mut watch = cluster.operator().watch(operator::WatchRequest::default()).await.unwrap().into_inner();
     let Cluster { handle } = cluster;
     let stopping = tokio::spawn(handle.shutdown());
     let watched = async {

@@ -80,7 +80,7 @@ impl Cluster {
 
     /// Watches until an event satisfies the condition; the snapshot counts.
     pub async fn watch_until(&self, what: &str, mut holds: impl FnMut(&cluster_event::Event) -> bool) {
-        let mut events = self.operator().watch(operator::WatchRequest {}).await.unwrap().into_inner();
+        let mut events = self.operator().watch(operator::WatchRequest::default()).await.unwrap().into_inner();
         loop {
             let event = soon(what, events.message()).await.unwrap().expect(what);
             if event.event.as_ref().is_some_and(&mut holds) {
