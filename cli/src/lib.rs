@@ -77,6 +77,7 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Job(args) => commands::job::run(&cluster, output, args).await,
         Command::Image(args) => commands::image::run(&cluster, output, args).await,
         Command::Agents(args) => commands::drain::agents(&cluster, output, args).await,
+        Command::Maintenance(args) => commands::maintenance::run(&cluster, output, args).await,
         Command::Drain(args) => commands::drain::run(&cluster, output, args).await,
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
         Command::Offers(OffersArgs { watch: true, .. }) => commands::events::offers(&cluster, output).await,

@@ -37,6 +37,7 @@ struct World {
     /// What operators asked for.
     asked: Arc<Mutex<Vec<String>>>,
     is_drained: Arc<AtomicBool>,
+    windows: Arc<Mutex<Vec<operator::MaintenanceWindow>>>,
     /// There is also `db`, which waits for zone b.
     has_waiting: bool,
 }
@@ -291,6 +292,32 @@ impl Operator for World {
         Ok(Response::new(iter(items)))
     }
 
+    async fn schedule_maintenance(
+        &self,
+        request: Request<operator::ScheduleMaintenanceRequest>,
+    ) -> Answer<operator::MaintenanceWindow> {
+        let operator::ScheduleMaintenanceRequest { agent_ids, start_unix_ms, duration_ms, .. } = request.into_inner();
+        let window_id = "M1-1".to_owned();
+        let window =
+            operator::MaintenanceWindow { window_id, agent_ids, start_unix_ms, duration_ms, ..Default::default() };
+        self.windows.lock().unwrap().push(window.clone());
+        Ok(Response::new(window))
+    }
+
+    async fn list_maintenance(
+        &self,
+        _: Request<operator::ListMaintenanceRequest>,
+    ) -> Answer<operator::ListMaintenanceResponse> {
+        Ok(Response::new(operator::ListMaintenanceResponse { windows: self.windows.lock().unwrap().clone() }))
+    }
+
+    async fn remove_maintenance(
+        &self,
+        _: Request<operator::RemoveMaintenanceRequest>,
+    ) -> Answer<operator::RemoveMaintenanceResponse> {
+        Err(Status::not_found("there is no window M9-9"))
+    }
+
     async fn why(&self, request: Request<operator::WhyRequest>) -> Answer<operator::WhyResponse> {
         let operator::WhyRequest { name, .. } = request.into_inner();
         let task = (name == "web-0").then(|| operator::Task {
@@ -492,6 +519,28 @@ async fn an_agent_is_drained_by_its_host_name_and_told_what_it_is() {
     for line in [&["drain", "host-9"][..], &["agents", "gone", "A9-9"]] {
         let (is_good, _, err) = proffer(&world, line).await;
         assert!(!is_good && err.contains("there is no agent"), "{line:?}: {err}");
+    }
+}
+
+#[tokio::test]
+async fn maintenance_is_planned_by_host_name_and_shown_with_its_time() {
+    let (world, _shutdown) = world(true).await;
+    let (_, out, _) = proffer(&world, &["maintenance", "ls"]).await;
+    assert_eq!(out, "no maintenance is planned\n");
+    let line = ["maintenance", "add", "host-1", "--start", "2100-01-01T00:00:00Z", "--duration", "90m"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good && out.contains("window M1-1 of host-1: from 2100-01-01T00:00:00Z for 90m"), "{out}{err}");
+    let (_, out, _) = proffer(&world, &["maintenance", "ls", "-o", "json"]).await;
+    let windows: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&windows[0]["state"], &windows[0]["agent_ids"][0]), (&"PLANNED".into(), &"A1-1".into()));
+    let table: [(&[&str], &str); 3] = [
+        (&["maintenance", "remove", "M9-9"], "there is no window M9-9"),
+        (&["maintenance", "add", "host-9", "--start", "now", "--duration", "1h"], "there is no agent \"host-9\""),
+        (&["maintenance", "add", "host-1", "--start", "soon", "--duration", "1h"], "a time from now as 2h"),
+    ];
+    for (line, told) in table {
+        let (is_good, _, err) = proffer(&world, line).await;
+        assert!(!is_good && err.contains(told), "{line:?}: {err}");
     }
 }
 

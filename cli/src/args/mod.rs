@@ -3,6 +3,7 @@
 mod amounts;
 mod drain;
 mod events;
+mod maintenance;
 mod reservations;
 mod roles;
 mod serve;
@@ -17,6 +18,7 @@ pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use events::{EventKind, EventsArgs};
+pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
@@ -81,6 +83,8 @@ pub enum Command {
     Agents(AgentsArgs),
     /// Empty an agent: no new work, and an end to all that runs there
     Drain(DrainArgs),
+    /// Plan when agents take no work
+    Maintenance(MaintenanceArgs),
     /// Show the frameworks
     Frameworks,
     /// Show outstanding offers and the latest answers

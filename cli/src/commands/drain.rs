@@ -64,19 +64,23 @@ pub(crate) async fn agents(cluster: &Cluster, format: Format, args: AgentsArgs) 
     show(cluster, format, &agent_id).await
 }
 
+async fn find(cluster: &Cluster, wanted: &str) -> Result<(String, OperatorClient<Channel>), CliError> {
+    let id = pick(&cluster.agents().await?, wanted)?;
+    Ok((id, cluster.operator().await?))
+}
+
 /// The agent of that id or host name. One that is gone is found by its id only, unless no other has the name.
-pub(super) async fn find(cluster: &Cluster, wanted: &str) -> Result<(String, OperatorClient<Channel>), CliError> {
-    let mut named = cluster.agents().await?;
-    named.retain(|agent| agent.agent_id == wanted || agent.hostname == wanted);
+pub(super) fn pick(agents: &[operator::Agent], wanted: &str) -> Result<String, CliError> {
+    let mut named: Vec<&operator::Agent> =
+        agents.iter().filter(|agent| agent.agent_id == wanted || agent.hostname == wanted).collect();
     if named.iter().any(|agent| agent.mode() != Mode::Gone) {
         named.retain(|agent| agent.mode() != Mode::Gone || agent.agent_id == wanted);
     }
-    let client = cluster.operator().await?;
     match named.as_slice() {
         [] => {
             Err(CliError::new(format!("there is no agent {wanted:?}"), "see `proffer agents` for ids and host names"))
         }
-        [agent] => Ok((agent.agent_id.clone(), client)),
+        [agent] => Ok(agent.agent_id.clone()),
         several => {
             let ids: Vec<&str> = several.iter().map(|agent| agent.agent_id.as_str()).collect();
             let message = format!("{} agents have the host name {wanted:?}", several.len());

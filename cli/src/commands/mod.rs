@@ -7,6 +7,7 @@ pub(crate) mod image;
 pub(crate) mod job;
 pub(crate) mod lists;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod ps;
 pub(crate) mod reservations;
 pub(crate) mod roles;

@@ -1,10 +1,11 @@
-//! What an operator does to agents during a run: drains, deactivates and reactivates them at random.
+//! What an operator does to agents during a run: drains, deactivates and reactivates them at random, and plans
+//! maintenance.
 //!
 //! Nothing is marked gone: a run must end with every agent at work again.
 
-use proffer_master_engine::registry::AgentMode;
-use proffer_master_engine::{AgentCommand, Input, OperatorCall};
-use proffer_proto_model::AgentId;
+use proffer_master_engine::registry::{AgentMode, WindowAction, WindowId};
+use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall};
+use proffer_proto_model::{AgentId, UnixMillis};
 
 use crate::world::{Event, World};
 
@@ -19,6 +20,9 @@ impl World {
         }
         let known: Vec<AgentId> = self.master.registry.agents.iter().map(|record| record.id.clone()).collect();
         let Some(agent) = self.faults.operator.pick(&known).cloned() else { return };
+        if self.faults.operator.chance(300) {
+            return self.maintain(agent);
+        }
         let command = match self.faults.operator.range(0, 5) {
             0 => AgentCommand::Deactivate,
             1 => AgentCommand::Drain { max_grace_ms: Some(500), mark_gone: false },
@@ -29,12 +33,36 @@ impl World {
         self.order(agent, command);
     }
 
+    /// Plans a short maintenance window of one agent, or takes one back.
+    fn maintain(&mut self, agent: AgentId) {
+        let known: Vec<WindowId> = self.master.registry.windows.iter().map(|window| window.id.clone()).collect();
+        let operator = &mut self.faults.operator;
+        let command = match operator.pick(&known).cloned() {
+            Some(window) if operator.chance(300) => MaintenanceCommand::Remove(window),
+            _ => MaintenanceCommand::Schedule {
+                agents: vec![agent],
+                start: Some(UnixMillis(self.now().unix.0 + self.faults.operator.range(0, 10_000))),
+                duration_ms: self.faults.operator.range(1, 20_000),
+                action: match self.faults.operator.chance(500) {
+                    true => WindowAction::Drain { max_grace_ms: Some(500) },
+                    false => WindowAction::Deactivate,
+                },
+            },
+        };
+        self.master_handle(Input::Operator(OperatorCall::Maintenance { request: 1, command }));
+    }
+
     /// At the end every agent works again; asked again while the master is down or dies over it.
     pub(crate) fn end_operations(&mut self) {
         let idle = self.master.registry.agents.iter().filter(|record| !record.mode.is_offered());
         let idle: Vec<_> = idle.map(|record| (record.id.clone(), record.mode)).collect();
-        if idle.is_empty() {
+        let windows: Vec<WindowId> = self.master.registry.windows.iter().map(|window| window.id.clone()).collect();
+        if idle.is_empty() && windows.is_empty() {
             return;
+        }
+        for window in windows {
+            let command = MaintenanceCommand::Remove(window);
+            self.master_handle(Input::Operator(OperatorCall::Maintenance { request: 1, command }));
         }
         for (agent, mode) in idle {
             let is_draining = matches!(mode, AgentMode::Draining(_));

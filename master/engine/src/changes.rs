@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, FrameworkId, OfferId, Resources, Role, TaskKey};
 
-use crate::registry::TaskRecord;
+use crate::registry::{TaskRecord, WindowId};
 use crate::state::{Agent, Framework, State, countable};
 use crate::view::{AgentState, AgentView, Change, FrameworkView, OfferView};
 
@@ -16,6 +16,7 @@ pub(crate) struct Touched {
     tasks: BTreeSet<TaskKey>,
     roles: BTreeSet<Role>,
     offers: BTreeMap<OfferId, OfferView>,
+    windows: BTreeSet<WindowId>,
     /// Things that are gone, in order, each with its last form before it.
     gone: Vec<Change>,
 }
@@ -55,6 +56,17 @@ impl Touched {
         self.gone.push(Change::TaskForgotten(key));
     }
 
+    /// A maintenance window changed.
+    pub fn window(&mut self, window: &WindowId) {
+        self.windows.insert(window.clone());
+    }
+
+    /// A maintenance window is forgotten.
+    pub fn window_forgotten(&mut self, window: &WindowId) {
+        self.windows.remove(window);
+        self.gone.push(Change::WindowRemoved(window.clone()));
+    }
+
     /// An agent is forgotten.
     pub fn agent_forgotten(&mut self, agent: &AgentId) {
         self.agents.remove(agent);
@@ -88,6 +100,9 @@ impl State {
         }
         for key in &touched.tasks {
             changes.extend(self.tasks.get(key).map(|task| Change::Task(Box::new(task.record.clone()))));
+        }
+        for id in &touched.windows {
+            changes.extend(self.windows.get(id).map(|window| Change::Window(Box::new(window.clone()))));
         }
         changes.extend(touched.offers.into_values().map(|offer| Change::Offer(Box::new(offer))));
         changes

@@ -90,6 +90,9 @@ impl Engine {
                 state.make_offers(now);
                 state.operator_why(now, request, &framework, role.as_ref());
             }
+            Input::Operator(OperatorCall::Maintenance { request, command }) => {
+                state.operator_maintenance(now, request, command);
+            }
             Input::Tick => state.fire_timers(now),
         }
         self.state.settle_drains(now);

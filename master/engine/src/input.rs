@@ -1,6 +1,7 @@
 //! Everything that can happen to the master, in one closed enum.
 
 use crate::agents::drain::AgentCommand;
+use crate::maintenance::MaintenanceCommand;
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
     Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
@@ -130,6 +131,13 @@ pub enum FrameworkCall {
 /// What an operator can ask of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorCall {
+    /// Plans maintenance windows or takes them back. The answer is [`crate::Effect::OperatorReply`].
+    Maintenance {
+        /// The server's number for this request.
+        request: u64,
+        /// What.
+        command: MaintenanceCommand,
+    },
     /// Ends a framework and its tasks. The answer is [`crate::Effect::OperatorReply`].
     TeardownFramework {
         /// The server's number for this request.

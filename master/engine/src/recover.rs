@@ -72,6 +72,15 @@ impl State {
             state.index_task(record);
             state.touched.task(&key);
         }
+        for record in registry.windows {
+            state.touched.window(&record.id);
+            state.windows.insert(record.id.clone(), record);
+        }
+        if !state.windows.is_empty() {
+            // What was due while no master was there is done with the first tick.
+            state.maintain_at = Some(now.mono);
+            state.start_timer(now.mono, Timer::Maintenance);
+        }
         Ok(state)
     }
 
@@ -88,6 +97,9 @@ impl State {
             tasks: BTreeMap::new(),
             roles: BTreeMap::new(),
             draining: BTreeSet::new(),
+            windows: BTreeMap::new(),
+            maintain_at: None,
+            next_window: 0,
             strays: BTreeMap::new(),
             offers: BTreeMap::new(),
             agent_sessions: BTreeMap::new(),

@@ -3,6 +3,7 @@
 //! A store keeps `records` by key and applies operations in order. Nothing here knows how they are encoded.
 
 pub use crate::agents::mode::{AgentMode, Drain};
+pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
 use proffer_proto_model::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, TaskKey, TaskSpec,
     TaskStatus, Weight,
@@ -18,6 +19,8 @@ pub struct Registry {
     pub frameworks: Vec<FrameworkRecord>,
     /// Ordered by key.
     pub tasks: Vec<TaskRecord>,
+    /// Maintenance windows, ordered by id.
+    pub windows: Vec<WindowRecord>,
     /// Ordered by role; only those with settings of their own.
     pub roles: Vec<RoleRecord>,
 }
@@ -37,6 +40,10 @@ pub enum Operation {
     PutTask(Box<TaskRecord>),
     /// Forgets a task.
     DeleteTask(TaskKey),
+    /// Writes a maintenance window.
+    PutWindow(WindowRecord),
+    /// Forgets a maintenance window.
+    DeleteWindow(WindowId),
     /// Writes a role's settings.
     PutRole(Box<RoleRecord>),
     /// Forgets a role's settings.
@@ -53,6 +60,8 @@ impl Registry {
             Operation::DeleteFramework(id) => delete(&mut self.frameworks, id, |r| &r.id),
             Operation::PutTask(record) => put(&mut self.tasks, record.as_ref(), |r| &r.key),
             Operation::DeleteTask(key) => delete(&mut self.tasks, key, |r| &r.key),
+            Operation::PutWindow(record) => put(&mut self.windows, record, |r| &r.id),
+            Operation::DeleteWindow(id) => delete(&mut self.windows, id, |r| &r.id),
             Operation::PutRole(record) => put(&mut self.roles, record.as_ref(), |r| &r.role),
             Operation::DeleteRole(role) => delete(&mut self.roles, role, |r| &r.role),
         }

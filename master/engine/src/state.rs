@@ -11,7 +11,7 @@ use proffer_proto_model::{
 
 use crate::changes::Touched;
 use crate::offers::Guard;
-use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord};
+use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord, WindowId, WindowRecord};
 use crate::reservations::Share;
 use crate::roles::RoleState;
 use crate::timers::Timer;
@@ -34,6 +34,10 @@ pub(crate) struct State {
     pub strays: BTreeMap<TaskKey, AgentId>,
     /// Agents under drain that are not empty yet.
     pub draining: BTreeSet<AgentId>,
+    pub windows: BTreeMap<WindowId, WindowRecord>,
+    /// When the windows are looked at next.
+    pub maintain_at: Option<Moment>,
+    pub next_window: u64,
     pub offers: BTreeMap<OfferId, OpenOffer>,
     pub agent_sessions: BTreeMap<SessionId, AgentId>,
     pub framework_sessions: BTreeMap<SessionId, FrameworkId>,

@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     EndPause(FrameworkId),
     /// Remove a framework that did not come back.
     RemoveFramework(FrameworkId),
+    /// Begin and end maintenance windows.
+    Maintenance,
 }
 
 impl State {
@@ -41,6 +43,7 @@ impl State {
                 Timer::AgentLost(agent) => self.check_agent(now, at, &agent),
                 Timer::Heartbeat(framework) => self.heartbeat(now, &framework),
                 Timer::EndPause(framework) => self.end_pause(at, &framework),
+                Timer::Maintenance => self.maintain(now),
                 Timer::RemoveFramework(framework) => self.check_removal(now, at, &framework),
             }
         }

@@ -5,7 +5,7 @@ use proffer_proto_model::{
     Reserved, Resources, Role, TaskKey, UnixMillis, Weight,
 };
 
-use crate::registry::{AgentMode, TaskRecord};
+use crate::registry::{AgentMode, TaskRecord, WindowId, WindowRecord};
 
 /// One change of the view, taken with [`crate::Engine::take_changes`] after each input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum Change {
     RoleRemoved(Role),
     /// The task is forgotten: its end was acknowledged (the server may keep it as history).
     TaskForgotten(TaskKey),
+    /// A maintenance window, new or changed.
+    Window(Box<WindowRecord>),
+    /// A maintenance window is over or was taken back.
+    WindowRemoved(WindowId),
 }
 
 /// The cluster itself.

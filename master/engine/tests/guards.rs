@@ -66,7 +66,9 @@ fn accepts_that_launch_nothing_do_not_spin() {
     let nothing = |offers: &[Offer], more: Option<OfferId>, filter| {
         let ids = offers.iter().map(|offer| offer.id.clone()).chain(more).collect();
         let leftover = DeclineReason::new(DeclineKind::Leftover);
-        let operations = vec![Operation::Launch { tasks: vec![TaskLaunch { agent: None, task: task("t", 1 << 40) }] }];
+        let operations = vec![Operation::Launch {
+            tasks: vec![TaskLaunch { agent: None, task: task("t", 1 << 40), reserved_use: Default::default() }],
+        }];
         FrameworkCall::Accept(Accept { offers: ids, operations, filter, leftover })
     };
     let too_large = answered_in_a_minute(|offers| nothing(offers, None, Filter::NONE));
@@ -84,7 +86,11 @@ fn whoever_launches_gets_the_rest_at_once() {
     for number in 0..20 {
         let offers = taken(&mut world, 10);
         assert_eq!(offers.len(), 1, "before task {number}");
-        let tasks = vec![TaskLaunch { agent: None, task: task(&format!("t{number}"), 1_000) }];
+        let tasks = vec![TaskLaunch {
+            agent: None,
+            task: task(&format!("t{number}"), 1_000),
+            reserved_use: Default::default(),
+        }];
         let FrameworkCall::Accept(accept) = accept(vec![offers[0].id.clone()], vec![Operation::Launch { tasks }])
         else {
             unreachable!()
@@ -162,7 +168,10 @@ fn tasks_done(bad: Bad) -> usize {
                 let fits = offer.resources.cpus.0 / 1_000;
                 let ids: Vec<String> = (0..fits).map(|at| format!("t{}", next + at)).collect();
                 next += fits;
-                let tasks = ids.iter().map(|id| TaskLaunch { agent: None, task: task(id, 1_000) }).collect();
+                let tasks = ids
+                    .iter()
+                    .map(|id| TaskLaunch { agent: None, task: task(id, 1_000), reserved_use: Default::default() })
+                    .collect();
                 let framework = world.streams[&SessionId(good)].clone();
                 let call = accept(vec![offer.id.clone()], vec![Operation::Launch { tasks }]);
                 for effect in world.call(good, "accept", call) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proffer_master_engine::explain::Why;
 use proffer_master_engine::reservations::OperatorReservation;
 use proffer_master_engine::{
-    AgentCommand, Effect, Engine, FatalError, Frame, Input, OperatorCall, RolesCall, SessionId,
+    AgentCommand, Effect, Engine, FatalError, Frame, Input, MaintenanceCommand, OperatorCall, RolesCall, SessionId,
 };
 use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +38,8 @@ pub(crate) enum ToOwner {
     Roles { call: RolesCall, is_dry_run: bool, reply: oneshot::Sender<Result<(), FatalError>> },
     /// An operator changes what an agent is for.
     Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator plans maintenance or takes it back.
+    Maintenance(MaintenanceCommand, oneshot::Sender<Result<(), FatalError>>),
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
     /// An operator reserves a part of an agent, or ends that.
@@ -130,6 +132,12 @@ impl Owner {
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
                 self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
+            }
+            ToOwner::Maintenance(command, reply) => {
+                self.streams.asked += 1;
+                let request = self.streams.asked;
+                self.streams.requests.insert(request, reply);
+                self.handle(Input::Operator(OperatorCall::Maintenance { request, command }), frame);
             }
             ToOwner::Why(framework, role, reply) => {
                 self.streams.asked += 1;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use proffer_master_engine::registry::TaskRecord;
+use proffer_master_engine::registry::{TaskRecord, WindowId, WindowRecord};
 use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView, RoleView};
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, Role, TaskKey, UnixMillis};
 use tokio::sync::broadcast;
@@ -34,6 +34,7 @@ pub struct ReadModels {
     frameworks: DashMap<FrameworkId, Arc<FrameworkView>>,
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
+    windows: DashMap<WindowId, Arc<WindowRecord>>,
     roles: DashMap<Role, Arc<RoleView>>,
     /// What attached agents have.
     total: Mutex<Resources>,
@@ -100,6 +101,7 @@ impl ReadModels {
             frameworks: DashMap::new(),
             offers: DashMap::new(),
             tasks: DashMap::new(),
+            windows: DashMap::new(),
             roles: DashMap::new(),
             total: Mutex::default(),
             answered: Mutex::default(),
@@ -146,6 +148,8 @@ impl ReadModels {
                 self.roles.remove(role);
             }
             Change::TaskForgotten(key) => self.task_forgotten(key),
+            Change::Window(window) => drop(self.windows.insert(window.id.clone(), Arc::new((**window).clone()))),
+            Change::WindowRemoved(id) => drop(self.windows.remove(id)),
         }
         // Nobody watching is no error.
         let _ = self.changes.send(Arc::new(change));
@@ -280,6 +284,11 @@ impl ReadModels {
     /// All tasks that live or are remembered, ordered by key.
     pub fn tasks(&self) -> Vec<Arc<TaskRecord>> {
         sorted(&self.tasks)
+    }
+
+    /// Maintenance windows that are planned or open, ordered by id.
+    pub fn windows(&self) -> Vec<Arc<WindowRecord>> {
+        sorted(&self.windows)
     }
 
     /// All roles that are in use or have settings, and those above them, ordered so that a role comes right before

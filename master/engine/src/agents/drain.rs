@@ -36,7 +36,8 @@ impl State {
         self.send.push(Effect::OperatorReply { request, result });
     }
 
-    fn agent_command(&mut self, now: Now, id: &AgentId, command: AgentCommand) -> Result<(), FatalError> {
+    /// Does what is asked, or says why it makes no sense.
+    pub fn agent_command(&mut self, now: Now, id: &AgentId, command: AgentCommand) -> Result<(), FatalError> {
         let Some(mode) = self.agents.get(id).map(|agent| agent.record.mode) else {
             let message = format!("there is no agent {id}; see `proffer agents`");
             return Err(FatalError { is_not_found: true, message });

@@ -40,6 +40,7 @@ impl State {
         self.strays.retain(|_, agent| agent != id);
         self.allocator.remove_agent(id);
         self.agents.remove(id);
+        self.drop_from_windows(id);
         self.store.push(Operation::DeleteAgent(id.clone()));
         self.touched.agent_forgotten(id);
     }

@@ -200,7 +200,16 @@ impl World {
     }
 
     pub fn operator(&mut self, agent: &str, command: AgentCommand) -> Result<(), FatalError> {
-        let reply = self.operator_effects(agent, command).into_iter().find_map(|effect| match effect {
+        Self::answer(self.operator_effects(agent, command))
+    }
+
+    pub fn maintenance(&mut self, command: MaintenanceCommand) -> Result<(), FatalError> {
+        let call = OperatorCall::Maintenance { request: 1, command };
+        Self::answer(self.handle("operator: maintenance", Input::Operator(call)))
+    }
+
+    fn answer(effects: Vec<Effect>) -> Result<(), FatalError> {
+        let reply = effects.into_iter().find_map(|effect| match effect {
             Effect::OperatorReply { result, .. } => Some(result),
             _ => None,
         });
@@ -309,6 +318,8 @@ fn stored(operation: &registry::Operation) -> String {
             format!("task {} {} #{}{kill}", r.key, r.status.state, r.status.seq)
         }
         DeleteTask(key) => format!("no task {key}"),
+        PutWindow(r) => format!("window {} of {:?}{}", r.id, r.agents, if r.is_open() { " open" } else { "" }),
+        DeleteWindow(id) => format!("no window {id}"),
         PutRole(r) => format!("role {} weight {} quota {}", r.role, r.weight, quota(&r.quota)),
         DeleteRole(role) => format!("no role {role}"),
     }

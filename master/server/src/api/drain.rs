@@ -19,10 +19,7 @@ impl OperatorApi {
     /// Asks for a drain.
     pub(super) async fn drain(&self, request: wire::DrainAgentRequest) -> Result<(), Status> {
         let wire::DrainAgentRequest { agent_id, max_grace_ms, mark_gone } = request;
-        if let Some(ms) = max_grace_ms.filter(|ms| *ms > MAX_GRACE_MS) {
-            let message = format!("max_grace_ms {ms} is over {MAX_GRACE_MS} (24 h); leave it out to set no bound");
-            return Err(to_status(ErrorKind::Invalid, message));
-        }
+        check_grace(max_grace_ms)?;
         self.command(agent_id, AgentCommand::Drain { max_grace_ms, mark_gone }).await
     }
 
@@ -36,6 +33,17 @@ impl OperatorApi {
             let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
             to_status(kind, error.message)
         })
+    }
+}
+
+/// A bound of the tasks' grace that makes sense.
+pub(super) fn check_grace(max_grace_ms: Option<u64>) -> Result<(), Status> {
+    match max_grace_ms.filter(|ms| *ms > MAX_GRACE_MS) {
+        Some(ms) => {
+            let message = format!("max_grace_ms {ms} is over {MAX_GRACE_MS} (24 h); leave it out to set no bound");
+            Err(to_status(ErrorKind::Invalid, message))
+        }
+        None => Ok(()),
     }
 }
 

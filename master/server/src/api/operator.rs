@@ -154,6 +154,28 @@ impl Operator for OperatorApi {
         Ok(Response::new(wire::MarkAgentGoneResponse {}))
     }
 
+    async fn schedule_maintenance(
+        &self,
+        request: Request<wire::ScheduleMaintenanceRequest>,
+    ) -> Answer<wire::MaintenanceWindow> {
+        OperatorApi::schedule_maintenance(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_maintenance(
+        &self,
+        _: Request<wire::ListMaintenanceRequest>,
+    ) -> Answer<wire::ListMaintenanceResponse> {
+        Ok(Response::new(self.maintenance()))
+    }
+
+    async fn remove_maintenance(
+        &self,
+        request: Request<wire::RemoveMaintenanceRequest>,
+    ) -> Answer<wire::RemoveMaintenanceResponse> {
+        self.remove_window(request.into_inner()).await?;
+        Ok(Response::new(wire::RemoveMaintenanceResponse {}))
+    }
+
     async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {
         self.answer_why(request.into_inner()).await.map(Response::new)
     }

@@ -110,7 +110,7 @@ impl OperatorApi {
             Change::Task(_) => Kind::Task,
             Change::Role(_) | Change::RoleRemoved(_) => Kind::Role,
             // Its last state was told when it ended.
-            Change::TaskForgotten(_) => return None,
+            Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
         };
         if !kinds.wants(kind) {
             return None;
@@ -124,7 +124,7 @@ impl OperatorApi {
             Change::Task(record) => Event::Task(self.task(record)),
             Change::Role(view) => Event::Role(self.role(view, &self.readers.total())),
             Change::RoleRemoved(role) => Event::RoleRemoved(role.to_string()),
-            Change::TaskForgotten(_) => return None,
+            Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
         })
     }
 }

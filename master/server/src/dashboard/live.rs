@@ -53,7 +53,9 @@ pub(super) struct Seen {
 impl Seen {
     fn count(&mut self, change: &Change) {
         let counter = match change {
-            Change::Agent(_) | Change::AgentRemoved(_) => &mut self.agents,
+            Change::Agent(_) | Change::AgentRemoved(_) | Change::Window(_) | Change::WindowRemoved(_) => {
+                &mut self.agents
+            }
             Change::Framework(_) | Change::FrameworkRemoved(_) => &mut self.frameworks,
             Change::Offer(_) => &mut self.offers,
             Change::Task(_) | Change::TaskForgotten(_) => &mut self.tasks,

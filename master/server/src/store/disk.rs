@@ -1,7 +1,7 @@
 //! The embedded store: one redb file in the data directory, values as JSON.
 //!
 //! Tables: `meta` (schema version, cluster id, epoch), `agents`, `frameworks`, `tasks` (key `framework/task`),
-//! `roles` (those with settings).
+//! `roles` (those with settings), `windows`.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -30,6 +30,7 @@ const META: TableDefinition<&str, Bytes> = TableDefinition::new("meta");
 const AGENTS: TableDefinition<&str, Bytes> = TableDefinition::new("agents");
 const FRAMEWORKS: TableDefinition<&str, Bytes> = TableDefinition::new("frameworks");
 const TASKS: TableDefinition<&str, Bytes> = TableDefinition::new("tasks");
+const WINDOWS: TableDefinition<&str, Bytes> = TableDefinition::new("windows");
 const ROLES: TableDefinition<&str, Bytes> = TableDefinition::new("roles");
 
 const META_SCHEMA: &str = "schema_version";
@@ -135,6 +136,7 @@ impl DiskStore {
         let mut agents = transaction.open_table(AGENTS).map_err(|e| self.failed(e))?;
         let mut frameworks = transaction.open_table(FRAMEWORKS).map_err(|e| self.failed(e))?;
         let mut tasks = transaction.open_table(TASKS).map_err(|e| self.failed(e))?;
+        let mut windows = transaction.open_table(WINDOWS).map_err(|e| self.failed(e))?;
         let mut roles = transaction.open_table(ROLES).map_err(|e| self.failed(e))?;
         let delete = |table: &mut Records<'_>, key: &str| table.remove(key).map(drop).map_err(|e| self.failed(e));
         for operation in operations {
@@ -145,6 +147,8 @@ impl DiskStore {
                 Operation::DeleteFramework(id) => delete(&mut frameworks, id.as_str())?,
                 Operation::PutTask(record) => self.put(&mut tasks, &record.key.to_string(), record)?,
                 Operation::DeleteTask(key) => delete(&mut tasks, &key.to_string())?,
+                Operation::PutWindow(record) => self.put(&mut windows, &record.id.0, record)?,
+                Operation::DeleteWindow(id) => delete(&mut windows, &id.0)?,
                 Operation::PutRole(record) => self.put(&mut roles, record.role.as_str(), record)?,
                 Operation::DeleteRole(role) => delete(&mut roles, role.as_str())?,
             }
@@ -161,12 +165,14 @@ impl Store for DiskStore {
             agents: self.records(&transaction, AGENTS, "agents")?,
             frameworks: self.records(&transaction, FRAMEWORKS, "frameworks")?,
             tasks: self.records(&transaction, TASKS, "tasks")?,
+            windows: self.records(&transaction, WINDOWS, "windows")?,
             roles: self.records(&transaction, ROLES, "roles")?,
         };
         // The order of the text keys is not the order of the ids in every case.
         registry.agents.sort_by(|a, b| a.id.cmp(&b.id));
         registry.frameworks.sort_by(|a, b| a.id.cmp(&b.id));
         registry.tasks.sort_by(|a, b| a.key.cmp(&b.key));
+        registry.windows.sort_by(|a, b| a.id.cmp(&b.id));
         registry.roles.sort_by(|a, b| a.role.cmp(&b.role));
         transaction.commit().map_err(|e| self.failed(e))?;
         Ok(Loaded { cluster, epoch, registry })

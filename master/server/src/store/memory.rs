@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_master_engine::Stored;
-use proffer_master_engine::registry::{AgentRecord, FrameworkRecord, Operation, Registry, RoleRecord, TaskRecord};
+use proffer_master_engine::registry::{
+    AgentRecord, FrameworkRecord, Operation, Registry, RoleRecord, TaskRecord, WindowId, WindowRecord,
+};
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey};
 
 use super::{Loaded, Store, StoreError};
@@ -22,6 +24,7 @@ struct State {
     agents: BTreeMap<AgentId, AgentRecord>,
     frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
     tasks: BTreeMap<TaskKey, TaskRecord>,
+    windows: BTreeMap<WindowId, WindowRecord>,
     roles: BTreeMap<Role, RoleRecord>,
 }
 
@@ -34,6 +37,7 @@ impl Store for MemoryStore {
             agents: state.agents.values().cloned().collect(),
             frameworks: state.frameworks.values().cloned().collect(),
             tasks: state.tasks.values().cloned().collect(),
+            windows: state.windows.values().cloned().collect(),
             roles: state.roles.values().cloned().collect(),
         };
         Ok(Loaded { cluster, epoch: Epoch(state.epoch), registry })
@@ -57,6 +61,8 @@ impl State {
             Operation::DeleteFramework(id) => drop(self.frameworks.remove(&id)),
             Operation::PutTask(record) => drop(self.tasks.insert(record.key.clone(), *record)),
             Operation::DeleteTask(key) => drop(self.tasks.remove(&key)),
+            Operation::PutWindow(record) => drop(self.windows.insert(record.id.clone(), record)),
+            Operation::DeleteWindow(id) => drop(self.windows.remove(&id)),
             Operation::PutRole(record) => drop(self.roles.insert(record.role.clone(), *record)),
             Operation::DeleteRole(role) => drop(self.roles.remove(&role)),
         }

@@ -3,7 +3,8 @@
 use std::fs;
 
 use proffer_master_engine::registry::{
-    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, RoleRecord, TaskRecord,
+    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, RoleRecord, TaskRecord, WindowAction, WindowId,
+    WindowRecord,
 };
 use proffer_proto_model::resources::{Bytes, MilliCpus};
 use proffer_proto_model::{
@@ -37,6 +38,13 @@ pub(crate) fn agent(number: u64) -> AgentRecord {
         pools: Vec::new(),
         last_pool: 0,
     }
+}
+
+fn window(number: u64) -> WindowRecord {
+    let agents = vec![AgentId::numbered(1, number)];
+    let action = WindowAction::Drain { max_grace_ms: Some(5) };
+    let id = WindowId(format!("M1-{number}"));
+    WindowRecord { id, agents, start: UnixMillis(7), duration_ms: 8, action, taken: Some(Vec::new()) }
 }
 
 pub(crate) fn framework(number: u64) -> FrameworkRecord {
@@ -102,6 +110,8 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
         Operation::PutTask(Box::new(task(1, "b"))),
         Operation::PutTask(Box::new(task(1, "a.b"))),
         Operation::PutTask(Box::new(task(1, "gone"))),
+        Operation::PutWindow(window(1)),
+        Operation::PutWindow(window(2)),
         Operation::PutRole(Box::new(role("eng/web", 2))),
         Operation::PutRole(Box::new(role("ops", 1))),
         Operation::PutRole(Box::new(role("eng", 1))),
@@ -116,6 +126,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let more = [
         Operation::DeleteTask(gone.clone()),
         Operation::DeleteTask(gone),
+        Operation::DeleteWindow(window(1).id),
         Operation::DeleteAgent(AgentId::numbered(1, 2)),
         Operation::DeleteFramework(FrameworkId::numbered(1, 9)),
         Operation::PutAgent(Box::new(changed.clone())),
@@ -133,6 +144,7 @@ fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let mut tasks = vec![task(1, "a.b"), task(1, "b"), task(10, "a")];
     tasks.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(again.registry.tasks, tasks);
+    assert_eq!(again.registry.windows, [window(2)]);
     assert_eq!(again.registry.roles, [role("eng", 3), role("eng/web", 2)]);
 }
 
