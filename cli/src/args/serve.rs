@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use proffer_master_server::Placement;
 use proffer_proto_transport::Address;
 
 use super::{AttributeArg, ReserveArg, ResourcesArg};
@@ -38,6 +39,19 @@ pub struct MasterArgs {
     /// Calls one framework may make at once
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub call_burst: u32,
+    /// A kind of resources that counts for nobody's share, e.g. disk; may be given several times
+    #[arg(long, value_name = "KIND")]
+    pub exclude_from_shares: Vec<String>,
+    /// No offer holds less than this, e.g. cpus=100m,memory=32MiB
+    #[arg(long, value_name = "AMOUNTS")]
+    pub min_offer: Option<ResourcesArg>,
+    /// Which of the agents that fit is offered first: first (the one that has waited longest), pack, least-loaded, or
+    /// spread:ATTRIBUTE such as spread:@zone
+    #[arg(long, default_value = "first", value_name = "POLICY")]
+    pub placement: Placement,
+    /// Offer agents with GPUs to all frameworks, and not only to those that want GPUs
+    #[arg(long)]
+    pub offer_gpus_to_all: bool,
 }
 
 /// `proffer agent`

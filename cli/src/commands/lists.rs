@@ -246,7 +246,7 @@ fn decline_text(reason: DeclineReason) -> String {
         DeclineKind::NoDemand => "nothing wanted".to_owned(),
         DeclineKind::ResourcesShort { shortage } => format!("short of {shortage}"),
         DeclineKind::Constraint { constraint: Some(rule) } => {
-            format!("constraint {} {:?} {}", rule.subject, rule.operator, rule.value)
+            format!("constraint {rule}")
         }
         DeclineKind::Constraint { constraint: None } => "constraint".to_owned(),
         DeclineKind::BackOff => "backing off".to_owned(),

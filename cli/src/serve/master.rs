@@ -1,9 +1,9 @@
 //! `proffer master`.
 
-use proffer_master_server::{Config, Master, RawConfig};
+use proffer_master_server::{Config, Master, RawConfig, Sharing};
 
 use super::{log, stop_signal, told};
-use crate::args::MasterArgs;
+use crate::args::{MasterArgs, ResourcesArg};
 use crate::{CliError, Outcome};
 
 /// Runs until told to stop.
@@ -12,7 +12,24 @@ use crate::{CliError, Outcome};
 /// Why it could not start or go on.
 pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
     log();
-    let MasterArgs { data_dir, listen, offer_timeout, max_offers_per_framework, calls_per_second, call_burst } = args;
+    let MasterArgs {
+        data_dir,
+        listen,
+        offer_timeout,
+        max_offers_per_framework,
+        calls_per_second,
+        call_burst,
+        exclude_from_shares,
+        min_offer,
+        placement,
+        offer_gpus_to_all,
+    } = args;
+    let sharing = Sharing {
+        excluded_kinds: exclude_from_shares,
+        min_offer: min_offer.map(|ResourcesArg(amounts)| amounts).unwrap_or_default(),
+        placement,
+        gpus_for_all: offer_gpus_to_all,
+    };
     let raw = RawConfig {
         data_dir,
         listen: Some(listen.to_string()),
@@ -20,6 +37,7 @@ pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
         max_offers_per_framework: Some(max_offers_per_framework),
         calls_per_second: Some(calls_per_second),
         call_burst: Some(call_burst),
+        sharing,
         ..RawConfig::default()
     };
     let config = Config::try_from(raw).map_err(told)?;

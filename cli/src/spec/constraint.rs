@@ -1,8 +1,8 @@
-//! Rules for agents as people write them: `zone == b`, `@hostname != x`, `exists gpu`, `not exists gpu`.
+//! Rules for agents as people write them: `zone == b`, `@hostname != x`, `rack =~ r[0-9]+`, `exists gpu`, `not exists gpu`.
 
-use proffer_proto_model::{Constraint, ConstraintOperator};
+use proffer_proto_model::{Constraint, ConstraintOperator, Pattern};
 
-const FIX: &str = "write \"@zone == b\", \"disk == ssd\", \"exists gpu\" or \"not exists gpu\"";
+const FIX: &str = "write \"@zone == b\", \"disk != hdd\", \"rack =~ r[0-9]+\", \"rack !~ r1.*\", \"exists gpu\" or \"not exists gpu\"";
 
 /// Reads one rule; the error says what would be right.
 pub(super) fn parse_constraint(text: &str) -> Result<Constraint, String> {
@@ -16,17 +16,20 @@ pub(super) fn parse_constraint(text: &str) -> Result<Constraint, String> {
         ["not", "exists", subject] => return rule(subject, ConstraintOperator::NotExists, ""),
         _ => {}
     }
-    for (sign, operator) in [("==", ConstraintOperator::Equals), ("!=", ConstraintOperator::NotEquals)] {
-        if let Some((subject, value)) = text.split_once(sign) {
-            let (subject, value) = (subject.trim(), value.trim());
-            if subject.is_empty() || value.is_empty() || subject.contains(char::is_whitespace) {
-                return Err(format!("is {text:?}, which lacks a side; {FIX}"));
-            }
-            return rule(subject, operator, value);
+    // The first sign counts: a pattern may hold others.
+    let sign = ["==", "!=", "=~", "!~"].into_iter().filter_map(|sign| Some((text.find(sign)?, sign))).min();
+    if let Some((at, sign)) = sign {
+        let (subject, value) = (text[..at].trim(), text[at + sign.len()..].trim());
+        if subject.is_empty() || value.is_empty() || subject.contains(char::is_whitespace) {
+            return Err(format!("is {text:?}, which lacks a side; {FIX}"));
         }
-    }
-    if text.contains("=~") || text.contains("!~") {
-        return Err(format!("is {text:?}; matching by regular expression is not implemented; {FIX}"));
+        let pattern = || Pattern::new(value).map_err(|error| format!("is {text:?}: {value:?} {error}"));
+        return match sign {
+            "==" => rule(subject, ConstraintOperator::Equals, value),
+            "!=" => rule(subject, ConstraintOperator::NotEquals, value),
+            "=~" => rule(subject, ConstraintOperator::Matches(pattern()?), ""),
+            _ => rule(subject, ConstraintOperator::NotMatches(pattern()?), ""),
+        };
     }
     if let Some((subject, value)) = text.split_once('=') {
         return Err(format!("is {text:?}; did you mean \"{} == {}\"?", subject.trim(), value.trim()));
@@ -44,13 +47,17 @@ mod tests {
             let rule = parse_constraint(text).unwrap();
             assert_eq!((rule.subject.as_str(), rule.value.as_str()), (subject, value));
         }
+        for text in ["zone =~ a==b|c", "@zone !~ x", "zone == b", "zone != a=~b", "exists gpu", "not exists gpu"] {
+            assert_eq!(parse_constraint(text).unwrap().to_string(), text);
+        }
         assert_eq!(parse_constraint("exists gpu").unwrap().operator, ConstraintOperator::Exists);
         assert_eq!(parse_constraint("not exists gpu").unwrap().operator, ConstraintOperator::NotExists);
         for (text, told) in [
             ("zone = b", "\"zone == b\""),
             ("zone ==", "lacks a side"),
             ("a b == c", "lacks a side"),
-            ("zone =~ x", "not implemented"),
+            ("zone =~", "lacks a side"),
+            ("zone =~ (", "unclosed group"),
             ("zone", "exists gpu"),
             ("", "exists gpu"),
         ] {

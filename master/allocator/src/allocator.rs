@@ -101,7 +101,7 @@ pub(crate) struct RoleState {
     pub name: Role,
     pub node: NodeId,
     pub own: NodeId,
-    pub placement: Placement,
+    pub placement: Option<Placement>,
     /// In place of the cluster's.
     pub min_offer: Option<Resources>,
 }
@@ -141,6 +141,8 @@ pub struct Allocator {
     pub(crate) max_grants: usize,
     pub(crate) changes: Changes,
     pub(crate) index: Index,
+    /// The policy of roles that have none of their own.
+    pub(crate) placement: Placement,
     /// The smallest offer of roles that have none of their own.
     pub(crate) min_offer: Resources,
     pub(crate) has_min_offers: bool,

@@ -7,7 +7,6 @@ use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role, Weight};
 
 use crate::allocator::{Allocator, Framework, RoleState};
 use crate::client::Client;
-use crate::placement::Placement;
 use crate::share::Amounts;
 
 impl Allocator {
@@ -134,10 +133,7 @@ impl Allocator {
         let above = above.and_then(|slot| self.roles.get(slot)).map(|parent| parent.node);
         let node = self.tree.add_role(above);
         let own = self.tree.add_own(node);
-        self.roles.insert(
-            role.clone(),
-            RoleState { name: role.clone(), node, own, placement: Placement::default(), min_offer: None },
-        )
+        self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own, placement: None, min_offer: None })
     }
 
     pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {

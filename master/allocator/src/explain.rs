@@ -378,11 +378,13 @@ impl fmt::Display for Obstacle {
 /// What is so on the agent that the rule is not met: `zone is not "b"`.
 fn unmet(rule: &Constraint) -> String {
     let (subject, value) = (rule.subject.trim_start_matches('@'), &rule.value);
-    match rule.operator {
+    match &rule.operator {
         ConstraintOperator::Exists => format!("{subject} is not set"),
         ConstraintOperator::NotExists => format!("{subject} is set"),
         ConstraintOperator::Equals => format!("{subject} is not {value}"),
         ConstraintOperator::NotEquals => format!("{subject} is {value}"),
+        ConstraintOperator::Matches(pattern) => format!("{subject} does not match {pattern}"),
+        ConstraintOperator::NotMatches(pattern) => format!("{subject} matches {pattern}"),
     }
 }
 

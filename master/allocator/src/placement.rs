@@ -6,6 +6,7 @@
 //! tried; when none of them suits, the agent at hand is as good as any.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use proffer_proto_model::{AgentInfo, FrameworkId, Resources, Role};
 
@@ -32,6 +33,27 @@ pub enum Placement {
     },
 }
 
+/// A text that is no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no placement policy; write first, pack, least-loaded, or spread:ATTRIBUTE such as spread:@zone")]
+pub struct PlacementError(pub String);
+
+impl FromStr for Placement {
+    type Err = PlacementError;
+
+    fn from_str(text: &str) -> Result<Self, PlacementError> {
+        match text.split_once(':') {
+            None if text == "first" => Ok(Self::First),
+            None if text == "pack" => Ok(Self::Pack),
+            None if text == "least-loaded" => Ok(Self::LeastLoaded),
+            Some(("spread", attribute)) if !attribute.is_empty() && !attribute.contains(char::is_whitespace) => {
+                Ok(Self::Spread { attribute: attribute.to_owned() })
+            }
+            _ => Err(PlacementError(text.to_owned())),
+        }
+    }
+}
+
 /// Agents with something free, in the orders of the policies.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -45,10 +67,16 @@ pub(crate) struct Index {
 }
 
 impl Allocator {
-    /// The placement policy of a role, for itself and not for the roles below it. The first policy that is ever set costs
-    /// as much as there are agents, and so does each new attribute.
-    pub fn set_placement(&mut self, role: &Role, placement: Placement) {
+    /// The placement policy of all roles that have none of their own. Costs as [`Allocator::set_placement`].
+    pub fn set_default_placement(&mut self, placement: Placement) {
         self.prepare_index(&placement);
+        self.placement = placement;
+    }
+
+    /// The placement policy of a role, for itself and not for the roles below it; `None` for that of all. The first
+    /// policy that is ever set costs as much as there are agents, and so does each new attribute.
+    pub fn set_placement(&mut self, role: &Role, placement: Option<Placement>) {
+        placement.iter().for_each(|placement| self.prepare_index(placement));
         let slot = self.role_slot(role);
         if let Some(role) = self.roles.get_mut(slot) {
             role.placement = placement;
@@ -106,7 +134,8 @@ impl Allocator {
     fn placement_of(&self, client: usize) -> Option<&Placement> {
         let client = self.clients.get(client)?;
         let own = self.frameworks.get(client.framework).and_then(|framework| framework.placement.as_ref());
-        own.or_else(|| self.roles.get(client.role).map(|role| &role.placement))
+        let of_role = || self.roles.get(client.role).and_then(|role| role.placement.as_ref());
+        Some(own.or_else(of_role).unwrap_or(&self.placement))
     }
 
     /// Its policy needs the index.

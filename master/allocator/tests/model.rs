@@ -116,7 +116,7 @@ fn run(naive: &mut Naive, step: Step) {
         Step::Place { role: at, policy } => {
             let spread = Placement::Spread { attribute: "rack".into() };
             let policies = [Placement::First, Placement::Pack, Placement::LeastLoaded, spread];
-            naive.allocator.set_placement(&role(at), policies[policy].clone());
+            naive.allocator.set_placement(&role(at), Some(policies[policy].clone()));
         }
         Step::MinOffer { role: at, cpus } => {
             naive.set_min_offer(at.map(role), cpus.map(|cpus| res(cpus, 0)));

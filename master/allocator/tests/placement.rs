@@ -41,21 +41,21 @@ fn start(allocator: &mut Allocator, framework: usize, shape: &Resources, tasks: 
 #[test]
 fn pack_fills_the_fullest_that_fits() {
     let mut allocator = half_used(&[0, 2_000, 3_500, 3_000], &["a"]);
-    allocator.set_placement(&role(0), Placement::Pack);
+    allocator.set_placement(&role(0), Some(Placement::Pack));
     assert_eq!(start(&mut allocator, 0, &res(1_000, 10), 5), [3, 1, 1, 0, 0], "agent 2 has too little left");
 }
 
 #[test]
 fn least_loaded_takes_the_emptiest() {
     let mut allocator = half_used(&[2_000, 0, 500, 3_000], &["a"]);
-    allocator.set_placement(&role(0), Placement::LeastLoaded);
+    allocator.set_placement(&role(0), Some(Placement::LeastLoaded));
     assert_eq!(start(&mut allocator, 0, &res(1_000, 10), 5), [1, 2, 1, 2, 0]);
 }
 
 #[test]
 fn spread_takes_the_zones_in_turns() {
     let mut allocator = half_used(&[0, 0, 0, 1_000, 1_000], &["a", "a", "a", "b", "c"]);
-    allocator.set_placement(&role(0), Placement::Spread { attribute: "@zone".into() });
+    allocator.set_placement(&role(0), Some(Placement::Spread { attribute: "@zone".into() }));
     let zones: Vec<&str> =
         start(&mut allocator, 0, &res(1_000, 10), 6).iter().map(|agent| ["a", "a", "a", "b", "c"][*agent]).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -66,7 +66,7 @@ fn spread_takes_the_zones_in_turns() {
 #[test]
 fn a_framework_may_have_a_policy_of_its_own() {
     let mut allocator = half_used(&[0, 2_000], &["a"]);
-    allocator.set_placement(&role(0), Placement::Pack);
+    allocator.set_placement(&role(0), Some(Placement::Pack));
     allocator.put_framework(&framework_id(0), true);
     allocator.set_framework_placement(&framework_id(0), Some(Placement::LeastLoaded));
     assert_eq!(start(&mut allocator, 0, &res(1_000, 10), 1), [0]);
@@ -80,7 +80,7 @@ fn a_policy_says_where_and_not_how_much() {
     let granted = |placement: Placement| {
         let mut allocator = half_used(&[0, 1_000, 2_000, 3_000], &["a", "b"]);
         for n in 0..2 {
-            allocator.set_placement(&role(n), placement.clone());
+            allocator.set_placement(&role(n), Some(placement.clone()));
             allocator.put_framework(&framework_id(n), true);
             let item = item(role(n), res(500, 10), None);
             allocator.set_demand(&framework_id(n), &Demand { items: vec![item] });
@@ -100,7 +100,7 @@ fn a_policy_says_where_and_not_how_much() {
 /// Steps for each grant of one shape to each of many frameworks.
 fn steps_for_each_grant(agents: usize, placement: Placement) -> u64 {
     let mut allocator = half_used(&vec![1_000; agents], &["a", "b", "c"]);
-    allocator.set_placement(&role(0), placement);
+    allocator.set_placement(&role(0), Some(placement));
     for n in 0..50 {
         allocator.put_framework(&framework_id(n), true);
         allocator.set_demand(&framework_id(n), &want(res(1_000, 10), 1));
@@ -119,5 +119,28 @@ fn a_grant_by_policy_costs_the_same_in_a_large_cluster() {
         let (small, large) =
             (steps_for_each_grant(100, placement.clone()), steps_for_each_grant(3_000, placement.clone()));
         assert!(large <= small + 5, "{placement:?}: {small} steps with 100 agents, {large} with 3,000");
+    }
+}
+
+#[test]
+fn a_policy_for_all_gives_way_to_a_role_s_own() {
+    let mut allocator = half_used(&[0, 2_000], &["a"]);
+    allocator.set_default_placement(Placement::Pack);
+    assert_eq!(start(&mut allocator, 0, &res(1_000, 10), 1), [1]);
+    allocator.set_placement(&role(0), Some(Placement::LeastLoaded));
+    assert_eq!(start(&mut allocator, 0, &res(1_000, 10), 1), [0]);
+    allocator.set_placement(&role(0), None);
+    assert_eq!(start(&mut allocator, 0, &res(1_000, 10), 1), [1]);
+}
+
+#[test]
+fn policies_are_read_as_they_are_written() {
+    let spread = Placement::Spread { attribute: "@zone".into() };
+    for (text, policy) in [("first", Placement::First), ("pack", Placement::Pack), ("spread:@zone", spread)] {
+        assert_eq!(text.parse::<Placement>().unwrap(), policy);
+    }
+    for text in ["", "packed", "spread", "spread:", "spread:a b", "pack:x"] {
+        let error = text.parse::<Placement>().unwrap_err().to_string();
+        assert!(error.contains("spread:ATTRIBUTE"), "{error}");
     }
 }

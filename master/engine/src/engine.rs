@@ -1,6 +1,7 @@
 //! The engine itself: the only entry point to the master's decisions. Only dispatches; the decisions are in the folders.
 
-use proffer_proto_model::{ClusterId, Epoch, Moment, Now};
+use proffer_master_allocator::Placement;
+use proffer_proto_model::{ClusterId, Epoch, Moment, Now, Resources};
 
 use crate::registry::Registry;
 use crate::state::State;
@@ -18,6 +19,21 @@ pub struct Config {
     pub agent_timeout_ms: u64,
     /// Most outstanding offers of one framework; 1,000 by default.
     pub max_offers_per_framework: usize,
+    /// How what is free is shared out.
+    pub sharing: Sharing,
+}
+
+/// How what is free is shared out among all roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// Kinds that count for nobody's share, such as `disk`; none by default.
+    pub excluded_kinds: Vec<String>,
+    /// No offer holds less than this of any kind; nothing by default.
+    pub min_offer: Resources,
+    /// Which of the agents that fit comes first; the one that has waited longest by default.
+    pub placement: Placement,
+    /// Agents with GPUs are offered to all, and not only to those who want GPUs; not by default.
+    pub gpus_for_all: bool,
 }
 
 impl Default for Config {
@@ -27,6 +43,7 @@ impl Default for Config {
             heartbeat_interval_ms: 5_000,
             agent_timeout_ms: 30_000,
             max_offers_per_framework: 1_000,
+            sharing: Sharing::default(),
         }
     }
 }

@@ -26,7 +26,8 @@ pub mod view;
 
 pub use agents::drain::AgentCommand;
 pub use effect::{Effect, FatalError, FrameworkErrorKind, ToAgent, ToFramework};
-pub use engine::{Config, Engine, RecoverError};
+pub use engine::{Config, Engine, RecoverError, Sharing};
 pub use frame::{Frame, Stored};
 pub use input::{AttachedTask, FrameworkCall, Input, OperatorCall, RolesCall, SessionId};
 pub use maintenance::MaintenanceCommand;
+pub use proffer_master_allocator::{Placement, PlacementError};

@@ -8,7 +8,7 @@ use proffer_proto_model::{ClusterId, Epoch, Now};
 use crate::registry::{AgentMode, Registry};
 use crate::state::{Agent, Framework, State};
 use crate::timers::Timer;
-use crate::{Config, RecoverError};
+use crate::{Config, RecoverError, Sharing};
 
 impl State {
     /// Every known agent and framework is away, and the time to come back runs from now.
@@ -86,7 +86,7 @@ impl State {
 
     fn empty(config: Config, cluster: ClusterId, epoch: Epoch) -> Self {
         Self {
-            allocator: Allocator::new(config.max_offers_per_framework),
+            allocator: allocator(&config),
             config,
             cluster,
             epoch,
@@ -113,4 +113,16 @@ impl State {
             send: Vec::new(),
         }
     }
+}
+
+fn allocator(config: &Config) -> Allocator {
+    let Sharing { excluded_kinds, min_offer, placement, gpus_for_all } = &config.sharing;
+    let mut allocator = Allocator::new(config.max_offers_per_framework);
+    allocator.set_excluded_kinds(excluded_kinds.iter().map(String::as_str));
+    if !min_offer.is_empty() {
+        allocator.set_min_offer(None, Some(min_offer.clone()));
+    }
+    allocator.set_default_placement(placement.clone());
+    allocator.set_gpus_for_all(*gpus_for_all);
+    allocator
 }

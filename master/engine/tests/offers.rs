@@ -157,3 +157,19 @@ fn a_hoarder_is_held_to_its_cap_and_others_are_served() {
     let modest = new_offers(&mut world);
     assert!(!modest.is_empty() && modest.iter().all(|(receiver, _)| *receiver == 11));
 }
+
+#[test]
+fn the_master_is_told_how_what_is_free_is_shared_out() {
+    let first_agent = |sharing: Sharing| {
+        let mut world = World::with(Config { sharing, ..Config::default() });
+        world.attach(1, None, 4_000, vec![]);
+        world.attach(2, None, 2_000, vec![]);
+        world.subscribe(10, "web", want(1_000, 1));
+        new_offers(&mut world).into_iter().next().unwrap().1.agent
+    };
+    assert_eq!(first_agent(Sharing::default()).as_str(), "A1-1");
+    assert_eq!(first_agent(Sharing { placement: Placement::Pack, ..Sharing::default() }).as_str(), "A1-2");
+    let min_offer = Resources { cpus: MilliCpus(3_000), ..Resources::default() };
+    let sharing = Sharing { placement: Placement::Pack, min_offer, ..Sharing::default() };
+    assert_eq!(first_agent(sharing).as_str(), "A1-1", "the other one has less than an offer must hold");
+}

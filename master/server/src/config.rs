@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proffer_master_engine::Config as EngineConfig;
+use proffer_master_engine::{Config as EngineConfig, Sharing};
 use proffer_proto_transport::{Address, AddressError};
 
 /// Where a master listens when nobody said.
@@ -28,6 +28,8 @@ pub struct RawConfig {
     pub calls_per_second: Option<u32>,
     /// Calls one framework may make at once; 10,000 when absent.
     pub call_burst: Option<u32>,
+    /// How what is free is shared out.
+    pub sharing: Sharing,
     /// How long a stopping master waits for open calls; 2,000 when absent.
     pub drain_ms: Option<u64>,
 }
@@ -78,6 +80,14 @@ pub enum ConfigError {
     /// The address is wrong.
     #[error("listen: {0}")]
     Listen(#[from] AddressError),
+    /// Something that is not counted where only countable kinds have a meaning.
+    #[error("{field} names {kind}; name countable kinds such as cpus, memory, disk and gpus")]
+    NotCountable {
+        /// The setting.
+        field: &'static str,
+        /// What it names.
+        kind: String,
+    },
     /// A number is out of its bounds.
     #[error("{field} is {value}; it must be {rule}")]
     OutOfBounds {
@@ -109,6 +119,7 @@ impl TryFrom<RawConfig> for Config {
             max_offers_per_framework,
             calls_per_second,
             call_burst,
+            sharing,
             drain_ms,
         } = raw;
         if data_dir.as_os_str().is_empty() {
@@ -119,11 +130,13 @@ impl TryFrom<RawConfig> for Config {
             value @ 10..=MAX_MS => Ok(value),
             value => Err(ConfigError::OutOfBounds { field, value, rule: "10 to 86400000 milliseconds" }),
         };
+        check(&sharing)?;
         let engine = EngineConfig {
             offer_timeout_ms: time("offer_timeout_ms", offer_timeout_ms, default.offer_timeout_ms)?,
             heartbeat_interval_ms: time("heartbeat_interval_ms", heartbeat_interval_ms, default.heartbeat_interval_ms)?,
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
+            sharing,
         };
         let drain = Duration::from_millis(time("drain_ms", drain_ms, DRAIN_MS)?);
         if engine.agent_timeout_ms <= engine.heartbeat_interval_ms {
@@ -146,12 +159,30 @@ impl TryFrom<RawConfig> for Config {
     }
 }
 
+/// Ports and sets have no share and no least amount.
+fn check(sharing: &Sharing) -> Result<(), ConfigError> {
+    let Sharing { excluded_kinds, min_offer, placement: _, gpus_for_all: _ } = sharing;
+    let refuse = |field, kind: &str| Err(ConfigError::NotCountable { field, kind: kind.to_owned() });
+    if let Some(kind) = excluded_kinds.iter().find(|kind| kind.trim().is_empty() || *kind == "ports") {
+        return refuse("exclude_from_shares", if kind == "ports" { kind } else { "nothing" });
+    }
+    if !min_offer.ports.is_empty() {
+        return refuse("min_offer", "ports");
+    }
+    min_offer.sets.keys().next().map_or(Ok(()), |set| refuse("min_offer", set))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn raw() -> RawConfig {
         RawConfig { data_dir: "/tmp/x".into(), ..RawConfig::default() }
+    }
+
+    fn ports() -> proffer_proto_model::Resources {
+        let range = proffer_proto_model::PortRange { begin: 1, end: 9 };
+        proffer_proto_model::Resources { ports: vec![range].into(), ..Default::default() }
     }
 
     #[test]
@@ -173,6 +204,18 @@ mod tests {
             (RawConfig { max_offers_per_framework: Some(0), ..raw() }, "max_offers_per_framework"),
             (RawConfig { calls_per_second: Some(0), ..raw() }, "calls_per_second"),
             (RawConfig { call_burst: Some(0), ..raw() }, "call_burst"),
+            (
+                RawConfig { sharing: Sharing { excluded_kinds: vec!["ports".into()], ..Sharing::default() }, ..raw() },
+                "exclude_from_shares names ports",
+            ),
+            (
+                RawConfig { sharing: Sharing { excluded_kinds: vec![" ".into()], ..Sharing::default() }, ..raw() },
+                "exclude_from_shares names nothing",
+            ),
+            (
+                RawConfig { sharing: Sharing { min_offer: ports(), ..Sharing::default() }, ..raw() },
+                "min_offer names ports",
+            ),
         ];
         for (raw, told) in cases {
             let error = Config::try_from(raw).unwrap_err().to_string();

@@ -18,3 +18,4 @@ pub mod store;
 
 pub use config::{CallRate, Config, ConfigError, DEFAULT_LISTEN, RawConfig};
 pub use master::{Handle, Master, MasterError};
+pub use proffer_master_engine::{Placement, Sharing};

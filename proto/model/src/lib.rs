@@ -12,6 +12,7 @@ mod framework;
 mod ids;
 mod offer;
 mod operation;
+mod pattern;
 mod quota;
 mod reservation;
 pub mod resources;
@@ -26,6 +27,7 @@ pub use framework::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIM
 pub use ids::{AgentId, ClusterId, FrameworkId, IdError, OfferId, TaskId, TaskKey};
 pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
 pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
+pub use pattern::{Pattern, PatternError};
 pub use quota::{Limit, Quota, QuotaError};
 pub use reservation::{Pool, PoolId, Reserved, ReservedUse, StaticReservation};
 pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{Constraint, ConstraintOperator, DemandItem, Resources};
+use proffer_proto_model::{Constraint, DemandItem, Resources};
 use proffer_proto_wire::operator::{self, AnswerCount, offer_record, why_group};
 use proffer_proto_wire::scheduler::{decline_reason, rescind};
 use proffer_proto_wire::{batch, common, service};
@@ -162,7 +162,7 @@ impl ItemView {
             shape,
             count,
             ports,
-            constraints: constraints.iter().map(rule).collect(),
+            constraints: constraints.iter().map(Constraint::to_string).collect(),
             offered: item.offered,
             launched: item.launched,
             blocks: item.blocks,
@@ -184,7 +184,7 @@ impl GroupView {
             agents: group.agents,
             hostnames: hostnames.into_iter().collect(),
             message: group.message,
-            constraint: group.constraint.map(|wire| read(wire).map(|read| rule(&read))).transpose()?,
+            constraint: group.constraint.map(|wire| read(wire).map(|rule: Constraint| rule.to_string())).transpose()?,
             missing: group.missing.map(|missing| ResourcesView::new(Some(missing))).transpose()?,
             missing_ports: group.missing_ports,
             refused_ms: group.refused_ms,
@@ -228,16 +228,5 @@ fn rescinded(reason: rescind::Reason) -> &'static str {
         rescind::Reason::DemandChanged => "demand changed",
         rescind::Reason::Operator => "operator",
         rescind::Reason::LostRace => "another was faster",
-    }
-}
-
-/// A rule as a spec holds it.
-fn rule(of: &Constraint) -> String {
-    let Constraint { subject, operator, value } = of;
-    match operator {
-        ConstraintOperator::Exists => format!("exists {subject}"),
-        ConstraintOperator::NotExists => format!("not exists {subject}"),
-        ConstraintOperator::Equals => format!("{subject} == {value}"),
-        ConstraintOperator::NotEquals => format!("{subject} != {value}"),
     }
 }

@@ -4,9 +4,9 @@ use proffer_proto_wire::common as wire;
 use wire::constraint::Operator as WireOperator;
 
 use super::{Defect, MAX_NAME_BYTES, WireError, check};
-use crate::{Constraint, ConstraintOperator};
+use crate::{Constraint, ConstraintOperator, Pattern};
 
-const OPERATORS: &str = "EXISTS, NOT_EXISTS, EQUALS, NOT_EQUALS";
+const OPERATORS: &str = "EXISTS, NOT_EXISTS, EQUALS, NOT_EQUALS, MATCHES, NOT_MATCHES";
 
 impl TryFrom<wire::Constraint> for Constraint {
     type Error = WireError;
@@ -18,31 +18,37 @@ impl TryFrom<wire::Constraint> for Constraint {
             WireOperator::Unspecified => None,
             other => Some(other),
         })?;
+        let value = check::text("value", value, MAX_NAME_BYTES)?;
+        let pattern = || Pattern::new(&value).map_err(|error| WireError::new("value", Defect::BadPattern(error)));
         let operator = match known {
             WireOperator::Exists => ConstraintOperator::Exists,
             WireOperator::NotExists => ConstraintOperator::NotExists,
             WireOperator::Equals => ConstraintOperator::Equals,
             WireOperator::NotEquals => ConstraintOperator::NotEquals,
-            WireOperator::Matches | WireOperator::NotMatches => {
-                return check::fail("operator", Defect::NotImplemented { what: "matching by regular expression" });
-            }
+            WireOperator::Matches => ConstraintOperator::Matches(pattern()?),
+            WireOperator::NotMatches => ConstraintOperator::NotMatches(pattern()?),
             WireOperator::Unspecified => return check::fail("operator", Defect::Missing),
         };
-        let needs_no_value = matches!(operator, ConstraintOperator::Exists | ConstraintOperator::NotExists);
-        if needs_no_value && !value.is_empty() {
-            return check::fail("value", Defect::MustBeEmpty { why: "EXISTS and NOT_EXISTS compare with nothing" });
-        }
-        Ok(Self { subject, operator, value: check::text("value", value, MAX_NAME_BYTES)? })
+        let value = match operator {
+            ConstraintOperator::Exists | ConstraintOperator::NotExists if !value.is_empty() => {
+                return check::fail("value", Defect::MustBeEmpty { why: "EXISTS and NOT_EXISTS compare with nothing" });
+            }
+            ConstraintOperator::Matches(_) | ConstraintOperator::NotMatches(_) => String::new(),
+            _ => value,
+        };
+        Ok(Self { subject, operator, value })
     }
 }
 
 impl From<Constraint> for wire::Constraint {
     fn from(Constraint { subject, operator, value }: Constraint) -> Self {
-        let operator = match operator {
-            ConstraintOperator::Exists => WireOperator::Exists,
-            ConstraintOperator::NotExists => WireOperator::NotExists,
-            ConstraintOperator::Equals => WireOperator::Equals,
-            ConstraintOperator::NotEquals => WireOperator::NotEquals,
+        let (operator, value) = match operator {
+            ConstraintOperator::Exists => (WireOperator::Exists, value),
+            ConstraintOperator::NotExists => (WireOperator::NotExists, value),
+            ConstraintOperator::Equals => (WireOperator::Equals, value),
+            ConstraintOperator::NotEquals => (WireOperator::NotEquals, value),
+            ConstraintOperator::Matches(pattern) => (WireOperator::Matches, pattern.into()),
+            ConstraintOperator::NotMatches(pattern) => (WireOperator::NotMatches, pattern.into()),
         };
         Self { subject, operator: operator.into(), value }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::resources::PortError;
-use crate::{IdError, RoleError};
+use crate::{IdError, PatternError, RoleError};
 
 /// A wire message that cannot be understood: the field and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub enum Defect {
         /// The port given.
         port: u32,
     },
+    /// A regular expression is wrong.
+    #[error("{0}")]
+    BadPattern(PatternError),
     /// A range of ports is wrong.
     #[error("{0}")]
     BadPorts(PortError),
@@ -133,12 +136,6 @@ pub enum Defect {
     MustBeEmpty {
         /// The reason.
         why: &'static str,
-    },
-    /// It is described and not in this version.
-    #[error("asks for {what}, which is not implemented in this version")]
-    NotImplemented {
-        /// What is asked for.
-        what: &'static str,
     },
 }
 

@@ -164,6 +164,10 @@ fn constraint() -> impl Strategy<Value = Constraint> {
     let rule = prop_oneof![
         select(vec![ConstraintOperator::Exists, ConstraintOperator::NotExists]).prop_map(|o| (o, String::new())),
         (select(vec![ConstraintOperator::Equals, ConstraintOperator::NotEquals]), text()),
+        "[a-z]{0,8}[.]\\*(x\\|y)?".prop_map(|text| {
+            let pattern = crate::Pattern::new(&text).unwrap();
+            (ConstraintOperator::Matches(pattern), String::new())
+        }),
     ];
     (name(), rule).prop_map(|(subject, (operator, value))| Constraint { subject, operator, value })
 }

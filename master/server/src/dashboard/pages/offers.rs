@@ -165,6 +165,8 @@ pub(super) fn rule_text(rule: &Constraint) -> String {
         ConstraintOperator::NotExists => format!("{subject} does not exist"),
         ConstraintOperator::Equals => format!("{subject} = {value}"),
         ConstraintOperator::NotEquals => format!("{subject} ≠ {value}"),
+        ConstraintOperator::Matches(pattern) => format!("{subject} matches {pattern}"),
+        ConstraintOperator::NotMatches(pattern) => format!("{subject} does not match {pattern}"),
     }
 }
 
