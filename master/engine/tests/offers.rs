@@ -163,7 +163,7 @@ fn the_master_is_told_how_what_is_free_is_shared_out() {
     let first_agent = |sharing: Sharing| {
         let mut world = World::with(Config { sharing, ..Config::default() });
         world.attach(1, None, 4_000, vec![]);
-        world.attach(2, None, 2_000, vec![]);
+        world.attach_from("other", 2, None, 2_000, vec![]);
         world.subscribe(10, "web", want(1_000, 1));
         new_offers(&mut world).into_iter().next().unwrap().1.agent
     };
