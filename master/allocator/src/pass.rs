@@ -48,7 +48,7 @@ impl Allocator {
     pub fn allocate(&mut self, now: Moment) -> Vec<Grant> {
         self.expire(now);
         self.tree.refresh();
-        let mut grants = Vec::new();
+        let mut grants = Vec::with_capacity(self.changes.listed_after(self.looked));
         self.tree.tried = self.looked;
         let mut woken = self.wake();
         loop {
@@ -354,8 +354,11 @@ impl Allocator {
         for (serial, times) in &covers {
             self.count_cover(client, *serial, *times);
         }
+        if let Some(state) = self.clients.get(client) {
+            self.tree.note_grant(state.node);
+        }
         self.count_held(client, &resources, true);
-        self.open(client, agent, Part { resources, reserved, covers }, Resources::default(), grants);
+        self.open(client, agent, Part { resources, reserved, covers }, None, grants);
     }
 
     fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
@@ -423,7 +426,10 @@ impl Allocator {
             self.end_part(client);
             self.use_agent(look.agent, &part.resources);
             let beside = free.saturating_minus(&part.resources);
-            self.open(client, look.agent, part, beside, grants);
+            if let Some(state) = self.clients.get(client) {
+                self.tree.count_grant(state.node);
+            }
+            self.open(client, look.agent, part, Some(Box::new(beside)), grants);
         }
     }
 
@@ -464,14 +470,20 @@ impl Allocator {
         self.refresh_client(client);
     }
 
-    /// Makes the grant of a part that is taken from the agent and counted as held already.
-    fn open(&mut self, client: usize, agent: usize, part: Part, beside: Resources, grants: &mut Vec<Grant>) {
+    /// Makes the grant of a part that is taken from the agent, and counted as held and as a grant already.
+    fn open(
+        &mut self,
+        client: usize,
+        agent: usize,
+        part: Part,
+        beside: Option<Box<Resources>>,
+        grants: &mut Vec<Grant>,
+    ) {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get_mut(agent)) else { return };
         self.next_grant += 1;
         let agent_slot = agent;
         let id = GrantId(self.next_grant);
         place.returned_by = None;
-        self.tree.count_grant(state.node);
         let (framework, role) = (state.framework, state.role);
         if let (Some(framework), Some(role)) = (self.frameworks.get(framework), self.roles.get(role)) {
             grants.push(Grant {

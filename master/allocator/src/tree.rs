@@ -41,31 +41,38 @@ pub(crate) enum Turn {
 struct Node {
     parent: usize,
     depth: usize,
-    /// Counts all nodes ever made.
-    number: u64,
     /// In thousandths.
     weight: u32,
     held: Amounts,
-    share: Share,
-    grants_made: u64,
     /// Children that want something, in the order of a heap.
     wanting: Vec<usize>,
     /// The client it is; `None` for a role.
     client: Option<usize>,
     /// Nodes right below.
     below: BTreeSet<usize>,
-    /// Something is promised to it, or to wanting roles below, that is not held.
-    is_owed: bool,
     /// Children that want something and are owed.
     owed_children: usize,
     /// Of a role with a quota, and of the roles above it.
     gate: Option<Box<Gate>>,
 }
 
+/// By what a node comes before or after others.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    share: Share,
+    grants_made: u64,
+    /// Counts all nodes ever made.
+    number: u64,
+    /// Something is promised to it, or to wanting roles below, that is not held.
+    is_owed: bool,
+}
+
 /// See the file's top.
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
+    /// Of each node. Apart, as they are compared far more often than nodes are looked at: close together in memory.
+    ranks: Vec<Rank>,
     /// The place of each node among the wanting of its parent; none while it wants nothing.
     places: Vec<Option<usize>>,
     unused: Vec<usize>,
@@ -93,6 +100,7 @@ impl Default for Tree {
     fn default() -> Self {
         let mut tree = Self {
             nodes: Vec::new(),
+            ranks: Vec::new(),
             places: Vec::new(),
             unused: Vec::new(),
             made: 0,
@@ -195,8 +203,17 @@ impl Tree {
     pub fn count_grant(&mut self, client: NodeId) {
         let mut at = client.0;
         while at != ROOT {
-            self.nodes[at].grants_made += 1;
+            self.ranks[at].grants_made += 1;
             self.settle(at);
+            at = self.nodes[at].parent;
+        }
+    }
+
+    /// The same when what it holds is counted right after this: that gives all of them their places.
+    pub fn note_grant(&mut self, client: NodeId) {
+        let mut at = client.0;
+        while at != ROOT {
+            self.ranks[at].grants_made += 1;
             at = self.nodes[at].parent;
         }
     }
@@ -213,13 +230,13 @@ impl Tree {
             let node = &self.nodes[at];
             let parent = node.parent;
             let gate = node.gate.as_deref();
-            let (was_in, was_owed) = (self.places[at].is_some(), node.is_owed);
+            let (was_in, was_owed) = (self.places[at].is_some(), self.ranks[at].is_owed);
             let is_in = is_wanting && !gate.is_some_and(|gate| gate.is_shut);
             let is_owed = node.owed_children > 0 || gate.is_some_and(Gate::is_owing);
             if (was_in, was_owed) == (is_in, is_owed) {
                 return;
             }
-            self.nodes[at].is_owed = is_owed;
+            self.ranks[at].is_owed = is_owed;
             match (was_in, is_in) {
                 (false, true) => {
                     self.places[at] = Some(self.nodes[parent].wanting.len());
@@ -243,13 +260,13 @@ impl Tree {
         if !std::mem::take(&mut self.is_stale) {
             return;
         }
-        for node in &mut self.nodes {
-            node.share = node.held.dominant_share(&self.total).weighted(node.weight);
+        for (node, rank) in self.nodes.iter().zip(&mut self.ranks) {
+            rank.share = node.held.dominant_share(&self.total).weighted(node.weight);
         }
         for at in 0..self.nodes.len() {
             let mut wanting = std::mem::take(&mut self.nodes[at].wanting);
-            let (nodes, places) = (&self.nodes, &mut self.places);
-            heap::build(&mut wanting, |a, b| is_before(nodes, a, b), |node, to| places[node] = Some(to));
+            let (ranks, places) = (&self.ranks, &mut self.places);
+            heap::build(&mut wanting, |a, b| is_before(ranks, a, b), |node, to| places[node] = Some(to));
             self.nodes[at].wanting = wanting;
         }
     }
@@ -286,7 +303,7 @@ impl Tree {
         while self.nodes[a].parent != self.nodes[b].parent {
             (a, b) = (self.nodes[a].parent, self.nodes[b].parent);
         }
-        order(&self.nodes[a], &self.nodes[b])
+        order(&self.ranks[a], &self.ranks[b])
     }
 
     /// Visits wanting children in order, each with all below it, as far as needed: a heap of places still to visit
@@ -306,10 +323,10 @@ impl Tree {
         }
         let mut next = 0;
         let mut open: Vec<usize> = Vec::new();
-        let is_before = |a: usize, b: usize| is_before(&self.nodes, wanting[a], wanting[b]);
+        let is_before = |a: usize, b: usize| is_before(&self.ranks, wanting[a], wanting[b]);
         loop {
             let child = wanting[next];
-            if turn == Turn::Owed && !self.nodes[child].is_owed {
+            if turn == Turn::Owed && !self.ranks[child].is_owed {
                 return Continue(());
             }
             match self.nodes[child].client {
@@ -339,25 +356,24 @@ impl Tree {
         let node = Node {
             parent,
             depth,
-            number: self.made,
             weight: Weight::default().milli(),
             held: Amounts::default(),
-            share: Share::default(),
-            grants_made: 0,
             wanting: Vec::new(),
             client,
             below: BTreeSet::new(),
-            is_owed: false,
             owed_children: 0,
             gate: None,
         };
+        let rank = Rank { share: Share::default(), grants_made: 0, number: self.made, is_owed: false };
         let at = match self.unused.pop() {
             Some(at) => {
                 self.nodes[at] = node;
+                self.ranks[at] = rank;
                 at
             }
             None => {
                 self.nodes.push(node);
+                self.ranks.push(rank);
                 self.places.push(None);
                 self.nodes.len() - 1
             }
@@ -477,8 +493,8 @@ impl Tree {
     }
 
     fn reorder(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.share = node.held.dominant_share(&self.total).weighted(node.weight);
+        let node = &self.nodes[at];
+        self.ranks[at].share = node.held.dominant_share(&self.total).weighted(node.weight);
         self.settle(at);
     }
 
@@ -490,17 +506,17 @@ impl Tree {
             return;
         }
         let mut wanting = std::mem::take(&mut self.nodes[parent].wanting);
-        let (nodes, places) = (&self.nodes, &mut self.places);
-        heap::settle(&mut wanting, place, |a, b| is_before(nodes, a, b), |node, to| places[node] = Some(to));
+        let (ranks, places) = (&self.ranks, &mut self.places);
+        heap::settle(&mut wanting, place, |a, b| is_before(ranks, a, b), |node, to| places[node] = Some(to));
         self.nodes[parent].wanting = wanting;
     }
 }
 
-fn is_before(nodes: &[Node], a: usize, b: usize) -> bool {
-    order(&nodes[a], &nodes[b]) == Ordering::Less
+fn is_before(ranks: &[Rank], a: usize, b: usize) -> bool {
+    order(&ranks[a], &ranks[b]) == Ordering::Less
 }
 
-fn order(a: &Node, b: &Node) -> Ordering {
+fn order(a: &Rank, b: &Rank) -> Ordering {
     let by_owed = b.is_owed.cmp(&a.is_owed);
     by_owed.then_with(|| a.share.cmp(&b.share)).then(a.grants_made.cmp(&b.grants_made)).then(a.number.cmp(&b.number))
 }
