@@ -47,7 +47,7 @@ impl Allocator {
     /// changed: those that changed since the last pass are tried for everybody, older ones only for those that lag.
     pub fn allocate(&mut self, now: Moment) -> Vec<Grant> {
         self.expire(now);
-        self.tree.refresh();
+        self.tree.settle_changes();
         let mut grants = Vec::with_capacity(self.changes.listed_after(self.looked));
         self.tree.tried = self.looked;
         let mut woken = self.wake();
@@ -354,9 +354,6 @@ impl Allocator {
         for (serial, times) in &covers {
             self.count_cover(client, *serial, *times);
         }
-        if let Some(state) = self.clients.get(client) {
-            self.tree.note_grant(state.node);
-        }
         self.count_held(client, &resources, true);
         self.open(client, agent, Part { resources, reserved, covers }, None, grants);
     }
@@ -426,9 +423,6 @@ impl Allocator {
             self.end_part(client);
             self.use_agent(look.agent, &part.resources);
             let beside = free.saturating_minus(&part.resources);
-            if let Some(state) = self.clients.get(client) {
-                self.tree.count_grant(state.node);
-            }
             self.open(client, look.agent, part, Some(Box::new(beside)), grants);
         }
     }
@@ -441,6 +435,7 @@ impl Allocator {
         let reserved = self.take_reserved(client, agent, piece);
         *left = left.saturating_minus(piece);
         self.count_held(client, piece, true);
+        self.tree.settle_changes();
         if self.is_counting_free {
             self.begun.add(&self.kinds.amounts(piece));
         }
@@ -470,7 +465,7 @@ impl Allocator {
         self.refresh_client(client);
     }
 
-    /// Makes the grant of a part that is taken from the agent, and counted as held and as a grant already.
+    /// Makes the grant of a part that is taken from the agent, and counted as held already.
     fn open(
         &mut self,
         client: usize,
@@ -484,7 +479,7 @@ impl Allocator {
         let agent_slot = agent;
         let id = GrantId(self.next_grant);
         place.returned_by = None;
-        let (framework, role) = (state.framework, state.role);
+        let (framework, role, node) = (state.framework, state.role, state.node);
         if let (Some(framework), Some(role)) = (self.frameworks.get(framework), self.roles.get(role)) {
             grants.push(Grant {
                 id,
@@ -497,6 +492,8 @@ impl Allocator {
         }
         let Part { resources, reserved, covers } = part;
         self.grants.insert(id, OpenGrant { client, agent, resources, reserved, beside, covers });
+        self.tree.count_grant(node);
+        self.tree.settle_changes();
         self.count_place(client, agent_slot, true);
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;

@@ -5,7 +5,8 @@
 //! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent
 //! shares out, it shares among its children and itself alike.
 //!
-//! A change of what somebody holds costs its depth and the logarithms on the way, never the number of frameworks.
+//! A change of what somebody holds costs its depth; the logarithms on the way are paid once for all changes between
+//! two questions. Nothing costs the number of frameworks.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -44,6 +45,7 @@ struct Node {
     /// In thousandths.
     weight: u32,
     held: Amounts,
+    grants_made: u64,
     /// Children that want something, in the order of a heap.
     wanting: Vec<usize>,
     /// The client it is; `None` for a role.
@@ -56,7 +58,7 @@ struct Node {
     gate: Option<Box<Gate>>,
 }
 
-/// By what a node comes before or after others.
+/// By what a node comes before or after others, as far as changes are settled.
 #[derive(Debug, Clone, Copy)]
 struct Rank {
     share: Share,
@@ -65,6 +67,8 @@ struct Rank {
     number: u64,
     /// Something is promised to it, or to wanting roles below, that is not held.
     is_owed: bool,
+    /// It is among the changed.
+    is_changed: bool,
 }
 
 /// See the file's top.
@@ -73,6 +77,8 @@ pub(crate) struct Tree {
     nodes: Vec<Node>,
     /// Of each node. Apart, as they are compared far more often than nodes are looked at: close together in memory.
     ranks: Vec<Rank>,
+    /// Nodes that hold more or less, or got a grant, since changes were settled.
+    changed: Vec<usize>,
     /// The place of each node among the wanting of its parent; none while it wants nothing.
     places: Vec<Option<usize>>,
     unused: Vec<usize>,
@@ -101,6 +107,7 @@ impl Default for Tree {
         let mut tree = Self {
             nodes: Vec::new(),
             ranks: Vec::new(),
+            changed: Vec::new(),
             places: Vec::new(),
             unused: Vec::new(),
             made: 0,
@@ -177,7 +184,7 @@ impl Tree {
     /// Sets the weight of a role's node, in thousandths.
     pub fn set_weight(&mut self, node: NodeId, weight_milli: u32) {
         self.nodes[node.0].weight = weight_milli;
-        self.reorder(node.0);
+        self.change(node.0);
     }
 
     /// Counts what a client holds, in it and in every role above.
@@ -190,7 +197,7 @@ impl Tree {
             } else {
                 held.sub(amounts);
             }
-            self.reorder(at);
+            self.change(at);
             if self.nodes[at].gate.is_some() {
                 self.refresh_owed(NodeId(at));
                 self.refresh_gate(NodeId(at));
@@ -203,17 +210,8 @@ impl Tree {
     pub fn count_grant(&mut self, client: NodeId) {
         let mut at = client.0;
         while at != ROOT {
-            self.ranks[at].grants_made += 1;
-            self.settle(at);
-            at = self.nodes[at].parent;
-        }
-    }
-
-    /// The same when what it holds is counted right after this: that gives all of them their places.
-    pub fn note_grant(&mut self, client: NodeId) {
-        let mut at = client.0;
-        while at != ROOT {
-            self.ranks[at].grants_made += 1;
+            self.nodes[at].grants_made += 1;
+            self.change(at);
             at = self.nodes[at].parent;
         }
     }
@@ -255,13 +253,22 @@ impl Tree {
         }
     }
 
-    /// Works out all shares again when the cluster's total changed. Before `first` and `compare`.
-    pub fn refresh(&mut self) {
-        if !std::mem::take(&mut self.is_stale) {
-            return;
+    /// Gives all that changed their places. Before [`Tree::first`] and [`Tree::compare`], after every change.
+    pub fn settle_changes(&mut self) {
+        if std::mem::take(&mut self.is_stale) {
+            self.settle_all();
         }
-        for (node, rank) in self.nodes.iter().zip(&mut self.ranks) {
-            rank.share = node.held.dominant_share(&self.total).weighted(node.weight);
+        while let Some(at) = self.changed.pop() {
+            self.rank(at);
+            self.settle(at);
+        }
+    }
+
+    /// The cluster's total changed, so all shares did.
+    fn settle_all(&mut self) {
+        self.changed.clear();
+        for at in 0..self.nodes.len() {
+            self.rank(at);
         }
         for at in 0..self.nodes.len() {
             let mut wanting = std::mem::take(&mut self.nodes[at].wanting);
@@ -358,13 +365,15 @@ impl Tree {
             depth,
             weight: Weight::default().milli(),
             held: Amounts::default(),
+            grants_made: 0,
             wanting: Vec::new(),
             client,
             below: BTreeSet::new(),
             owed_children: 0,
             gate: None,
         };
-        let rank = Rank { share: Share::default(), grants_made: 0, number: self.made, is_owed: false };
+        let rank =
+            Rank { share: Share::default(), grants_made: 0, number: self.made, is_owed: false, is_changed: false };
         let at = match self.unused.pop() {
             Some(at) => {
                 self.nodes[at] = node;
@@ -492,10 +501,19 @@ impl Tree {
         }
     }
 
-    fn reorder(&mut self, at: usize) {
+    /// The node's place is found when changes are settled.
+    fn change(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.ranks[at].is_changed, true) {
+            self.changed.push(at);
+        }
+    }
+
+    fn rank(&mut self, at: usize) {
         let node = &self.nodes[at];
-        self.ranks[at].share = node.held.dominant_share(&self.total).weighted(node.weight);
-        self.settle(at);
+        let rank = &mut self.ranks[at];
+        rank.share = node.held.dominant_share(&self.total).weighted(node.weight);
+        rank.grants_made = node.grants_made;
+        rank.is_changed = false;
     }
 
     /// Moves a node to its place among the wanting of its parent.
@@ -516,7 +534,13 @@ fn is_before(ranks: &[Rank], a: usize, b: usize) -> bool {
     order(&ranks[a], &ranks[b]) == Ordering::Less
 }
 
+#[inline]
 fn order(a: &Rank, b: &Rank) -> Ordering {
-    let by_owed = b.is_owed.cmp(&a.is_owed);
-    by_owed.then_with(|| a.share.cmp(&b.share)).then(a.grants_made.cmp(&b.grants_made)).then(a.number.cmp(&b.number))
+    if a.is_owed != b.is_owed {
+        return b.is_owed.cmp(&a.is_owed);
+    }
+    match a.share.cmp(&b.share) {
+        Ordering::Equal => (a.grants_made, a.number).cmp(&(b.grants_made, b.number)),
+        unequal => unequal,
+    }
 }
