@@ -26,6 +26,9 @@ pub(crate) struct NodeId(usize);
 /// The node everything is below.
 const ROOT: usize = 0;
 
+/// Changes of which each is settled by itself, however small the tree is.
+const FEW: usize = 16;
+
 /// The place everything is below.
 pub(crate) const EVERYBODY: NodeId = NodeId(ROOT);
 
@@ -255,7 +258,8 @@ impl Tree {
 
     /// Gives all that changed their places. Before [`Tree::first`] and [`Tree::compare`], after every change.
     pub fn settle_changes(&mut self) {
-        if std::mem::take(&mut self.is_stale) {
+        // When most have changed it is cheaper to build the heaps anew than to move each.
+        if std::mem::take(&mut self.is_stale) || 2 * self.changed.len() > self.nodes.len() + FEW {
             self.settle_all();
         }
         while let Some(at) = self.changed.pop() {
@@ -264,7 +268,7 @@ impl Tree {
         }
     }
 
-    /// The cluster's total changed, so all shares did.
+    /// Finds all shares and all places anew: the cluster's total changed, or most of the nodes did.
     fn settle_all(&mut self) {
         self.changed.clear();
         for at in 0..self.nodes.len() {
