@@ -3,8 +3,8 @@
 //! A store keeps `records` by key and applies operations in order. Nothing here knows how they are encoded.
 
 pub use crate::agents::mode::{AgentMode, Drain};
-pub use crate::operations::gang::{GangId, GangPart, GangStage};
 pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
+pub use crate::operations::gang::{GangId, GangPart, GangStage};
 use proffer_proto_model::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, TaskKey, TaskSpec,
     TaskStatus, Weight,

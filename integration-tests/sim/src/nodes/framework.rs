@@ -6,7 +6,9 @@ use proffer_master_engine::{FrameworkErrorKind, ToFramework};
 use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskState, TaskStatus};
 use proffer_sdk::session::{Call as SdkCall, ErrorKind, MasterEvent, Session, SessionFrame, SessionInput, Stored};
 use proffer_sdk::store::StoreOp;
-use proffer_sdk::{Context, Demand, Event as SdkEvent, FrameworkConfig, Gang, Handled, Offer, Scheduler, SchedulerError, Task};
+use proffer_sdk::{
+    Context, Demand, Event as SdkEvent, FrameworkConfig, Gang, Handled, Offer, Scheduler, SchedulerError, Task,
+};
 
 use crate::faults::CommitFault;
 use crate::net::{ConnId, End};

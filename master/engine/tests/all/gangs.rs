@@ -1,9 +1,6 @@
 //! Tasks launched together start all or not at all, wherever one of them is lost half-way; those that ran live on alone.
-#![allow(clippy::unwrap_used)] // test helpers
 
-mod common;
-
-use common::*;
+use super::common::*;
 use proffer_master_engine::registry::{GangStage, TaskRecord};
 use proffer_master_engine::*;
 use proffer_proto_model::*;
@@ -100,7 +97,8 @@ fn lose(world: &mut World, stream: u64, loss: Loss) -> Vec<Effect> {
         Loss::NeverGotIt => {
             world.handle("away", Input::AgentDisconnected { session: SessionId(stream) });
             let said = world.attach_from("n1", 3, Some("A1-1"), 4_000, vec![]);
-            let asked = |e: &Effect| matches!(e, Effect::ToAgent { message: ToAgent::Expect(keys), .. } if keys.len() == 1);
+            let asked =
+                |e: &Effect| matches!(e, Effect::ToAgent { message: ToAgent::Expect(keys), .. } if keys.len() == 1);
             assert!(said.iter().any(asked), "{said:?}");
             world.update(3, "F1-1", "a", 9, TaskState::Dropped)
         }
