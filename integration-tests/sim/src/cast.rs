@@ -26,6 +26,8 @@ pub struct Part {
     pub wanted: u32,
     /// How long each of its tasks runs, in milliseconds; `None` for as long as nothing ends it.
     pub task_ms: Option<u64>,
+    /// It launches some of its tasks together, all or none.
+    pub is_in_gangs: bool,
     /// How it answers.
     pub behaviour: Behaviour,
 }
@@ -33,12 +35,24 @@ pub struct Part {
 impl Part {
     /// Keeps so many tasks of half a CPU and 256 MiB running.
     pub fn honest(role: impl Into<String>, wanted: u32) -> Self {
-        Self { role: role.into(), shape: half_a_cpu(), wanted, task_ms: None, behaviour: Behaviour::Honest }
+        Self {
+            role: role.into(),
+            shape: Resources::new(MilliCpus(500), Bytes::mib(256)),
+            wanted,
+            task_ms: None,
+            is_in_gangs: false,
+            behaviour: Behaviour::Honest,
+        }
     }
 
     /// Behaves in such a way, and runs nothing.
     pub fn bad(role: impl Into<String>, behaviour: Behaviour) -> Self {
         Self { behaviour, ..Self::honest(role, 0) }
+    }
+
+    /// The same with some tasks launched together.
+    pub fn in_gangs(self) -> Self {
+        Self { is_in_gangs: true, ..self }
     }
 
     /// The same with tasks of this size.
@@ -50,8 +64,4 @@ impl Part {
     pub fn task_ms(self, task_ms: u64) -> Self {
         Self { task_ms: Some(task_ms), ..self }
     }
-}
-
-fn half_a_cpu() -> Resources {
-    Resources::new(MilliCpus(500), Bytes::mib(256))
 }

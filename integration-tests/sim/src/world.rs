@@ -49,7 +49,7 @@ impl Scenario {
             seed,
             agents: 20,
             agents_from_ms: 0,
-            cast: (0..3).map(|n| Part::honest(format!("team-{n}"), 12)).collect(),
+            cast: (0..3).map(|n| Part::honest(format!("team-{n}"), 12).in_gangs()).collect(),
             faults_until_ms: 60_000,
             heal_within_ms: 240_000,
         }

@@ -214,14 +214,14 @@ impl KeepRunning {
     /// Every other time, and with room on several agents, some are launched together. The rest of the offers comes back.
     fn launch_gang(&mut self, mut offers: Vec<Offer>, missing: &mut u32) -> Result<Vec<Offer>, SchedulerError> {
         let size = 2 + (self.launched % 3) as u32;
-        if self.launched % 2 == 1 || *missing < size || offers.len() < size as usize {
+        if !self.part.is_in_gangs || self.launched % 2 == 1 || *missing < size || offers.len() < size as usize {
             return Ok(offers);
         }
         let rest = offers.split_off(size as usize);
         let mut gang = Gang::new();
         for offer in offers {
             let id = format!("fw{}-{}", self.number, self.launched + 1);
-            let task = Task::new(id).image("sim").resources(Self::shape()).build()?;
+            let task = Task::new(id).image("sim").resources(self.part.shape.clone()).build()?;
             if gang.add(offer, vec![task]).is_ok() {
                 self.launched += 1;
                 *missing -= 1;
