@@ -92,6 +92,7 @@ impl TestOffer {
             region: self.region,
             zone: self.zone,
             agent_address: "127.0.0.1".to_owned(),
+            unavailability: None,
             reserved: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ mod engine;
 pub mod explain;
 mod frame;
 mod frameworks;
+mod inverse;
 mod input;
 mod maintenance;
 mod offers;

@@ -109,6 +109,8 @@ impl<S: Scheduler> Session<S> {
             MasterEvent::OperationStatus { operation_id, outcome, message } => {
                 self.deliver(now, Event::OperationStatus { operation_id, outcome, message }, frame)
             }
+            MasterEvent::InverseOffers(offers) => self.on_inverse_offers(now, offers, frame),
+            MasterEvent::RescindInverse { offers, end } => self.on_rescind_inverse(now, offers, end, frame),
             MasterEvent::AgentLost { agent, hostname } => {
                 self.deliver(now, Event::AgentLost { agent, hostname }, frame)
             }
@@ -254,6 +256,8 @@ impl<S: Scheduler> Session<S> {
             | ErrorKind::Removed
             | ErrorKind::Forbidden
             | ErrorKind::Invalid
+            | ErrorKind::UnknownInverseOffer
+            | ErrorKind::StaleInverseOffer
             | ErrorKind::NotImplemented => Err(End::Refused { kind, message }),
         }
     }

@@ -111,6 +111,7 @@ fn call_kind(call: &FrameworkCall) -> &'static str {
         FrameworkCall::Kill { .. } => "kill",
         FrameworkCall::Acknowledge(_) => "acknowledge",
         FrameworkCall::Reconcile(_) => "reconcile",
+        FrameworkCall::InverseReply(_) => "inverse_reply",
         FrameworkCall::Teardown => "teardown",
         FrameworkCall::NotImplemented { .. } => "not_implemented",
     }
@@ -123,6 +124,8 @@ fn event_kind(message: &ToFramework) -> &'static str {
         ToFramework::Rescind { .. } => "rescind",
         ToFramework::Status(_) => "status",
         ToFramework::OperationStatus { .. } => "operation_status",
+        ToFramework::InverseOffers(_) => "inverse_offers",
+        ToFramework::RescindInverse { .. } => "rescind_inverse",
         ToFramework::AgentLost { .. } => "agent_lost",
         ToFramework::Error { .. } => "error",
         ToFramework::Heartbeat => "heartbeat",
