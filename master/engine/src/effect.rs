@@ -1,8 +1,8 @@
 //! Everything the master's engine can ask for, in one closed enum.
 
 use proffer_proto_model::{
-    AgentId, ClusterId, Epoch, FrameworkId, InverseEnd, InverseOffer, InverseOfferId, Offer, OfferId, OperationOutcome, RescindReason, Role, TaskId, TaskKey,
-    TaskReason, TaskSpec, TaskStatus, task::KillPolicy,
+    AgentId, ClusterId, Epoch, FrameworkId, InverseEnd, InverseOffer, InverseOfferId, Offer, OfferId, OperationOutcome,
+    RescindReason, Role, TaskId, TaskKey, TaskReason, TaskSpec, TaskStatus, task::KillPolicy,
 };
 
 use crate::SessionId;

@@ -44,6 +44,7 @@ pub(super) enum Phase {
 pub(super) struct Reconciling {
     pub(super) unanswered: BTreeSet<TaskId>,
     pub(super) held: Vec<model::Offer>,
+    pub(super) held_inverse: Vec<model::InverseOffer>,
     deadline: Moment,
     retry: Moment,
     retry_ms: u64,
@@ -81,6 +82,7 @@ impl<S: Scheduler> Session<S> {
         self.pace = Pace::default();
         self.facts.is_connected = false;
         self.open_offers.clear();
+        self.open_inverse.clear();
         self.sent_demand = Demand::default();
         self.next_reconcile = None;
         if was_subscribed { self.deliver(now, Event::Disconnected, frame) } else { Ok(()) }
@@ -168,6 +170,7 @@ impl<S: Scheduler> Session<S> {
         self.phase = Phase::Reconciling(Reconciling {
             unanswered,
             held: Vec::new(),
+            held_inverse: Vec::new(),
             deadline: now.mono + RECONCILE_DEADLINE_MS,
             retry: now.mono + FIRST_RECONCILE_RETRY_MS,
             retry_ms: FIRST_RECONCILE_RETRY_MS,
@@ -196,10 +199,12 @@ impl<S: Scheduler> Session<S> {
             return Ok(());
         }
         let held = std::mem::take(&mut reconciling.held);
+        let held_inverse = std::mem::take(&mut reconciling.held_inverse);
         let unanswered = std::mem::take(&mut reconciling.unanswered).into_iter().collect();
         self.phase = Phase::Ready;
         self.deliver(now, Event::Reconciled { unanswered }, frame)?;
         self.send_demand(frame);
+        self.on_inverse_offers(now, held_inverse, frame)?;
         if held.is_empty() { Ok(()) } else { self.on_offers(now, held, frame) }
     }
 

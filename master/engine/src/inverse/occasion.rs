@@ -28,12 +28,7 @@ impl Occasion {
     }
 
     /// A request made before still says what is to be said; else why it is over.
-    pub fn goes_on(
-        &self,
-        offer: &InverseOffer,
-        framework: &FrameworkId,
-        living: &[TaskId],
-    ) -> Result<(), InverseEnd> {
+    pub fn goes_on(&self, offer: &InverseOffer, framework: &FrameworkId, living: &[TaskId]) -> Result<(), InverseEnd> {
         let mut in_question = living.iter().filter(|task| self.is_about(framework, task)).peekable();
         let is_same = offer.cause == self.cause && offer.unavailability == self.unavailability;
         if is_same && self.only.is_none() {
@@ -97,7 +92,9 @@ fn drained(drain: &Drain) -> Option<Occasion> {
     Some(Occasion {
         cause: InverseCause::Drain,
         unavailability: Unavailability { start, duration_ms: 0 },
-        message: format!("an operator drains the agent: its tasks get SIGTERM now, and SIGKILL after {grace_ms} ms{then}"),
+        message: format!(
+            "an operator drains the agent: its tasks get SIGTERM now, and SIGKILL after {grace_ms} ms{then}"
+        ),
         only: None,
     })
 }

@@ -94,7 +94,9 @@ impl From<InverseReply> for wire::InverseReply {
 }
 
 /// The requests of an InverseOffers.
-pub(super) fn inverse_offers(wire::InverseOffers { inverse_offers }: wire::InverseOffers) -> Checked<Vec<InverseOffer>> {
+pub(super) fn inverse_offers(
+    wire::InverseOffers { inverse_offers }: wire::InverseOffers,
+) -> Checked<Vec<InverseOffer>> {
     check::list("inverse_offers", inverse_offers, MAX_ENTRIES)
 }
 

@@ -218,7 +218,14 @@ fn offer() -> impl Strategy<Value = Offer> {
     );
     let place = (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), option::of(unavailability()));
     (offer_id(), agent(), text(), role(), resources(), place).prop_map(
-        |(id, agent, hostname, role, resources, (attributes, expires_in_ms, region, zone, agent_address, reserved, unavailability))| {
+        |(
+            id,
+            agent,
+            hostname,
+            role,
+            resources,
+            (attributes, expires_in_ms, region, zone, agent_address, reserved, unavailability),
+        )| {
             Offer {
                 id,
                 agent,
@@ -372,7 +379,13 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
     let rescind = select(vec![Expired, AgentLost, AgentChanged, DemandChanged, Operator, LostRace]);
     let outcome = select(vec![OperationOutcome::Done, OperationOutcome::Refused, OperationOutcome::Dropped]);
     let ends = select(vec![InverseEnd::Left, InverseEnd::Cancelled, InverseEnd::Replaced, InverseEnd::AgentLost]);
-    let kind = select(vec![ErrorKind::StaleInverseOffer, ErrorKind::Invalid, ErrorKind::UnknownFramework, ErrorKind::TooSlow, ErrorKind::Forbidden]);
+    let kind = select(vec![
+        ErrorKind::StaleInverseOffer,
+        ErrorKind::Invalid,
+        ErrorKind::UnknownFramework,
+        ErrorKind::TooSlow,
+        ErrorKind::Forbidden,
+    ]);
     prop_oneof![
         (framework(), any::<u64>(), any::<u64>(), cluster()).prop_map(|(framework, epoch, interval, cluster)| {
             SchedulerEvent::Subscribed { framework, epoch: Epoch(epoch), heartbeat_interval_ms: interval, cluster }
