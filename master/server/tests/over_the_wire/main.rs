@@ -5,6 +5,7 @@
 mod bad_input;
 mod drain;
 mod guards;
+mod inverse;
 mod maintenance;
 mod random_bytes;
 mod raw;
