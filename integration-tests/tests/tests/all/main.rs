@@ -1,0 +1,19 @@
+//! Real processes end to end, one after the other: one binary, for linking is what building tests costs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
+
+mod bad_input;
+mod batch;
+mod common;
+mod dashboard;
+mod dev;
+mod docs;
+mod drain;
+mod hello;
+mod oom;
+mod recovery;
+mod registry;
+mod reservations;
+mod service;
+mod walls;
+mod why;

@@ -1,0 +1,106 @@
+//! How the cost grows with the size: runs at n, 2n and 4n, the exponent fitted to the steps done, never to time.
+#![allow(clippy::unwrap_used)] // test helpers
+
+use crate::common::*;
+use proffer_master_allocator::{Allocator, Grant};
+use proffer_proto_model::*;
+
+/// What a fit may lie above the bound.
+const SLACK: f64 = 0.15;
+
+/// Agents looked at and frameworks weighed by `action`.
+fn steps<T>(allocator: &mut Allocator, action: impl FnOnce(&mut Allocator) -> T) -> (u64, T) {
+    let before = allocator.work();
+    let result = action(allocator);
+    let after = allocator.work();
+    (after.agents - before.agents + after.clients - before.clients, result)
+}
+
+/// The slope of log(steps) over log(n) at n, 2n and 4n, by least squares. No steps at all count as one.
+fn exponent(cost: impl Fn(usize) -> u64, n: usize) -> f64 {
+    let points = [n, 2 * n, 4 * n].map(|n| ((n as f64).ln(), (cost(n).max(1) as f64).ln()));
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / 3.0;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let over: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    over / points.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>()
+}
+
+fn assert_grows(what: &str, bound: f64, n: usize, cost: impl Fn(usize) -> u64) {
+    let fitted = exponent(&cost, n);
+    let costs = [n, 2 * n, 4 * n].map(&cost);
+    assert!(fitted <= bound + SLACK, "{what} grows with {fitted:.2}, not {bound}: {costs:?} steps");
+}
+
+fn everybody_wants(allocator: &mut Allocator, frameworks: usize, role_of: impl Fn(usize) -> Role) {
+    for n in 0..frameworks {
+        allocator.put_framework(&framework_id(n), true);
+        allocator.set_demand(&framework_id(n), &Demand::anything(role_of(n)));
+    }
+}
+
+fn full_pass(agents: usize, frameworks: usize) -> u64 {
+    let mut allocator = cluster(agents);
+    everybody_wants(&mut allocator, frameworks, |_| role(0));
+    let (steps, grants) = steps(&mut allocator, |allocator| allocator.allocate(Moment(0)));
+    assert_eq!(grants.len(), agents);
+    steps
+}
+
+#[test]
+fn a_full_pass_grows_with_the_agents_and_not_with_the_frameworks() {
+    assert_grows("agents", 1.0, 500, |agents| full_pass(agents, 50));
+    assert_grows("frameworks", 0.0, 50, |frameworks| full_pass(500, frameworks));
+    assert_grows("both", 1.0, 100, |n| full_pass(n, n));
+}
+
+/// All of it is promised, and all that is promised is the limit.
+fn with_quotas(n: usize) -> (Allocator, Vec<Grant>, u64) {
+    let mut allocator = cluster(n);
+    everybody_wants(&mut allocator, n, role);
+    let half = res(2_000, 2_000);
+    let limit = Limit { cpus: Some(half.cpus), memory: Some(half.memory), ..Limit::default() };
+    for at in 0..n {
+        allocator.set_quota(&role(at), Some(&Quota { guarantee: half.clone(), limit: limit.clone() }));
+    }
+    let (steps, grants) = steps(&mut allocator, |allocator| allocator.allocate(Moment(0)));
+    assert_eq!(grants.len(), n);
+    (allocator, grants, steps)
+}
+
+#[test]
+fn a_pass_with_quotas_grows_with_the_roles() {
+    assert_grows("agents, roles and frameworks", 1.0, 100, |n| with_quotas(n).2);
+    let (mut allocator, _, _) = with_quotas(400);
+    assert_eq!(steps(&mut allocator, |allocator| allocator.allocate(Moment(1))), (0, vec![]), "an idle pass is free");
+}
+
+#[test]
+fn an_answer_costs_the_same_with_any_number_of_quotas() {
+    assert_grows("a decline", 0.0, 100, |n| {
+        let (mut allocator, grants, _) = with_quotas(n);
+        decline(&mut allocator, &grants[n / 2], 1, 5_000);
+        steps(&mut allocator, |allocator| allocator.allocate(Moment(1))).0
+    });
+    assert_grows("declines of all", 1.0, 100, |n| {
+        let (mut allocator, grants, _) = with_quotas(n);
+        grants.iter().for_each(|grant| decline(&mut allocator, grant, 1, 5_000));
+        steps(&mut allocator, |allocator| allocator.allocate(Moment(1))).0
+    });
+}
+
+#[test]
+fn an_idle_pass_of_a_saturated_cluster_is_free() {
+    let mut allocator = cluster(50);
+    everybody_wants(&mut allocator, 10, |_| role(0));
+    let mut offers = 0;
+    loop {
+        let grants = allocator.allocate(Moment(1));
+        offers += grants.len();
+        grants.iter().for_each(|grant| decline(&mut allocator, grant, 1, 1_000_000));
+        if grants.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(offers, 500, "everybody declined everything");
+    assert_eq!(steps(&mut allocator, |allocator| allocator.allocate(Moment(2))), (0, vec![]));
+}

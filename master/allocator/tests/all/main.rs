@@ -1,0 +1,17 @@
+//! Behaviour of the allocator: one binary, for linking is what building tests costs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
+
+mod common;
+mod explain;
+mod exponents;
+mod fairness;
+mod gpus;
+mod growth;
+mod hierarchy;
+mod model;
+mod placement;
+mod pools;
+mod quota;
+mod shares;
+mod sizes;

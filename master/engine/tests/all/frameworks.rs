@@ -1,0 +1,72 @@
+//! Frameworks that change their description, and operators that end them.
+#![allow(clippy::unwrap_used)] // test helpers
+
+use crate::common::*;
+use proffer_master_engine::*;
+use proffer_proto_model::*;
+
+fn eng() -> Role {
+    Role::new("eng").unwrap()
+}
+
+#[test]
+fn an_update_is_stored_and_offers_of_roles_left_are_withdrawn() {
+    let mut world = World::new();
+    world.attach(1, None, 4_000, vec![]);
+    let both = FrameworkInfo { roles: vec![Role::default_role(), eng()], ..framework_info("web") };
+    let input = Input::Subscribe { session: SessionId(10), framework: both.clone(), demand: Demand::anything(eng()) };
+    world.handle("subscribe in two roles", input);
+    world.launch(10, vec![task("paid-by-eng", 1_000)]);
+    world.wait(5_000);
+    let one = FrameworkInfo { labels: [("team".to_owned(), "a".to_owned())].into(), ..framework_info("web") };
+    world.call(10, "leaves eng", FrameworkCall::Update(one.clone()));
+    assert_eq!(world.registry.frameworks[0].info.roles, [Role::default_role()]);
+    assert_eq!(world.registry.tasks[0].role, eng(), "tasks stay as they are");
+    world.call(10, "the same again", FrameworkCall::Update(one));
+    world.call(10, "demand in a role left", FrameworkCall::Demand(Demand::anything(eng())));
+    world.call(10, "comes back to eng", FrameworkCall::Update(both));
+    world.call(10, "demand", FrameworkCall::Demand(Demand::anything(eng())));
+    insta::assert_snapshot!(world.trace);
+}
+
+#[test]
+fn an_update_cannot_change_who_it_is() {
+    let mut world = World::new();
+    world.subscribe(10, "web", Demand::default());
+    let before = world.registry.frameworks.clone();
+    let same = framework_info("web");
+    for (what, info) in [
+        ("id", FrameworkInfo { id: Some(FrameworkId::new("F9-9").unwrap()), ..same.clone() }),
+        ("name", FrameworkInfo { name: "other".into(), ..same.clone() }),
+        ("principal", FrameworkInfo { principal: "other".into(), ..same.clone() }),
+        ("no role", FrameworkInfo { roles: vec![], ..same.clone() }),
+        ("a role twice", FrameworkInfo { roles: vec![eng(), eng()], ..same.clone() }),
+    ] {
+        world.call(10, what, FrameworkCall::Update(info));
+    }
+    assert_eq!(world.registry.frameworks, before);
+    insta::assert_snapshot!(world.trace);
+}
+
+#[test]
+fn an_operator_ends_a_framework_and_is_told_so_once_stored() {
+    let mut world = World::new();
+    world.attach(1, None, 4_000, vec![]);
+    world.subscribe(10, "web", want(1_000, 2));
+    world.launch(10, vec![task("a", 1_000)]);
+    world.wait(5_000);
+    let teardown = |request, id: &str| {
+        let framework = FrameworkId::new(id).unwrap();
+        Input::Operator(OperatorCall::TeardownFramework { request, framework })
+    };
+    world.handle("operator ends F1-1", teardown(7, "F1-1"));
+    world.handle("operator ends it again", teardown(8, "F1-1"));
+    world.fail_over(2);
+    world.attach(2, Some("A1-1"), 4_000, vec![attached("F1-1", task("a", 1_000), 1, TaskState::Running)]);
+    world.handle("operator is not sure", teardown(9, "F1-1"));
+    world.update(2, "F1-1", "a", 2, TaskState::Killed);
+    assert!(world.registry.frameworks.is_empty() && world.registry.tasks.is_empty());
+    world.handle("operator ends what is gone", teardown(10, "F1-1"));
+    world.subscribe(11, "web", anything());
+    insta::assert_snapshot!(world.trace);
+}

@@ -1,0 +1,16 @@
+//! Behaviour of the master's engine: one binary, for linking is what building tests costs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
+
+mod common;
+mod drains;
+mod frameworks;
+mod guards;
+mod life_cycles;
+mod maintenance;
+mod offers;
+mod random_runs;
+mod reservations;
+mod roles;
+mod strays;
+mod why;
