@@ -99,7 +99,7 @@ pub(crate) fn table(views: &[InverseOfferView], none: &str) -> Result<(), CliErr
         ]
     };
     let head = ["REQUEST", "FRAMEWORK", "HOST", "CAUSE", "BY", "TASKS", "STATE", "ANSWER", "AGE", "REASON"];
-    Ok(output::table(head, views.iter().map(row).collect(), none)?)
+    output::table(head, views.iter().map(row).collect(), none)
 }
 
 /// `proffer maintenance requests`

@@ -6,6 +6,7 @@ mod common;
 mod drains;
 mod frameworks;
 mod guards;
+mod inverse;
 mod life_cycles;
 mod maintenance;
 mod offers;

@@ -1,9 +1,7 @@
 //! Inverse offers: who is asked to leave an agent, when, what is answered, and when a request is over.
 #![allow(clippy::unwrap_used)] // test helpers
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proffer_master_engine::registry::{WindowAction, WindowId};
 use proffer_master_engine::view::{Change, InverseOutcome, InverseView};
 use proffer_master_engine::*;

@@ -1,9 +1,7 @@
 //! Requests to leave agents: handed out after reconciliation, answered once, and not any more when they are over.
 #![allow(clippy::unwrap_used)] // test code
 
-mod common;
-
-use common::Recorder;
+use crate::common::Recorder;
 use proffer_sdk::{Event, InverseEnd, InverseOffer};
 use proffer_testkit::TestDriver;
 
