@@ -5,6 +5,7 @@
 mod common;
 mod drains;
 mod frameworks;
+mod gangs;
 mod guards;
 mod inverse;
 mod life_cycles;

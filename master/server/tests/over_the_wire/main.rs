@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drain;
+mod gangs;
 mod guards;
 mod inverse;
 mod maintenance;
