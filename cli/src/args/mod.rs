@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use proffer_proto_model::Role;
 use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
@@ -326,6 +327,11 @@ pub struct WhyArgs {
     /// Of a framework only what it wants in this role
     #[arg(long)]
     pub role: Option<String>,
+}
+
+/// A role, e.g. `eng/web`.
+pub(crate) fn role(text: &str) -> Result<Role, String> {
+    Role::new(text).map_err(|error| format!("role: {error}"))
 }
 
 #[cfg(test)]

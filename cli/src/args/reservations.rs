@@ -14,10 +14,10 @@ pub struct ReserveArgs {
     /// The agent: its id or host name
     pub agent: String,
     /// For which role and those below it
-    #[arg(long, value_parser = role)]
+    #[arg(long, value_parser = super::role)]
     pub role: Role,
     /// Refine what is reserved for this role above; what is not reserved is taken when left out
-    #[arg(long, value_name = "ROLE", value_parser = role)]
+    #[arg(long, value_name = "ROLE", value_parser = super::role)]
     pub from: Option<Role>,
     /// How much, e.g. cpus=2,memory=4GiB
     #[arg(long, value_name = "AMOUNTS")]
@@ -33,15 +33,11 @@ pub struct UnreserveArgs {
     /// The agent: its id or host name
     pub agent: String,
     /// Of which role
-    #[arg(long, value_parser = role)]
+    #[arg(long, value_parser = super::role)]
     pub role: Role,
     /// How much, e.g. cpus=2,memory=4GiB
     #[arg(long, value_name = "AMOUNTS")]
     pub resources: ResourcesArg,
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    Role::new(text).map_err(|error| format!("role: {error}"))
 }
 
 /// What an agent reserves, as `eng:cpus=2,memory=4GiB`.
@@ -59,7 +55,7 @@ impl FromStr for ReserveArg {
         if resources.is_empty() {
             return Err(format!("{text:?} reserves nothing; write e.g. eng:cpus=2,memory=4GiB"));
         }
-        Ok(Self(StaticReservation { role: role(name)?, resources, labels: BTreeMap::new() }))
+        Ok(Self(StaticReservation { role: super::role(name)?, resources, labels: BTreeMap::new() }))
     }
 }
 

@@ -70,7 +70,7 @@ pub enum QuotaCommand {
     /// Show the quota and the use of a role
     Show {
         /// The role
-        #[arg(value_parser = role)]
+        #[arg(value_parser = super::role)]
         role: Role,
     },
     /// Show the roles with a quota
@@ -80,7 +80,7 @@ pub enum QuotaCommand {
     #[command(visible_alias = "rm")]
     Remove {
         /// The role
-        #[arg(value_parser = role)]
+        #[arg(value_parser = super::role)]
         role: Role,
         /// Only check and say what would be done
         #[arg(long)]
@@ -93,7 +93,7 @@ pub enum QuotaCommand {
 #[command(group = clap::ArgGroup::new("quota").required(true).multiple(true).args(["guarantee", "limit"]))]
 pub struct QuotaSetArgs {
     /// The role; its quota is for all roles below it too
-    #[arg(value_parser = role)]
+    #[arg(value_parser = super::role)]
     pub role: Role,
     /// Kept free for the role, e.g. cpus=10,memory=20GiB
     #[arg(long, value_name = "RESOURCES")]
@@ -117,10 +117,6 @@ impl QuotaSetArgs {
             limit: self.limit.clone().map(|arg| arg.0).unwrap_or_default(),
         }
     }
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    Role::new(text).map_err(|error| error.to_string())
 }
 
 /// The most of each kind, as `cpus=4,memory=8GiB,gpus=0`; what is not named is not limited.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use proffer_master_server::Placement;
+use proffer_proto_model::Role;
 use proffer_proto_transport::Address;
 
 use super::{AttributeArg, ReserveArg, ResourcesArg};
@@ -126,6 +127,10 @@ pub struct ServiceArgs {
     /// Where the framework's API answers
     #[arg(long, default_value = "127.0.0.1:5052", value_name = "HOST:PORT")]
     pub listen: Address,
+    /// A role its services can be in, e.g. eng/web; may be given several times. The first is for those that name none; only
+    /// `default` when left out
+    #[arg(long = "role", value_name = "ROLE", value_parser = super::role)]
+    pub roles: Vec<Role>,
 }
 
 /// `proffer batch`
@@ -137,4 +142,8 @@ pub struct BatchArgs {
     /// Where the framework's API answers
     #[arg(long, default_value = "127.0.0.1:5053", value_name = "HOST:PORT")]
     pub listen: Address,
+    /// A role its jobs can be in, e.g. eng/web; may be given several times. The first is for those that name none; only
+    /// `default` when left out
+    #[arg(long = "role", value_name = "ROLE", value_parser = super::role)]
+    pub roles: Vec<Role>,
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nix::fcntl::{Flock, FlockArg};
-use proffer_proto_model::Resources;
+use proffer_proto_model::{Resources, Role};
 
 use self::plan::Plan;
 use self::supervisor::{Part, Supervisor};
@@ -50,6 +50,10 @@ pub struct DevArgs {
     /// What each agent offers, e.g. cpus=4,memory=8GiB; an equal share of this machine when left out
     #[arg(long, value_name = "AMOUNTS")]
     pub agent_resources: Option<ResourcesArg>,
+    /// A role services and jobs can be in, e.g. eng/web; may be given several times. The first is for those that name
+    /// none; only `default` when left out
+    #[arg(long = "role", value_name = "ROLE", value_parser = crate::args::role)]
+    pub roles: Vec<Role>,
     /// Start with nothing running, without the example stack
     #[arg(long)]
     pub no_stack: bool,
@@ -91,7 +95,7 @@ async fn serve(
     containers: &mut containers::Containers,
     supervisor: &mut Supervisor,
 ) -> Result<(), CliError> {
-    for part in parts(plan, share, containers) {
+    for part in parts(plan, &args.roles, share, containers) {
         let name = part.name.clone();
         supervisor.start(part).map_err(|e| told(&format!("cannot start {name}"), &e))?;
     }
@@ -114,7 +118,7 @@ async fn serve(
 }
 
 /// The command line of every part.
-fn parts(plan: &Plan, share: &Resources, containers: &containers::Containers) -> Vec<Part> {
+fn parts(plan: &Plan, roles: &[Role], share: &Resources, containers: &containers::Containers) -> Vec<Part> {
     let text = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     let dir = |name: &str| plan.data_dir.join(name).to_string_lossy().into_owned();
     let mut all = vec![Part {
@@ -133,7 +137,8 @@ fn parts(plan: &Plan, share: &Resources, containers: &containers::Containers) ->
         all.push(Part { name: agent.name.clone(), args });
     }
     for (name, listen) in [("service", &plan.service), ("batch", &plan.batch)] {
-        let args = text(&[name, "--master", &plan.master, "--listen", listen, "--data-dir", &dir(name)]);
+        let mut args = text(&[name, "--master", &plan.master, "--listen", listen, "--data-dir", &dir(name)]);
+        args.extend(roles.iter().flat_map(|role| text(&["--role", role.as_str()])));
         all.push(Part { name: name.to_owned(), args });
     }
     all

@@ -12,9 +12,10 @@ use crate::{CliError, Outcome};
 /// Why it could not start or go on.
 pub async fn run(args: BatchArgs, masters: Masters) -> Result<Outcome, CliError> {
     log();
-    let BatchArgs { data_dir, listen } = args;
+    let BatchArgs { data_dir, listen, roles } = args;
     let masters = masters.0.iter().map(ToString::to_string).collect();
-    let config = Config { masters, listen: listen.to_string(), data_dir };
+    let roles = roles.iter().map(ToString::to_string).collect();
+    let config = Config { masters, listen: listen.to_string(), roles, data_dir };
     let stop = stop_signal()?;
     let mut server = BatchServer::start(config).await.map_err(told)?;
     println!("batch framework on {}", server.api_address);

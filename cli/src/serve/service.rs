@@ -12,9 +12,10 @@ use crate::{CliError, Outcome};
 /// Why it could not start or go on.
 pub async fn run(args: ServiceArgs, masters: Masters) -> Result<Outcome, CliError> {
     log();
-    let ServiceArgs { data_dir, listen } = args;
+    let ServiceArgs { data_dir, listen, roles } = args;
     let masters = masters.0.iter().map(ToString::to_string).collect();
-    let config = Config { masters, listen: listen.to_string(), data_dir };
+    let roles = roles.iter().map(ToString::to_string).collect();
+    let config = Config { masters, listen: listen.to_string(), roles, data_dir };
     let stop = stop_signal()?;
     let mut server = ServiceServer::start(config).await.map_err(told)?;
     println!("service framework on {}", server.api_address);

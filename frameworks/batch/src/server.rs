@@ -26,6 +26,8 @@ pub struct Config {
     pub masters: Vec<String>,
     /// Where the API listens, `host:port`; port 0 takes a free one.
     pub listen: String,
+    /// Its roles, e.g. `eng/web`: the first pays where none is named; `default` alone when empty.
+    pub roles: Vec<String>,
     /// Where state is kept.
     pub data_dir: PathBuf,
 }
@@ -33,7 +35,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let data_dir = PathBuf::from("/var/lib/proffer/batch");
-        Self { masters: Vec::new(), listen: DEFAULT_LISTEN.to_owned(), data_dir }
+        Self { masters: Vec::new(), listen: DEFAULT_LISTEN.to_owned(), roles: Vec::new(), data_dir }
     }
 }
 
@@ -90,7 +92,7 @@ impl BatchServer {
     /// # Errors
     /// The state cannot be opened, the address cannot be listened on, or a setting is wrong.
     pub async fn start(config: Config) -> Result<BatchHandle, StartError> {
-        let Config { masters, listen, data_dir } = config;
+        let Config { masters, listen, roles, data_dir } = config;
         for master in &masters {
             master.parse::<Address>()?;
         }
@@ -100,8 +102,9 @@ impl BatchServer {
             tokio::task::spawn_blocking(move || FileStore::open(path)).await.map_err(StartError::BrokeOff)??;
         let (listener, bound) = bind(&listen).await?;
         let api_address = Address::from(bound).uri();
-        let framework = FrameworkConfig::new(FRAMEWORK_NAME).role("default").api_address(&api_address);
+        let framework = FrameworkConfig::new(FRAMEWORK_NAME).api_address(&api_address);
         let framework = masters.into_iter().fold(framework, FrameworkConfig::master);
+        let framework = roles.into_iter().fold(framework, FrameworkConfig::role);
         framework.framework_info()?;
 
         let shutdown = Shutdown::default();

@@ -19,7 +19,9 @@ use wire::batch_client::BatchClient;
 
 async fn start(master: &FakeMaster, dir: &tempfile::TempDir) -> (BatchHandle, BatchClient<Channel>) {
     let (masters, listen) = (vec![master.address.to_string()], "127.0.0.1:0".to_owned());
-    let handle = BatchServer::start(Config { masters, listen, data_dir: dir.path().join("batch") }).await.unwrap();
+    let handle = BatchServer::start(Config { masters, listen, roles: Vec::new(), data_dir: dir.path().join("batch") })
+        .await
+        .unwrap();
     let client = BatchClient::connect(handle.api_address.clone()).await.unwrap();
     (handle, client)
 }

@@ -23,6 +23,8 @@ pub struct Config {
     pub masters: Vec<String>,
     /// Where the API listens, `host:port`; port 0 takes a free one.
     pub listen: String,
+    /// Its roles, e.g. `eng/web`: the first pays where none is named; `default` alone when empty.
+    pub roles: Vec<String>,
     /// Where the state is kept, in `service.redb`.
     pub data_dir: PathBuf,
 }
@@ -30,7 +32,7 @@ pub struct Config {
 impl Config {
     /// The defaults, with the state in this directory.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { masters: Vec::new(), listen: DEFAULT_LISTEN.to_owned(), data_dir: data_dir.into() }
+        Self { masters: Vec::new(), listen: DEFAULT_LISTEN.to_owned(), roles: Vec::new(), data_dir: data_dir.into() }
     }
 }
 
@@ -75,12 +77,13 @@ impl ServiceServer {
     /// # Errors
     /// [`StartError`] when the state cannot be opened or the address cannot be listened on.
     pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
-        let Config { masters, listen, data_dir } = config;
+        let Config { masters, listen, roles, data_dir } = config;
         let listen: Address = listen.parse()?;
         let store = FileStore::open(data_dir.join("service.redb"))?;
         let (listener, api_address) = bind(&listen).await?;
         let framework = FrameworkConfig::new("service").api_address(format!("http://{api_address}"));
         let framework = masters.into_iter().fold(framework, FrameworkConfig::master);
+        let framework = roles.into_iter().fold(framework, FrameworkConfig::role);
         let driver = Driver::new(framework).store(store);
         let (handle, shutdown) = (driver.handle(), Shutdown::default());
         let api = Api { handle: handle.clone(), shutdown: shutdown.clone() };

@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 
 async fn start(master: &FakeMaster, data_dir: &Path) -> (ServiceHandle, ServicesClient<Channel>) {
     let masters = vec![master.address.to_string()];
-    let config = Config { masters, listen: "127.0.0.1:0".to_owned(), data_dir: data_dir.to_owned() };
+    let config = Config { masters, listen: "127.0.0.1:0".to_owned(), roles: Vec::new(), data_dir: data_dir.to_owned() };
     let server = ServiceServer::start(config).await.unwrap();
     let channel = connect(&Address::from(server.api_address)).unwrap();
     (server, ServicesClient::new(channel))

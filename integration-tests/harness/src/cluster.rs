@@ -30,11 +30,13 @@ pub struct ClusterOptions {
     pub agents: u32,
     /// Apply the example stack at the start.
     pub with_stack: bool,
+    /// Roles of services and jobs; only `default` when empty.
+    pub roles: Vec<&'static str>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { agents: 1, with_stack: false }
+        Self { agents: 1, with_stack: false, roles: Vec::new() }
     }
 }
 
@@ -122,6 +124,7 @@ impl Cluster {
         words.extend([text("--port"), self.slot.port().to_string()]);
         words.extend([text("--host-ports"), self.slot.host_ports().to_string()]);
         words.extend([text("--subnet"), self.slot.subnet()]);
+        words.extend(self.options.roles.iter().flat_map(|role| [text("--role"), text(role)]));
         if !self.options.with_stack {
             words.push(text("--no-stack"));
         }

@@ -9,7 +9,7 @@ use proffer_integration_harness::{Cluster, ClusterOptions, Leaks};
 
 #[test]
 fn dev_runs_the_example_and_finds_its_state_again() {
-    let mut cluster = Cluster::start_with(ClusterOptions { agents: 3, with_stack: true });
+    let mut cluster = Cluster::start_with(ClusterOptions { agents: 3, with_stack: true, ..ClusterOptions::default() });
     let web = running(&cluster, "web", 3);
     for instance in &web {
         assert_eq!(instance.answer(), format!("hello from {}\n", instance.task_id));

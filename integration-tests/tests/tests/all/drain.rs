@@ -18,7 +18,7 @@ services:
 
 #[test]
 fn a_drained_agent_is_emptied_in_bounded_time_and_offered_again_when_asked() {
-    let cluster = Cluster::start_with(ClusterOptions { agents: 3, with_stack: false });
+    let cluster = Cluster::start_with(ClusterOptions { agents: 3, ..ClusterOptions::default() });
     let file = cluster.file("stack.yaml", STACK);
     cluster.ok(&["apply", "-f", &file]);
     let before = running(&cluster, "web", 6);

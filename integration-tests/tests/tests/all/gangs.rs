@@ -70,7 +70,7 @@ fn wait_told(told: &Receiver<Told>, mut wanted: BTreeMap<&str, Check>) {
 
 #[test]
 fn a_gang_on_two_agents_starts_together_or_ends_together() {
-    let cluster = Cluster::start_with(ClusterOptions { agents: 2, with_stack: false });
+    let cluster = Cluster::start_with(ClusterOptions { agents: 2, ..ClusterOptions::default() });
     let (to, told) = channel();
     let broken = [task("fine", "/bin/sh"), task("broken", "/no/such/shell")];
     let whole = [task("left", "/bin/sh"), task("right", "/bin/sh")];

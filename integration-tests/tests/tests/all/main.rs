@@ -16,5 +16,6 @@ mod recovery;
 mod registry;
 mod reservations;
 mod service;
+mod sharing;
 mod walls;
 mod why;
