@@ -69,8 +69,8 @@ pub use offer::{DoesNotFit, Gang, Launched, NotAdded, Offer};
 pub use proffer_proto_model as model;
 pub use proffer_proto_model::{
     AgentId, Attribute, AttributeValue, Bytes, Constraint, ConstraintOperator, DeclineKind, DeclineReason, FrameworkId,
-    MilliCpus, Moment, Now, OfferId, OperationOutcome, PortSet, RescindReason, Resources, Role, TaskId, TaskReason,
-    TaskSource, TaskSpec, TaskState, TaskStatus, UnixMillis,
+    MilliCpus, Moment, Now, OfferId, OperationOutcome, Placement, PortSet, RescindReason, Resources, Role, TaskId,
+    TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus, UnixMillis,
     task::{KillPolicy, NetworkMode, PortMapping, Protocol, PullPolicy},
 };
 pub use scheduler::{Context, Demand, Event, Handled, KillRequest, KnownTask, Scheduler, SchedulerError, StoredState};
