@@ -113,6 +113,26 @@ fn why_items() -> Vec<operator::WhyItem> {
     ]
 }
 
+/// A request to leave host-1 that was declined.
+fn declined(start_unix_ms: u64) -> operator::InverseOfferRecord {
+    let offer = scheduler::InverseOffer {
+        inverse_offer_id: "V1-1".into(),
+        agent_id: "A1-1".into(),
+        hostname: "host-1".into(),
+        cause: scheduler::inverse_offer::Cause::Maintenance.into(),
+        task_ids: vec!["web-0".into()],
+        start_unix_ms,
+        ..Default::default()
+    };
+    operator::InverseOfferRecord {
+        inverse_offer: Some(offer),
+        framework_name: "web".into(),
+        answer: operator::inverse_offer_record::Answer::Declined.into(),
+        message: "a training runs".into(),
+        ..Default::default()
+    }
+}
+
 #[tonic::async_trait]
 impl Operator for World {
     type WatchStream = Items<operator::ClusterEvent>;
@@ -309,6 +329,7 @@ impl Operator for World {
         let window_id = "M1-1".to_owned();
         let window =
             operator::MaintenanceWindow { window_id, agent_ids, start_unix_ms, duration_ms, ..Default::default() };
+        let window = operator::MaintenanceWindow { inverse_offers: vec![declined(start_unix_ms)], ..window };
         self.windows.lock().unwrap().push(window.clone());
         Ok(Response::new(window))
     }
@@ -318,6 +339,13 @@ impl Operator for World {
         _: Request<operator::ListMaintenanceRequest>,
     ) -> Answer<operator::ListMaintenanceResponse> {
         Ok(Response::new(operator::ListMaintenanceResponse { windows: self.windows.lock().unwrap().clone() }))
+    }
+
+    async fn list_inverse_offers(
+        &self,
+        _: Request<operator::ListInverseOffersRequest>,
+    ) -> Answer<operator::ListInverseOffersResponse> {
+        Ok(Response::new(operator::ListInverseOffersResponse { open: vec![declined(1)], history: Vec::new() }))
     }
 
     async fn remove_maintenance(
@@ -542,6 +570,12 @@ async fn maintenance_is_planned_by_host_name_and_shown_with_its_time() {
     let (_, out, _) = proffer(&world, &["maintenance", "ls", "-o", "json"]).await;
     let windows: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&windows[0]["state"], &windows[0]["agent_ids"][0]), (&"PLANNED".into(), &"A1-1".into()));
+    let asked = &windows[0]["inverse_offers"][0];
+    assert_eq!((&asked["answer"], &asked["cause"]), (&"DECLINED".into(), &"MAINTENANCE".into()));
+    let (_, out, _) = proffer(&world, &["maintenance", "ls"]).await;
+    assert!(out.contains("1 declined") && out.contains("a training runs"), "{out}");
+    let (_, out, _) = proffer(&world, &["maintenance", "requests", "--history", "5"]).await;
+    assert!(out.contains("V1-1") && out.contains("OPEN") && out.contains("a training runs"), "{out}");
     let table: [(&[&str], &str); 3] = [
         (&["maintenance", "remove", "M9-9"], "there is no window M9-9"),
         (&["maintenance", "add", "host-9", "--start", "now", "--duration", "1h"], "there is no agent \"host-9\""),

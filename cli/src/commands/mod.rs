@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod image;
+mod inverse;
 pub(crate) mod job;
 pub(crate) mod lists;
 pub(crate) mod logs;

@@ -3,8 +3,8 @@
 use crate::agents::drain::AgentCommand;
 use crate::maintenance::MaintenanceCommand;
 use proffer_proto_model::{
-    Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
-    Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
+    Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo,
+    InverseReply, OfferId, Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
 };
 
 use crate::reservations::OperatorReservation;
@@ -120,6 +120,8 @@ pub enum FrameworkCall {
     Acknowledge(Vec<(TaskId, u64, TaskSource)>),
     /// Asks for the state of these tasks; empty for all.
     Reconcile(Vec<(TaskId, Option<AgentId>)>),
+    /// Answers inverse offers.
+    InverseReply(InverseReply),
     /// Ends the framework and its tasks.
     Teardown,
     /// A call this master cannot carry out yet.

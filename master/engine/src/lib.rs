@@ -11,6 +11,7 @@ pub mod explain;
 mod frame;
 mod frameworks;
 mod input;
+mod inverse;
 mod maintenance;
 mod offers;
 mod operations;

@@ -10,6 +10,7 @@ pub mod convert;
 mod demand;
 mod framework;
 mod ids;
+mod inverse;
 mod offer;
 mod operation;
 mod pattern;
@@ -26,7 +27,10 @@ pub use agent::{AgentInfo, Attribute, AttributeValue};
 pub use constraint::{Constraint, ConstraintOperator};
 pub use demand::{Demand, DemandItem};
 pub use framework::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role, RoleError};
-pub use ids::{AgentId, ClusterId, FrameworkId, IdError, OfferId, TaskId, TaskKey};
+pub use ids::{AgentId, ClusterId, FrameworkId, IdError, InverseOfferId, OfferId, TaskId, TaskKey};
+pub use inverse::{
+    InverseAnswer, InverseCause, InverseEnd, InverseOffer, InverseReply, MIN_ASK_AGAIN_MS, Unavailability,
+};
 pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
 pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
 pub use pattern::{Pattern, PatternError};

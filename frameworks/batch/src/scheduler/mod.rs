@@ -184,6 +184,8 @@ impl Scheduler for Batch {
             Event::Connected { .. }
             | Event::Disconnected
             | Event::Rescinded { .. }
+            | Event::InverseOffers(_)
+            | Event::InverseRescinded { .. }
             | Event::OperationStatus { .. }
             | Event::AgentLost { .. } => {}
         }

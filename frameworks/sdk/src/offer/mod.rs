@@ -1,6 +1,7 @@
 //! An offer as a value that is used up: what is launched is subtracted, what is left is given back by itself.
 
 mod gang;
+mod inverse;
 mod outbox;
 mod ports;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use proffer_proto_model::{
 };
 
 pub use gang::{Gang, NotAdded};
+pub use inverse::InverseOffer;
 pub(crate) use outbox::{Answer, Outbox};
 
 /// Resources of one agent, for this framework, until it answers or the offer expires (30 s).
@@ -112,6 +114,11 @@ impl Offer {
     /// The agent's attributes.
     pub fn attributes(&self) -> &[Attribute] {
         &self.facts.attributes
+    }
+
+    /// The next time at which its agent is not there for tasks, when one is planned: tasks left then are ended.
+    pub fn unavailability(&self) -> Option<model::Unavailability> {
+        self.facts.unavailability
     }
 
     /// What is left of it.

@@ -173,7 +173,10 @@ impl Scheduler for ServiceScheduler {
             Event::Connected { framework, is_new } => tracing::info!(%framework, is_new, "connected"),
             Event::Disconnected => tracing::warn!("the master is lost; connecting again"),
             Event::AgentLost { agent, .. } => self.spread.forget(&agent),
-            Event::Rescinded { .. } | Event::OperationStatus { .. } => {}
+            Event::Rescinded { .. }
+            | Event::OperationStatus { .. }
+            | Event::InverseOffers(_)
+            | Event::InverseRescinded { .. } => {}
         }
         self.settle(cx)
     }

@@ -269,6 +269,8 @@ fn heard(message: ToFramework) -> MasterEvent {
         ToFramework::OperationStatus { operation_id, outcome, message } => {
             MasterEvent::OperationStatus { operation_id, outcome, message }
         }
+        ToFramework::InverseOffers(offers) => MasterEvent::InverseOffers(offers),
+        ToFramework::RescindInverse { offers, end } => MasterEvent::RescindInverse { offers, end },
         ToFramework::AgentLost { agent, hostname } => MasterEvent::AgentLost { agent, hostname },
         ToFramework::Error { kind, message, is_fatal } => {
             let kind = match kind {
@@ -279,6 +281,8 @@ fn heard(message: ToFramework) -> MasterEvent {
                 FrameworkErrorKind::NotSubscribed => ErrorKind::NotSubscribed,
                 FrameworkErrorKind::NotImplemented => ErrorKind::NotImplemented,
                 FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
+                FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
+                FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,
             };
             MasterEvent::Error { kind, message, is_fatal }
         }

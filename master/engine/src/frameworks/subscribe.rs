@@ -32,6 +32,7 @@ impl State {
         };
         self.tell_framework(&id, subscribed);
         self.repeat_unconfirmed(&id);
+        self.repeat_inverse(&id);
         self.start_heartbeats(now, &id);
         self.demand(&id, demand);
         self.touched.framework(&id);

@@ -183,6 +183,13 @@ impl Operator for OperatorApi {
         Ok(Response::new(wire::RemoveMaintenanceResponse {}))
     }
 
+    async fn list_inverse_offers(
+        &self,
+        request: Request<wire::ListInverseOffersRequest>,
+    ) -> Answer<wire::ListInverseOffersResponse> {
+        Ok(Response::new(self.inverse_offers(request.into_inner())))
+    }
+
     async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {
         self.answer_why(request.into_inner()).await.map(Response::new)
     }

@@ -39,6 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
     post("/v1/agents/{agent_id}/unreserve", "Unreserve"),
     get("/v1/maintenance", "ListMaintenance"),
     post("/v1/maintenance", "ScheduleMaintenance"),
+    get("/v1/inverse-offers", "ListInverseOffers"),
     post("/v1/maintenance/{window_id}/remove", "RemoveMaintenance"),
     get("/v1/frameworks", "ListFrameworks"),
     post("/v1/frameworks/{framework_id}/teardown", "TeardownFramework"),

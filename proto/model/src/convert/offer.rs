@@ -26,6 +26,7 @@ impl TryFrom<wire::Offer> for Offer {
             zone,
             agent_address,
             reserved,
+            unavailability,
         } = offer;
         Ok(Self {
             id: check::id("offer_id", &offer_id)?,
@@ -39,6 +40,7 @@ impl TryFrom<wire::Offer> for Offer {
             zone: check::name("zone", zone)?,
             agent_address: check::token("agent_address", agent_address, MAX_NAME_BYTES)?,
             reserved: check::list("reserved", reserved, MAX_ENTRIES)?,
+            unavailability: unavailability.map(Into::into),
         })
     }
 }
@@ -57,6 +59,7 @@ impl From<Offer> for wire::Offer {
             zone,
             agent_address,
             reserved,
+            unavailability,
         } = offer;
         Self {
             offer_id: id.into(),
@@ -70,6 +73,7 @@ impl From<Offer> for wire::Offer {
             zone,
             agent_address,
             reserved: reserved.into_iter().map(Into::into).collect(),
+            unavailability: unavailability.map(Into::into),
         }
     }
 }
@@ -118,7 +122,7 @@ impl TryFrom<wire::DeclineReason> for DeclineReason {
     }
 }
 
-fn decline_message(message: String) -> Checked<String> {
+pub(super) fn decline_message(message: String) -> Checked<String> {
     let length = message.chars().count();
     if length > MAX_MESSAGE_CHARS {
         return check::fail("message", Defect::TooLong { length, max: MAX_MESSAGE_CHARS, unit: "characters" });

@@ -219,9 +219,16 @@ fn offer() -> impl Strategy<Value = Offer> {
     let part = (role(), vec(role(), 0..3), resources(), labels(), any::<bool>()).prop_map(
         |(role, refines, resources, labels, is_static)| Reserved { role, refines, resources, labels, is_static },
     );
-    let place = (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3));
+    let place = (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), option::of(unavailability()));
     (offer_id(), agent(), text(), role(), resources(), place).prop_map(
-        |(id, agent, hostname, role, resources, (attributes, expires_in_ms, region, zone, agent_address, reserved))| {
+        |(
+            id,
+            agent,
+            hostname,
+            role,
+            resources,
+            (attributes, expires_in_ms, region, zone, agent_address, reserved, unavailability),
+        )| {
             Offer {
                 id,
                 agent,
@@ -234,9 +241,47 @@ fn offer() -> impl Strategy<Value = Offer> {
                 zone,
                 agent_address,
                 reserved,
+                unavailability,
             }
         },
     )
+}
+
+fn unavailability() -> impl Strategy<Value = Unavailability> {
+    (any::<u64>(), any::<u64>())
+        .prop_map(|(start, duration_ms)| Unavailability { start: UnixMillis(start), duration_ms })
+}
+
+fn inverse_id() -> impl Strategy<Value = InverseOfferId> {
+    (any::<u64>(), any::<u64>()).prop_map(|(epoch, number)| InverseOfferId::numbered(epoch, number))
+}
+
+fn inverse_offer() -> impl Strategy<Value = InverseOffer> {
+    use InverseCause::*;
+    let cause = select(vec![Maintenance, Drain, Preemption]);
+    let tasks = proptest::collection::btree_set(task_id(), 0..3).prop_map(|tasks| tasks.into_iter().collect());
+    ((inverse_id(), agent(), text(), cause), unavailability(), tasks, resources(), text()).prop_map(
+        |((id, agent, hostname, cause), unavailability, tasks, resources, message)| InverseOffer {
+            id,
+            agent,
+            hostname,
+            cause,
+            unavailability,
+            tasks,
+            resources,
+            message,
+        },
+    )
+}
+
+fn inverse_reply() -> impl Strategy<Value = InverseReply> {
+    let answer = select(vec![InverseAnswer::Accepted, InverseAnswer::Declined]);
+    (inverse_id(), answer, text(), option::of(filter())).prop_map(|(id, answer, message, filter)| InverseReply {
+        offers: vec![id],
+        answer,
+        message,
+        filter,
+    })
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -327,6 +372,7 @@ pub(super) fn call() -> impl Strategy<Value = SchedulerCall> {
             .prop_map(|(task, agent, policy)| SchedulerCall::Kill { task, agent, policy }),
         vec(acknowledgement, 0..4).prop_map(SchedulerCall::Acknowledge),
         vec((task_id(), option::of(agent())), 0..4).prop_map(SchedulerCall::Reconcile),
+        inverse_reply().prop_map(SchedulerCall::InverseReply),
         Just(SchedulerCall::Teardown),
     ]
 }
@@ -335,7 +381,14 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
     use RescindReason::*;
     let rescind = select(vec![Expired, AgentLost, AgentChanged, DemandChanged, Operator, LostRace]);
     let outcome = select(vec![OperationOutcome::Done, OperationOutcome::Refused, OperationOutcome::Dropped]);
-    let kind = select(vec![ErrorKind::Invalid, ErrorKind::UnknownFramework, ErrorKind::TooSlow, ErrorKind::Forbidden]);
+    let ends = select(vec![InverseEnd::Left, InverseEnd::Cancelled, InverseEnd::Replaced, InverseEnd::AgentLost]);
+    let kind = select(vec![
+        ErrorKind::StaleInverseOffer,
+        ErrorKind::Invalid,
+        ErrorKind::UnknownFramework,
+        ErrorKind::TooSlow,
+        ErrorKind::Forbidden,
+    ]);
     prop_oneof![
         (framework(), any::<u64>(), any::<u64>(), cluster()).prop_map(|(framework, epoch, interval, cluster)| {
             SchedulerEvent::Subscribed { framework, epoch: Epoch(epoch), heartbeat_interval_ms: interval, cluster }
@@ -348,6 +401,8 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
             outcome,
             message
         }),
+        vec(inverse_offer(), 0..3).prop_map(SchedulerEvent::InverseOffers),
+        (inverse_id(), ends).prop_map(|(id, end)| SchedulerEvent::RescindInverse { offers: vec![id], end }),
         (agent(), text()).prop_map(|(agent, hostname)| SchedulerEvent::AgentLost { agent, hostname }),
         (kind, text(), any::<bool>()).prop_map(|(kind, message, is_fatal)| SchedulerEvent::Error {
             kind,

@@ -343,6 +343,14 @@ fn to_framework(message: &ToFramework) -> String {
             let each = offers.iter().map(|o| format!("{} of {}: {}", o.id, o.agent, o.resources));
             format!("offers {}", each.collect::<Vec<_>>().join("; "))
         }
+        ToFramework::InverseOffers(offers) => {
+            let each = offers.iter().map(|o| {
+                let start = o.unavailability.start.0;
+                format!("{} leave {} by {start} ({:?}): {:?}", o.id, o.agent, o.cause, o.tasks)
+            });
+            each.collect::<Vec<_>>().join("; ")
+        }
+        ToFramework::RescindInverse { offers, end } => format!("rescind inverse {offers:?} {end:?}"),
         ToFramework::Rescind { offers, reason } => format!("rescind {offers:?} {reason:?}"),
         ToFramework::Status(statuses) => {
             let each =
