@@ -2,7 +2,7 @@
 
 use proffer_sdk::{Context, DeclineKind, DeclineReason, Demand, Offer, Resources};
 
-use super::{Batch, now};
+use super::{Batch, leaving, now};
 use crate::job::Job;
 use crate::launch::task_of;
 
@@ -23,10 +23,13 @@ impl Batch {
                     is_used = true;
                     self.dirty.insert(*number);
                 }
+                Filled::Refused(refused) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
+                    reason = refused;
+                }
                 Filled::None(kind) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
                     reason = DeclineReason { kind, message: format!("job {}", job.id()) };
                 }
-                Filled::None(_) | Filled::NothingWanted => {}
+                Filled::None(_) | Filled::Refused(_) | Filled::NothingWanted => {}
             }
         }
         // What is left of a used offer goes back as such by itself.
@@ -40,6 +43,7 @@ impl Batch {
 enum Filled {
     Some,
     None(DeclineKind),
+    Refused(DeclineReason),
     NothingWanted,
 }
 
@@ -72,6 +76,9 @@ fn fill(job: &mut Job, offer: &mut Offer, cx: &Context<'_>) -> Filled {
     }
     if let Some(constraint) = job.spec().constraints.iter().find(|rule| !offer.meets(rule)) {
         return Filled::None(DeclineKind::Constraint { constraint: Some(constraint.clone()) });
+    }
+    if let Some(refused) = leaving::refusal(job, offer, cx.unix_now()) {
+        return Filled::Refused(refused);
     }
     let mut filled = Filled::NothingWanted;
     while let Some(next) = job.next_try() {

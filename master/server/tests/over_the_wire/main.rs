@@ -13,6 +13,7 @@ mod raw;
 mod restart;
 mod roles;
 mod sessions;
+mod sharing;
 mod shutdown;
 mod slow_readers;
 mod support;

@@ -59,6 +59,7 @@ reasons! {
     DiskFull = DiskFull,
     QuotaExceeded = QuotaExceeded,
     GangFailed = GangFailed,
+    Preempted = Preempted,
 }
 
 impl TryFrom<wire::TaskStatus> for TaskStatus {

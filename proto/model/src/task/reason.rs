@@ -60,6 +60,8 @@ pub enum TaskReason {
     QuotaExceeded,
     /// Another task of its gang was lost before all of them ran.
     GangFailed,
+    /// Its room was taken for a role that is short of what its quota guarantees.
+    Preempted,
 }
 
 impl fmt::Display for TaskReason {
@@ -91,6 +93,7 @@ impl fmt::Display for TaskReason {
             Self::DiskFull => "DISK_FULL",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::GangFailed => "GANG_FAILED",
+            Self::Preempted => "PREEMPTED",
         })
     }
 }
