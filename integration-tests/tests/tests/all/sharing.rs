@@ -39,7 +39,7 @@ fn roles_get_their_part_by_weight_and_quota() {
 
     let limit = format!("cpus={}", cpus(4));
     let refused = cluster.proffer(&["quota", "set", "web", "--limit", &limit]);
-    assert!(!refused.status.success() && refused.told().contains("--force"), "{refused:?}");
+    assert!(!refused.status.success() && refused.told().contains("force it"), "{refused:?}");
     cluster.ok(&["quota", "set", "web", "--limit", &limit, "--force"]);
     instances_become(&cluster, 6, 2);
     // Nothing is taken back; what ends is not started again.
