@@ -4,7 +4,7 @@ mod holdings;
 mod quota;
 mod weight;
 
-pub(crate) use holdings::RoleState;
+pub(crate) use holdings::{RoleState, is_within};
 
 use proffer_proto_model::{Now, Quota, Role, Weight};
 
