@@ -63,7 +63,7 @@ impl State {
             agents: self.agents.len(),
             items,
             items_left_out,
-            notes: self.preemption_notes(id),
+            notes: self.preemption_notes(now, id),
         })
     }
 }

@@ -199,13 +199,14 @@ impl State {
     }
 
     /// In words, for whom room is being taken back now.
-    pub fn preemption_notes(&self, framework: &FrameworkId) -> Vec<String> {
+    pub fn preemption_notes(&self, now: Now, framework: &FrameworkId) -> Vec<String> {
         let own = self.preempting.iter().filter(|(_, preemption)| preemption.framework == *framework);
         own.map(|(role, preemption)| {
             let Preemption { agent, victims, start, is_killing, .. } = preemption;
             let host = self.agents.get(agent).map(|a| a.record.info.hostname.as_str()).unwrap_or_default();
             let count = victims.len();
-            let when = if *is_killing { "being killed".to_owned() } else { format!("asked to leave by {}", start.0) };
+            let left_s = start.0.saturating_sub(now.unix.0).div_ceil(1_000);
+            let when = if *is_killing { "being killed".to_owned() } else { format!("asked to leave within {left_s} s") };
             format!("room for role {role} is being taken back on {host} ({agent}): {count} tasks are {when}")
         })
         .collect()

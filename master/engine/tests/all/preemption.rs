@@ -83,6 +83,12 @@ fn lower_work_is_asked_to_leave_and_killed_after_the_notice_and_the_room_goes_to
     let record = world.registry.tasks.iter().find(|record| record.key.task.as_str() == "low").unwrap();
     assert!(record.is_preempted && record.is_kill_requested);
     let adhoc = world.streams[&SessionId(10)].to_string();
+    let low = attached(&adhoc, ranked("low", 2_000, 1), 1, TaskState::Running);
+    let effects = world.attach_from("one", 1, Some("A1-1"), 4_000, vec![low]);
+    let is_kill = |effect: &Effect| {
+        matches!(effect, Effect::ToAgent { message: ToAgent::Kill { reason: TaskReason::Preempted, .. }, .. })
+    };
+    assert!(effects.iter().any(is_kill), "repeated to an agent that comes back: {effects:?}");
     world.update(1, &adhoc, "low", 2, TaskState::Killed);
     assert_eq!(told(&world, "rescind inverse").len(), 1);
     let (to, offer) = world.offers.last().unwrap();
@@ -136,6 +142,6 @@ fn nobody_has_to_go_any_more_when_the_demand_is_gone() {
     assert_eq!(told(&world, "(Preemption)").len(), 1);
     world.call(20, "wants nothing", FrameworkCall::Demand(Demand::default()));
     world.wait(NOTICE_MS + 2_000);
-    assert_eq!(told(&world, "rescind inverse"), ["framework 10: rescind inverse [InverseOfferId(\"V1-1\")] Cancelled"]);
+    assert_eq!(told(&world, "rescind inverse"), ["framework 10: rescind inverse [V1-1] Cancelled"]);
     assert!(!world.trace.contains("kill F1-1/low"));
 }

@@ -9,6 +9,7 @@ mod guards;
 mod inverse;
 mod maintenance;
 mod random_bytes;
+mod preemption;
 mod raw;
 mod restart;
 mod roles;
