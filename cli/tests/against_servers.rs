@@ -212,6 +212,7 @@ impl Operator for World {
             allocated: amount(1_500),
             tasks_active: 3,
             share_millionths: 375_000,
+            policy: Some(operator::RolePolicy { placement: Some("pack".into()), min_offer: amount(500) }),
             ..Default::default()
         };
         let service = operator::RoleFramework { framework_id: "F1-1".into(), name: "service".into() };
@@ -236,6 +237,14 @@ impl Operator for World {
         }
         self.asked.lock().unwrap().push(format!("{request:?}"));
         Ok(Response::new(operator::SetQuotaResponse {}))
+    }
+
+    async fn set_role_policy(
+        &self,
+        request: Request<operator::SetRolePolicyRequest>,
+    ) -> Answer<operator::SetRolePolicyResponse> {
+        self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
+        Ok(Response::new(operator::SetRolePolicyResponse {}))
     }
 
     async fn remove_quota(
@@ -645,9 +654,12 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
     let (is_good, out, err) = proffer(&world, &["roles"]).await;
     assert!(is_good, "{err}");
     let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "FRAMEWORKS"]);
-    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus -");
-    assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - service");
+    assert_eq!(
+        lines[0],
+        ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "POLICY", "FRAMEWORKS"]
+    );
+    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus pack, at least 0.5 cpus -");
+    assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - - service");
     let (_, out, _) = proffer(&world, &["roles", "-o", "json"]).await;
     let roles: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(roles[0]["limit"], serde_json::json!({"cpus_milli": 4_000, "gpus": 0}));
@@ -664,10 +676,19 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
     let (is_good, out, err) = proffer(&world, &line).await;
     assert!(is_good, "{err}");
     assert_eq!(out, "role eng is promised 1 cpus and limited to 2GiB memory\n");
+    let line = ["roles", "set", "eng", "--placement", "spread:@zone", "--min-offer", "cpus=500m"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good, "{err}");
+    assert_eq!(out, "role eng is offered what is free by spread:@zone, at least 0.5 cpus\n");
+    let line = ["roles", "set", "ops", "--placement", "default", "--min-offer", "default", "--dry-run"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good, "{err}");
+    assert!(out.starts_with("role ops would be offered what is free placed as the whole cluster, "), "{out}");
     let (_, out, _) = proffer(&world, &["quota", "remove", "eng", "--dry-run"]).await;
     assert_eq!(out, "the quota of role eng would be removed\n");
     let asked = world.asked.lock().unwrap().join("\n");
     assert!(asked.contains("weight_milli: 500") && asked.contains("memory_bytes: Some(2147483648)"), "{asked}");
+    assert!(asked.contains("placement: Some(\"spread:@zone\")") && asked.contains("reset_min_offer: true"), "{asked}");
 
     let table: [(&[&str], &str); 4] = [
         (&["quota", "set", "eng", "--limit", "cpus=1"], "its tasks hold more"),

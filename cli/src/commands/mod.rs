@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod maintenance;
 pub(crate) mod ps;
 pub(crate) mod reservations;
+pub(crate) mod role_policy;
 pub(crate) mod roles;
 pub(crate) mod scale;
 pub(crate) mod why;

@@ -69,7 +69,7 @@ pub use offer::{DoesNotFit, Gang, InverseOffer, Launched, NotAdded, Offer};
 pub use proffer_proto_model as model;
 pub use proffer_proto_model::{
     AgentId, Attribute, AttributeValue, Bytes, Constraint, ConstraintOperator, DeclineKind, DeclineReason, FrameworkId,
-    InverseCause, InverseEnd, InverseOfferId, MilliCpus, Moment, Now, OfferId, OperationOutcome, PortSet,
+    InverseCause, InverseEnd, InverseOfferId, MilliCpus, Moment, Now, OfferId, OperationOutcome, Placement, PortSet,
     RescindReason, Resources, Role, TaskId, TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus, Unavailability,
     UnixMillis,
     task::{KillPolicy, NetworkMode, PortMapping, Protocol, PullPolicy},

@@ -1,7 +1,6 @@
 //! The engine itself: the only entry point to the master's decisions. Only dispatches; the decisions are in the folders.
 
-use proffer_master_allocator::Placement;
-use proffer_proto_model::{ClusterId, Epoch, Moment, Now, Resources};
+use proffer_proto_model::{ClusterId, Epoch, Moment, Now, Placement, Resources};
 
 use crate::registry::Registry;
 use crate::state::State;

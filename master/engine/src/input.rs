@@ -8,6 +8,7 @@ use proffer_proto_model::{
 };
 
 use crate::reservations::OperatorReservation;
+use crate::roles::PolicyChange;
 
 /// A live connection, numbered by the server and never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,6 +202,13 @@ pub enum RolesCall {
         quota: Box<Quota>,
         /// Also when the limit is below what is held now, or more is promised than the cluster has.
         force: bool,
+    },
+    /// Changes how a role is offered what is free.
+    SetPolicy {
+        /// Which role.
+        role: Role,
+        /// What of it.
+        change: Box<PolicyChange>,
     },
     /// Ends a quota.
     RemoveQuota {

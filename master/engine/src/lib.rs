@@ -32,4 +32,5 @@ pub use engine::{Config, Engine, RecoverError, Sharing};
 pub use frame::{Frame, Stored};
 pub use input::{AttachedTask, FrameworkCall, Input, OperatorCall, RolesCall, SessionId};
 pub use maintenance::MaintenanceCommand;
-pub use proffer_master_allocator::{Placement, PlacementError};
+pub use proffer_proto_model::{Placement, PlacementError};
+pub use roles::PolicyChange;

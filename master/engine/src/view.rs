@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, InverseEnd, InverseOffer, Offer,
-    Quota, RescindReason, Reserved, Resources, Role, TaskKey, UnixMillis, Weight,
+    Quota, RescindReason, Reserved, Resources, Role, RolePolicy, TaskKey, UnixMillis, Weight,
 };
 
 use crate::registry::{AgentMode, TaskRecord, WindowId, WindowRecord};
@@ -111,6 +111,8 @@ pub struct RoleView {
     pub weight: Weight,
     /// What it is promised and may hold at most; empty for none.
     pub quota: Quota,
+    /// How it is offered what is free; empty for as the cluster.
+    pub policy: RolePolicy,
     /// What tasks in it and in roles below hold, without ports and sets.
     pub allocated: Resources,
     /// What is out in offers to it and to roles below, without ports and sets.
@@ -128,6 +130,7 @@ impl RoleView {
             role,
             weight: Weight::default(),
             quota: Quota::default(),
+            policy: RolePolicy::default(),
             allocated: Resources::default(),
             offered: Resources::default(),
             tasks_active: 0,

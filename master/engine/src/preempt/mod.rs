@@ -206,7 +206,8 @@ impl State {
             let host = self.agents.get(agent).map(|a| a.record.info.hostname.as_str()).unwrap_or_default();
             let count = victims.len();
             let left_s = start.0.saturating_sub(now.unix.0).div_ceil(1_000);
-            let when = if *is_killing { "being killed".to_owned() } else { format!("asked to leave within {left_s} s") };
+            let when =
+                if *is_killing { "being killed".to_owned() } else { format!("asked to leave within {left_s} s") };
             format!("room for role {role} is being taken back on {host} ({agent}): {count} tasks are {when}")
         })
         .collect()

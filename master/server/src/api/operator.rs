@@ -120,6 +120,13 @@ impl Operator for OperatorApi {
         self.no_quota(request.into_inner()).await.map(Response::new)
     }
 
+    async fn set_role_policy(
+        &self,
+        request: Request<wire::SetRolePolicyRequest>,
+    ) -> Answer<wire::SetRolePolicyResponse> {
+        self.policy(request.into_inner()).await.map(Response::new)
+    }
+
     async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
         self.drain(request.into_inner()).await?;
         Ok(Response::new(wire::DrainAgentResponse {}))

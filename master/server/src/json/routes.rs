@@ -48,6 +48,7 @@ pub(super) const ROUTES: &[Route] = &[
     get("/v1/roles", "ListRoles"),
     post("/v1/roles/{role}/quota", "SetQuota"),
     post("/v1/roles/{role}/remove-quota", "RemoveQuota"),
+    post("/v1/roles/{role}/policy", "SetRolePolicy"),
     post("/v1/weights", "SetWeights"),
     get("/v1/why/{name}", "Why"),
     get("/v1/events", "Watch"),

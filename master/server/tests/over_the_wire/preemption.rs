@@ -19,15 +19,14 @@ async fn join(cluster: &Cluster, role: &str) -> Framework {
 
 fn wants(role: &str, cpus_milli: i64, priority: i32) -> call::Call {
     let shape = Some(Resources { cpus_milli, memory_bytes: 64 << 20, ..Default::default() });
-    let item = DemandItem { role: role.to_owned(), shape, count: Some(1), priority, ..Default::default() };
+    let item = DemandItem { role: role.to_owned(), shape, count: 1, priority, ..Default::default() };
     call::Call::Demand(Demand { items: vec![item] })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promise_is_kept_at_the_cost_of_work_that_matters_less() {
     let dir = tempdir().unwrap();
-    let raw =
-        RawConfig { data_dir: dir.path().to_owned(), preemption_notice_ms: Some(1_000), ..RawConfig::default() };
+    let raw = RawConfig { data_dir: dir.path().to_owned(), preemption_notice_ms: Some(1_000), ..RawConfig::default() };
     let cluster = Cluster::start_with(raw).await;
     let mut agent = Agent::attach(&cluster, "one").await;
     let mut adhoc = join(&cluster, "adhoc").await;

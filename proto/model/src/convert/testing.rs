@@ -205,9 +205,15 @@ fn demand() -> impl Strategy<Value = Demand> {
 
 fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
     let roles = btree_set(role(), 1..4).prop_map(|roles| roles.into_iter().collect());
+    let placement = || {
+        option::of(prop_oneof![
+            Just(Placement::Pack),
+            "[a-z]{1,8}".prop_map(|attribute| Placement::Spread { attribute })
+        ])
+    };
     let who = (option::of(framework()), "[a-zA-Z0-9_-]{1,12}", name(), roles);
-    (who, 0..=MAX_FAILOVER_TIMEOUT_MS, word(), labels(), text()).prop_map(
-        |((id, name, principal, roles), failover_timeout_ms, api_address, labels, hostname)| FrameworkInfo {
+    (who, 0..=MAX_FAILOVER_TIMEOUT_MS, word(), labels(), text(), placement()).prop_map(
+        |((id, name, principal, roles), failover_timeout_ms, api_address, labels, hostname, placement)| FrameworkInfo {
             id,
             name,
             principal,
@@ -216,6 +222,7 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
             api_address,
             labels,
             hostname,
+            placement,
         },
     )
 }

@@ -253,6 +253,7 @@ pub fn framework_info(name: &str) -> FrameworkInfo {
         api_address: String::new(),
         labels: BTreeMap::new(),
         hostname: String::new(),
+        placement: None,
     }
 }
 
