@@ -26,6 +26,14 @@ fn instances_become(cluster: &Cluster, shop: usize, report: usize) {
     });
 }
 
+/// Scales a service as soon as its framework is there.
+fn scale(cluster: &Cluster, service: &str, instances: u64) {
+    wait_for(&format!("{service} to be scaled"), PATIENCE, || {
+        let scaled = cluster.proffer(&["scale", "--no-wait", service, &instances.to_string()]);
+        if scaled.status.success() { Ok(()) } else { Err(scaled.told()) }
+    });
+}
+
 #[test]
 fn roles_get_their_part_by_weight_and_quota() {
     let roles = vec!["web", "ops/daily"];
@@ -43,13 +51,13 @@ fn roles_get_their_part_by_weight_and_quota() {
     cluster.ok(&["quota", "set", "web", "--limit", &limit, "--force"]);
     instances_become(&cluster, 6, 2);
     // Nothing is taken back; what ends is not started again.
-    cluster.ok(&["scale", "shop", "3"]);
+    scale(&cluster, "shop", 3);
     instances_become(&cluster, 3, 5);
-    cluster.ok(&["scale", "report", "2"]);
+    scale(&cluster, "report", 2);
     instances_become(&cluster, 3, 2);
 
     cluster.kill_9("master");
-    cluster.ok(&["scale", "shop", &ALL.to_string()]);
+    scale(&cluster, "shop", ALL);
     wait_for("the reason", PATIENCE, || {
         let told = cluster.ok(&["why", "shop"]);
         if told.contains("quota of web") { Ok(()) } else { Err(told) }
@@ -59,7 +67,7 @@ fn roles_get_their_part_by_weight_and_quota() {
     // Two instances' worth is free, of which one is promised to somebody else.
     let promise = format!("cpus={}", cpus(1));
     cluster.ok(&["quota", "set", "night", "--guarantee", &promise]);
-    cluster.ok(&["scale", "report", &ALL.to_string()]);
+    scale(&cluster, "report", ALL);
     instances_become(&cluster, 4, 3);
     cluster.kill_dev();
     cluster.run_dev();
