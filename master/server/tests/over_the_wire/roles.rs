@@ -160,6 +160,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
         role: "eng".to_owned(),
         placement: Some("spread:@zone".to_owned()),
         min_offer: Some(cpus(500)),
+        offers: operator::OfferMode::Optimistic.into(),
         ..Default::default()
     };
     let mut operators = cluster.operator();
@@ -174,6 +175,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
 
     let cluster = Cluster::start(dir.path()).await;
     let shown = role(&cluster, "eng").await.policy.unwrap();
+    assert_eq!(shown.offers(), operator::OfferMode::Optimistic);
     assert_eq!((shown.placement.as_deref(), shown.min_offer), (Some("spread:@zone"), Some(cpus(500))));
     let mut operators = cluster.operator();
     let wrong =
@@ -192,6 +194,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
             }),
             "min_offer names ports",
         ),
+        (wrong(operator::SetRolePolicyRequest { offers: 9, ..Default::default() }), "offers: 9 is not known"),
         (wrong(operator::SetRolePolicyRequest::default()), "give a placement"),
         (operator::SetRolePolicyRequest { role: "a//b".into(), ..set }, "role: "),
     ];
@@ -203,6 +206,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
         role: "eng".into(),
         placement: Some(String::new()),
         reset_min_offer: true,
+        offers: operator::OfferMode::Exclusive.into(),
         ..Default::default()
     };
     operators.set_role_policy(back).await.unwrap();
