@@ -120,8 +120,8 @@ impl World {
             let tasks = self.tasks.iter().filter(|task| task.2 == *agent).map(|task| &task.3);
             let mut seen = BTreeSet::new();
             let granted = self.grants.values().filter(|grant| grant.agent == *agent && seen.insert(grant.race));
-            let all = tasks.chain(granted.map(|grant| &grant.resources));
-            let sum = all.fold(Some(Resources::default()), |sum, more| sum?.checked_add(more));
+            let mut all = tasks.chain(granted.map(|grant| &grant.resources));
+            let sum = all.try_fold(Resources::default(), |sum, more| sum.checked_add(more));
             let sum = sum.expect("nothing is granted or held twice");
             assert!(total.contains(&sum), "{sum} of {total}");
             assert_eq!(self.allocator.agent_used(agent), Some(sum));

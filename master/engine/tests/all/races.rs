@@ -59,7 +59,7 @@ fn the_first_accept_wins_the_loser_is_told_at_once_and_offered_the_rest() {
     let mut world = two_racers();
     let (first, second) = (offer_of(&mut world, 10), offer_of(&mut world, 11));
     let said = world.call(11, "accept", accept(vec![second], vec![launch("won", 1_000)]));
-    assert_eq!(lost(&said, 10), [first.clone()]);
+    assert_eq!(lost(&said, 10), std::slice::from_ref(&first));
     let rest = world.offers.iter().find(|(to, _)| to.0 == 10).map(|(_, offer)| offer.resources.cpus);
     assert_eq!(rest, Some(MilliCpus(3_000)), "in the same breath");
     let said = world.call(10, "too late", accept(vec![first], vec![launch("late", 1_000)]));
