@@ -1,11 +1,11 @@
 //! What an operator does to agents during a run: drains, deactivates and reactivates them at random, and plans
-//! maintenance.
+//! maintenance; and to roles: their frameworks race for offers, or not.
 //!
 //! Nothing is marked gone: a run must end with every agent at work again.
 
 use proffer_master_engine::registry::{AgentMode, WindowAction, WindowId};
-use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall};
-use proffer_proto_model::{AgentId, UnixMillis};
+use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall, PolicyChange, RolesCall};
+use proffer_proto_model::{AgentId, OfferMode, Role, UnixMillis};
 
 use crate::world::{Event, World};
 
@@ -25,6 +25,9 @@ impl World {
         }
         let known: Vec<AgentId> = self.master.registry.agents.iter().map(|record| record.id.clone()).collect();
         let Some(agent) = self.faults.operator.pick(&known).cloned() else { return };
+        if self.faults.operator.chance(150) {
+            return self.set_offers();
+        }
         if self.faults.operator.chance(300) {
             return self.maintain(agent);
         }
@@ -36,6 +39,16 @@ impl World {
             _ => AgentCommand::Reactivate,
         };
         self.order(agent, command);
+    }
+
+    /// Lets the frameworks of a role race for offers, or no more.
+    fn set_offers(&mut self) {
+        let roles: Vec<String> = self.scenario.cast.iter().map(|part| part.role.clone()).collect();
+        let Some(role) = self.faults.operator.pick(&roles).and_then(|role| Role::new(role).ok()) else { return };
+        let offers = if self.faults.operator.chance(700) { OfferMode::Optimistic } else { OfferMode::Exclusive };
+        let change = Box::new(PolicyChange { offers: Some(offers), ..PolicyChange::default() });
+        let call = RolesCall::SetPolicy { role, change };
+        self.operator_asks(OperatorCall::Roles { request: 1, call, is_dry_run: false });
     }
 
     /// Plans a short maintenance window of one agent, or takes one back.

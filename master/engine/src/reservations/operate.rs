@@ -1,6 +1,6 @@
 //! Reserve and unreserve: by a framework out of its offers, by an operator out of what is free or only offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_allocator::AgentPool;
 use proffer_proto_model::resources::Shortage;
@@ -121,17 +121,18 @@ impl State {
         let mut free = self.free_share(id);
         let mut offers: Vec<OfferId> = agent.offers.iter().cloned().collect();
         let mut all = free.clone();
-        offers.iter().filter_map(|offer| self.offers.get(offer)).for_each(|open| all.add(&open.share));
+        self.apart(&agent.offers).for_each(|open| all.add(&open.share));
         // Refused without disturbing anybody when even all offers would not do.
         let pools = self.agents.get(id).map(|agent| agent.record.pools.clone()).unwrap_or_default();
         check(&pools, id, &all, wish).map_err(refused)?;
         while check(&pools, id, &free, wish).is_err()
             && let Some(offer) = offers.pop()
         {
-            if let Some(open) = self.offers.get(&offer) {
-                free.add(&open.share.clone());
+            // It is free when the last offer of it has ended.
+            if let Some((share, race)) = self.offers.get(&offer).map(|open| (open.share.clone(), open.race)) {
+                free.add(&share);
+                self.end_races(now, id, &BTreeSet::from([race]), RescindReason::Operator);
             }
-            self.rescind(now, &offer, RescindReason::Operator);
         }
         self.reserve(id, &mut free, wish).map_err(refused)
     }
@@ -149,7 +150,7 @@ impl State {
             let parts: Vec<_> = task.record.reserved.iter().filter(is_there).cloned().collect();
             used.add(&Share::split(&task.record.resources, &parts));
         }
-        agent.offers.iter().filter_map(|offer| self.offers.get(offer)).for_each(|open| used.add(&open.share));
+        self.apart(&agent.offers).for_each(|open| used.add(&open.share));
         free.take_from(None, &used.unreserved);
         used.pools.iter().for_each(|(pool, part)| free.take_from(Some(*pool), part));
         free
