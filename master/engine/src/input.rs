@@ -3,8 +3,9 @@
 use crate::agents::drain::AgentCommand;
 use crate::maintenance::MaintenanceCommand;
 use proffer_proto_model::{
-    Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, OfferId,
-    Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
+    Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo,
+    HeldVolume, OfferId, Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, VolumeReport, Weight,
+    task::KillPolicy,
 };
 
 use crate::reservations::OperatorReservation;
@@ -30,6 +31,15 @@ pub enum Input {
         seen_epoch: Epoch,
         /// Its cluster, when it has one.
         cluster: Option<ClusterId>,
+        /// All volumes it holds.
+        volumes: Vec<HeldVolume>,
+    },
+    /// An attached agent says what became of volumes.
+    AgentVolumes {
+        /// Its stream.
+        session: SessionId,
+        /// In order.
+        reports: Vec<VolumeReport>,
     },
     /// An attached agent reports updates.
     AgentUpdates {
@@ -172,7 +182,7 @@ pub enum OperatorCall {
         /// Only what it wants in this role.
         role: Option<Role>,
     },
-    /// Reserves or unreserves what no task uses. The answer is [`crate::Effect::OperatorReply`].
+    /// Reserves or unreserves what no task uses, makes or destroys volumes of it. The answer is [`crate::Effect::OperatorReply`].
     Reservation {
         /// The server's number for this request.
         request: u64,

@@ -26,6 +26,7 @@ impl TryFrom<wire::Offer> for Offer {
             zone,
             agent_address,
             reserved,
+            volumes,
         } = offer;
         Ok(Self {
             id: check::id("offer_id", &offer_id)?,
@@ -39,6 +40,7 @@ impl TryFrom<wire::Offer> for Offer {
             zone: check::name("zone", zone)?,
             agent_address: check::token("agent_address", agent_address, MAX_NAME_BYTES)?,
             reserved: check::list("reserved", reserved, MAX_ENTRIES)?,
+            volumes: check::list("volumes", volumes, MAX_ENTRIES)?,
         })
     }
 }
@@ -57,6 +59,7 @@ impl From<Offer> for wire::Offer {
             zone,
             agent_address,
             reserved,
+            volumes,
         } = offer;
         Self {
             offer_id: id.into(),
@@ -70,6 +73,7 @@ impl From<Offer> for wire::Offer {
             zone,
             agent_address,
             reserved: reserved.into_iter().map(Into::into).collect(),
+            volumes: volumes.into_iter().map(Into::into).collect(),
         }
     }
 }

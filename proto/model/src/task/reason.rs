@@ -58,6 +58,8 @@ pub enum TaskReason {
     DiskFull,
     /// The limit of its role, or of one above, leaves no room for it.
     QuotaExceeded,
+    /// A volume it mounts is elsewhere, used by another task, or lost.
+    VolumeUnavailable,
 }
 
 impl fmt::Display for TaskReason {
@@ -88,6 +90,7 @@ impl fmt::Display for TaskReason {
             Self::Unhealthy => "UNHEALTHY",
             Self::DiskFull => "DISK_FULL",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::VolumeUnavailable => "VOLUME_UNAVAILABLE",
         })
     }
 }
