@@ -7,6 +7,7 @@ mod maintenance;
 mod reservations;
 mod roles;
 mod serve;
+mod volumes;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,6 +23,7 @@ pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, W
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
+pub use volumes::{CreateVolumeArgs, DestroyVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
 
 use crate::output::Format;
 
@@ -105,6 +107,8 @@ pub enum Command {
     Unreserve(UnreserveArgs),
     /// Show what is reserved
     Reservations,
+    /// Show, create and destroy persistent volumes
+    Volumes(VolumesArgs),
     /// Say why something is not started: a service, job, task or framework
     Why(WhyArgs),
 }

@@ -38,9 +38,12 @@ pub struct UnreserveArgs {
     /// How much, e.g. cpus=2,memory=4GiB
     #[arg(long, value_name = "AMOUNTS")]
     pub resources: ResourcesArg,
+    /// Also destroy unused volumes that rest on it, with their data: the newest first, as many as must go
+    #[arg(long)]
+    pub force: bool,
 }
 
-fn role(text: &str) -> Result<Role, String> {
+pub(super) fn role(text: &str) -> Result<Role, String> {
     Role::new(text).map_err(|error| format!("role: {error}"))
 }
 

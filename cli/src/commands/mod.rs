@@ -12,4 +12,5 @@ pub(crate) mod ps;
 pub(crate) mod reservations;
 pub(crate) mod roles;
 pub(crate) mod scale;
+pub(crate) mod volumes;
 pub(crate) mod why;

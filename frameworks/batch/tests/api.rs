@@ -45,6 +45,7 @@ async fn offer(session: &FakeSession, number: u64) {
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
     };
     session.say(MasterEvent::Offers(vec![offer])).await;
 }

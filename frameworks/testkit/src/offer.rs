@@ -1,7 +1,9 @@
 //! Offers as a test writes them.
 
 use proffer_sdk::model::{self, PortRange};
-use proffer_sdk::{Attribute, AttributeValue, Bytes, MilliCpus, PortSet, Resources, Role};
+use proffer_sdk::{
+    Attribute, AttributeValue, Bytes, MilliCpus, PortSet, Resources, Role, VolumeId, VolumeInfo, VolumeState,
+};
 
 /// An offer in the making. Starts with 4 CPUs, 4 GiB of memory, 10 GiB of disk and the ports 31000-31099.
 #[derive(Debug, Clone)]
@@ -13,6 +15,7 @@ pub struct TestOffer {
     role: Role,
     zone: String,
     region: String,
+    volumes: Vec<VolumeInfo>,
 }
 
 /// An offer of this agent. Its host name is the same and its address 127.0.0.1.
@@ -27,6 +30,7 @@ pub fn agent(name: impl Into<String>) -> TestOffer {
         role: Role::default_role(),
         zone: String::new(),
         region: String::new(),
+        volumes: Vec::new(),
     }
 }
 
@@ -67,6 +71,13 @@ impl TestOffer {
         self
     }
 
+    /// A persistent volume of the agent, of the offer's role as it is now, that nobody uses.
+    pub fn volume(mut self, id: VolumeId, size: Bytes) -> Self {
+        let (role, state) = (self.role.clone(), VolumeState::Ready);
+        self.volumes.push(VolumeInfo { id, role, size, state, used_by: Vec::new() });
+        self
+    }
+
     /// The agent's zone.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         self.zone = zone.into();
@@ -93,6 +104,7 @@ impl TestOffer {
             zone: self.zone,
             agent_address: "127.0.0.1".to_owned(),
             reserved: Vec::new(),
+            volumes: self.volumes,
         }
     }
 }

@@ -26,7 +26,11 @@ impl Batch {
                 Filled::None(kind) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
                     reason = DeclineReason { kind, message: format!("job {}", job.id()) };
                 }
-                Filled::None(_) | Filled::NothingWanted => {}
+                Filled::Elsewhere(why) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
+                    let message = format!("job {}: {why}", job.id());
+                    reason = DeclineReason { kind: DeclineKind::Other, message };
+                }
+                Filled::None(_) | Filled::Elsewhere(_) | Filled::NothingWanted => {}
             }
         }
         // What is left of a used offer goes back as such by itself.
@@ -40,6 +44,8 @@ impl Batch {
 enum Filled {
     Some,
     None(DeclineKind),
+    /// A volume it mounts is not here, or in use.
+    Elsewhere(String),
     NothingWanted,
 }
 
@@ -75,6 +81,10 @@ fn fill(job: &mut Job, offer: &mut Offer, cx: &Context<'_>) -> Filled {
     }
     let mut filled = Filled::NothingWanted;
     while let Some(next) = job.next_try() {
+        // Each launch may take a volume that the next one wants.
+        if let Some(message) = offer.volume_problem(&job.spec().container) {
+            return if matches!(filled, Filled::Some) { filled } else { Filled::Elsewhere(message) };
+        }
         // It was checked when the job was taken.
         let Ok(task) = task_of(job, next.index, next.number) else { break };
         let id = task.id.clone();

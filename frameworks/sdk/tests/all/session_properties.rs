@@ -166,6 +166,7 @@ impl World {
             zone: String::new(),
             agent_address: String::new(),
             reserved: Vec::new(),
+            volumes: Vec::new(),
         }])));
     }
 

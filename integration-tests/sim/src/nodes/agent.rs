@@ -155,6 +155,8 @@ impl World {
                 MasterMessage::Acknowledge(vec![(TaskKey { framework, task }, seq)])
             }
             ToAgent::Expect(keys) => MasterMessage::Expect(keys),
+            ToAgent::CreateVolume(volume) => MasterMessage::CreateVolume(volume),
+            ToAgent::DestroyVolume { number } => MasterMessage::DestroyVolume { number },
             ToAgent::Ping => MasterMessage::Ping { nonce: 1 },
             ToAgent::Refused { message, is_final } => MasterMessage::Refused { message, last: is_final },
         };
