@@ -143,6 +143,19 @@ impl Engine {
         Some(format!("volume {id} of role {role} is not on this agent; launch the task where its volume is"))
     }
 
+    /// The agent's own check that a volume has one writer or any number of readers, whatever the master believes.
+    pub(crate) fn volume_in_use(&self, spec: &TaskSpec, own: &Role) -> Option<String> {
+        let living = self.tasks.values().filter(|task| !task.is_terminal());
+        living.filter_map(|task| task.launch.as_ref()).find_map(|launch| {
+            let mut shared =
+                mounted(spec, own).filter(|volume| mounted(&launch.spec, &launch.role).any(|v| v == *volume));
+            let (role, id) = shared.find(|(role, id)| {
+                spec.writes_to(role, id) != Some(false) || launch.spec.writes_to(role, id) != Some(false)
+            })?;
+            Some(format!("volume {id} of role {role} is in use by task {}, which has not ended here", launch.key))
+        })
+    }
+
     /// Says again which volumes are there: what changed while no master listened.
     pub(crate) fn report_volumes(&mut self) {
         let ready = self.volumes.values().filter(|kept| kept.held.state == HeldState::Ready);

@@ -23,7 +23,7 @@ pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, W
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
-pub use volumes::{CreateVolumeArgs, DestroyVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
+pub use volumes::{CreateVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
 
 use crate::output::Format;
 

@@ -20,24 +20,18 @@ pub enum VolumesCommand {
     /// Make a persistent volume of disk that is reserved for a role
     Create(CreateVolumeArgs),
     /// Destroy a persistent volume and its data, for good
-    Destroy(DestroyVolumeArgs),
+    Destroy(VolumeArgs),
 }
 
 /// `proffer volumes create`
 #[derive(Debug, Args)]
 pub struct CreateVolumeArgs {
+    /// Which
     #[command(flatten)]
     pub volume: VolumeArgs,
     /// How much reserved disk it takes, e.g. 10GiB
     #[arg(long, value_parser = size)]
     pub size: Bytes,
-}
-
-/// `proffer volumes destroy`
-#[derive(Debug, Args)]
-pub struct DestroyVolumeArgs {
-    #[command(flatten)]
-    pub volume: VolumeArgs,
 }
 
 /// Which volume.

@@ -7,7 +7,7 @@ use proffer_proto_wire::operator::{Agent, CreateVolumeRequest, DestroyVolumeRequ
 use serde::Serialize;
 
 use super::reservations::{find, is_it};
-use crate::args::{CreateVolumeArgs, DestroyVolumeArgs, VolumeArgs, VolumesCommand};
+use crate::args::{CreateVolumeArgs, VolumeArgs, VolumesCommand};
 use crate::client::Cluster;
 use crate::output::{self, Format};
 use crate::views::read;
@@ -52,8 +52,7 @@ async fn create(cluster: &Cluster, format: Format, args: CreateVolumeArgs) -> Re
     list(cluster, format, Some(&agent_id)).await
 }
 
-async fn destroy(cluster: &Cluster, format: Format, args: DestroyVolumeArgs) -> Result<Outcome, CliError> {
-    let DestroyVolumeArgs { volume: args } = args;
+async fn destroy(cluster: &Cluster, format: Format, args: VolumeArgs) -> Result<Outcome, CliError> {
     let agent_id = find(cluster, &args.agent).await?.agent_id;
     let (volume_id, role) = (args.volume.to_string(), args.role.to_string());
     let request = DestroyVolumeRequest { agent_id: agent_id.clone(), volume_id, role };

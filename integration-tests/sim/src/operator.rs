@@ -1,11 +1,12 @@
-//! What an operator does to agents during a run: drains, deactivates and reactivates them at random, and plans
-//! maintenance.
+//! What an operator does to agents during a run: drains, deactivates and reactivates them at random, plans
+//! maintenance, and makes and destroys volumes, which the frameworks' tasks mount.
 //!
 //! Nothing is marked gone: a run must end with every agent at work again.
 
 use proffer_master_engine::registry::{AgentMode, WindowAction, WindowId};
+use proffer_master_engine::reservations::OperatorReservation;
 use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall};
-use proffer_proto_model::{AgentId, UnixMillis};
+use proffer_proto_model::{AgentId, Bytes, Resources, Role, UnixMillis, VolumeId};
 
 use crate::world::{Event, World};
 
@@ -23,6 +24,9 @@ impl World {
         if self.faults.operator.chance(300) {
             return self.maintain(agent);
         }
+        if self.faults.operator.chance(500) {
+            return self.change_volumes(agent);
+        }
         let command = match self.faults.operator.range(0, 5) {
             0 => AgentCommand::Deactivate,
             1 => AgentCommand::Drain { max_grace_ms: Some(500), mark_gone: false },
@@ -31,6 +35,29 @@ impl World {
             _ => AgentCommand::Reactivate,
         };
         self.order(agent, command);
+    }
+
+    /// Reserves disk for one of the frameworks' roles, makes or destroys volumes of it, or ends the reservation with them.
+    fn change_volumes(&mut self, agent: AgentId) {
+        let record = self.master.registry.agents.iter().find(|record| record.id == agent);
+        let known: Vec<_> = record.into_iter().flat_map(|record| record.volumes.iter()).cloned().collect();
+        let operator = &mut self.faults.operator;
+        let team = operator.range(0, self.frameworks.len() as u64 - 1);
+        let Ok(role) = Role::new(format!("team-{team}")) else { return };
+        let resources = Resources { disk: Bytes::mib(100), ..Resources::default() };
+        let wish = match (operator.range(0, 9), operator.pick(&known).cloned()) {
+            (0..=3, _) => {
+                let (labels, principal) = (Default::default(), "operator".to_owned());
+                OperatorReservation::Reserve { role, from_role: None, resources, labels, principal }
+            }
+            (4..=6, _) => {
+                let Ok(id) = VolumeId::new(format!("vol-{}", operator.range(0, 1))) else { return };
+                OperatorReservation::CreateVolume { role, id, size: Bytes::mib(40) }
+            }
+            (7..=8, Some(known)) => OperatorReservation::DestroyVolume { role: known.volume.role, id: known.volume.id },
+            _ => OperatorReservation::Unreserve { role, resources, is_forced: true },
+        };
+        self.master_handle(Input::Operator(OperatorCall::Reservation { request: 1, agent, wish }));
     }
 
     /// Plans a short maintenance window of one agent, or takes one back.

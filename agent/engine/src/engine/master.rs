@@ -119,7 +119,8 @@ impl Engine {
             return;
         }
         let launch = Launch { key, role: task.role, spec: Arc::new(task.spec) };
-        if let Some(message) = self.missing_volume(&launch.spec, &launch.role) {
+        let in_the_way = self.missing_volume(&launch.spec, &launch.role);
+        if let Some(message) = in_the_way.or_else(|| self.volume_in_use(&launch.spec, &launch.role)) {
             return self.add_task(now, |cx| Task::refuse(launch, TaskReason::VolumeUnavailable, message, cx));
         }
         match self.shortage(&launch.spec.resources) {

@@ -120,3 +120,20 @@ fn a_task_does_not_start_without_its_volume() {
     world.run();
     assert_eq!(world.states("c").last(), Some(&TaskState::Killed));
 }
+
+#[test]
+fn two_writers_are_never_let_near_one_volume_even_if_the_master_says_so() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    world.launch(using("a", "db"));
+    world.run();
+    world.launch(using("b", "db"));
+    assert_eq!(world.states("b"), [TaskState::Dropped]);
+    assert!(world.last("b").message.contains("in use by task F1-1/a"), "{}", world.last("b").message);
+    world.exit("a", ExitCause::Code(0));
+    world.run();
+    world.launch(using("c", "db"));
+    world.run();
+    world.ack_all("c");
+    assert_eq!(world.states("c").last(), Some(&TaskState::Running));
+}

@@ -15,5 +15,6 @@ mod recovery;
 mod registry;
 mod reservations;
 mod service;
+mod volumes;
 mod walls;
 mod why;

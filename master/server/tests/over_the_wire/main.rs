@@ -14,4 +14,5 @@ mod sessions;
 mod shutdown;
 mod slow_readers;
 mod support;
+mod volumes;
 mod words;
