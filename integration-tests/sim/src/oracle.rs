@@ -22,6 +22,7 @@ pub struct Told {
 pub struct Oracle {
     told: BTreeMap<(usize, TaskId), Told>,
     accepts: BTreeMap<TaskId, ConnId>,
+    gangs: Vec<Vec<TaskId>>,
     broken: Vec<String>,
 }
 
@@ -29,6 +30,9 @@ impl Oracle {
     /// An accept reached the master.
     pub fn accepted(&mut self, conn: ConnId, accept: &Accept) {
         for operation in &accept.operations {
+            if let Operation::LaunchGroup { tasks, .. } = operation {
+                self.gangs.push(tasks.iter().map(|launch| launch.task.id.clone()).collect());
+            }
             if let Operation::Launch { tasks } | Operation::LaunchGroup { tasks, .. } = operation {
                 for launch in tasks {
                     if self.accepts.insert(launch.task.id.clone(), conn).is_some() {
@@ -72,6 +76,11 @@ impl Oracle {
     /// Every task a framework was told of.
     pub fn tasks(&self) -> impl Iterator<Item = (&(usize, TaskId), &Told)> {
         self.told.iter()
+    }
+
+    /// The tasks of each gang that was ever accepted.
+    pub fn gangs(&self) -> &[Vec<TaskId>] {
+        &self.gangs
     }
 
     /// Number of tasks that were ever accepted.

@@ -11,17 +11,17 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}={text:?}: {e}")))
 }
 
-/// Runs a seed; the hash of its trace, and how many tasks were accepted.
-fn run(seed: u64) -> Result<(u64, usize), String> {
+/// Runs a seed; the hash of its trace, how many tasks were accepted, and in how many gangs.
+fn run(seed: u64) -> Result<(u64, usize, usize), String> {
     let mut world = World::new(Scenario::standard(seed));
     world.run()?;
-    Ok((world.trace.hash(), world.oracle.accepts()))
+    Ok((world.trace.hash(), world.oracle.accepts(), world.oracle.gangs().len()))
 }
 
 #[test]
 fn every_seed_is_safe_at_each_step_and_heals() {
     let seeds = number("PROFFER_SIM_SEEDS").unwrap_or(SEEDS);
-    let (next, accepted) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (next, accepted, gangs) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failures: Vec<String> = std::thread::scope(|scope| {
         let worker = || {
             let mut failed = Vec::new();
@@ -31,7 +31,8 @@ fn every_seed_is_safe_at_each_step_and_heals() {
                     return failed;
                 }
                 match run(seed) {
-                    Ok((_, tasks)) => {
+                    Ok((_, tasks, together)) => {
+                        gangs.fetch_add(together as u64, Ordering::Relaxed);
                         accepted.fetch_add(tasks as u64, Ordering::Relaxed);
                     }
                     Err(broken) => failed.push(broken),
@@ -49,6 +50,8 @@ fn every_seed_is_safe_at_each_step_and_heals() {
     // A run in which nothing happened proves nothing.
     let accepted = accepted.into_inner();
     assert!(accepted > 20 * seeds, "only {accepted} tasks were accepted in {seeds} seeds");
+    let gangs = gangs.into_inner();
+    assert!(gangs > 2 * seeds, "only {gangs} gangs were launched in {seeds} seeds");
 }
 
 #[test]

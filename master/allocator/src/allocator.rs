@@ -112,7 +112,8 @@ pub(crate) struct OpenGrant {
     pub agent: usize,
     pub resources: Resources,
     pub reserved: ReservedParts,
-    pub beside: Resources,
+    /// Nothing when it is the whole agent.
+    pub beside: Option<Box<Resources>>,
     /// Serial of a wanted shape, and how many of it this stands for.
     pub covers: Vec<(u64, u32)>,
 }

@@ -35,6 +35,11 @@ impl Changes {
         self.stamps.get(agent).copied().unwrap_or(0)
     }
 
+    /// How many agents are listed with a later stamp than this, at most.
+    pub fn listed_after(&self, stamp: u64) -> usize {
+        usize::try_from(self.last.saturating_sub(stamp)).map_or(self.listed, |changes| changes.min(self.listed))
+    }
+
     /// Lists the agent as the newest.
     pub fn push(&mut self, agent: usize) {
         if self.stamps.len() <= agent {

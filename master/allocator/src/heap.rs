@@ -7,56 +7,66 @@ pub(crate) fn settle(
     is_before: impl Fn(usize, usize) -> bool,
     mut moved: impl FnMut(usize, usize),
 ) {
-    let at = sift_up(heap, at, &is_before, &mut moved);
-    sift_down(heap, at, &is_before, &mut moved);
+    if sift_up(heap, at, 0, &is_before, &mut moved) == at {
+        sift_down(heap, at, &is_before, &mut moved);
+    }
 }
 
 /// Brings a vector in any order into the order of a heap.
 pub(crate) fn build(heap: &mut [usize], is_before: impl Fn(usize, usize) -> bool, mut moved: impl FnMut(usize, usize)) {
     for at in (0..heap.len()).rev() {
+        moved(heap[at], at);
         sift_down(heap, at, &is_before, &mut moved);
     }
 }
 
+/// Where the item at `at` ends, not above `top`.
 fn sift_up(
     heap: &mut [usize],
     mut at: usize,
+    top: usize,
     is_before: &impl Fn(usize, usize) -> bool,
     moved: &mut impl FnMut(usize, usize),
 ) -> usize {
-    while at > 0 {
+    let item = heap[at];
+    while at > top {
         let above = (at - 1) / 2;
-        if !is_before(heap[at], heap[above]) {
+        if !is_before(item, heap[above]) {
             break;
         }
-        heap.swap(at, above);
+        heap[at] = heap[above];
         moved(heap[at], at);
         at = above;
     }
-    moved(heap[at], at);
+    heap[at] = item;
+    moved(item, at);
     at
 }
 
+/// An item that moves at all mostly moves far: it goes to the bottom at one comparison a level, and back up from there.
 fn sift_down(
     heap: &mut [usize],
-    mut at: usize,
+    top: usize,
     is_before: &impl Fn(usize, usize) -> bool,
     moved: &mut impl FnMut(usize, usize),
 ) {
+    let item = heap[top];
+    let mut at = top;
     loop {
         let below = 2 * at + 1;
         let Some(mut least) = heap.get(below).map(|_| below) else { break };
         if heap.get(below + 1).is_some_and(|other| is_before(*other, heap[below])) {
             least = below + 1;
         }
-        if !is_before(heap[least], heap[at]) {
-            break;
+        if at == top && !is_before(heap[least], item) {
+            return;
         }
-        heap.swap(at, least);
+        heap[at] = heap[least];
         moved(heap[at], at);
         at = least;
     }
-    moved(heap[at], at);
+    heap[at] = item;
+    sift_up(heap, at, top, is_before, moved);
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl Allocator {
                 self.refresh_client(open.client);
             }
         }
-        Some(Closed { resources: open.resources, beside: open.beside })
+        Some(Closed { resources: open.resources, beside: open.beside.map(|beside| *beside).unwrap_or_default() })
     }
 
     /// A task was launched: its part of the demand is not offered for again until the framework says what it

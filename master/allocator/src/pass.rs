@@ -47,8 +47,8 @@ impl Allocator {
     /// changed: those that changed since the last pass are tried for everybody, older ones only for those that lag.
     pub fn allocate(&mut self, now: Moment) -> Vec<Grant> {
         self.expire(now);
-        self.tree.refresh();
-        let mut grants = Vec::new();
+        self.tree.settle_changes();
+        let mut grants = Vec::with_capacity(self.changes.listed_after(self.looked));
         self.tree.tried = self.looked;
         let mut woken = self.wake();
         loop {
@@ -355,7 +355,7 @@ impl Allocator {
             self.count_cover(client, *serial, *times);
         }
         self.count_held(client, &resources, true);
-        self.open(client, agent, Part { resources, reserved, covers }, Resources::default(), grants);
+        self.open(client, agent, Part { resources, reserved, covers }, None, grants);
     }
 
     fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
@@ -423,7 +423,7 @@ impl Allocator {
             self.end_part(client);
             self.use_agent(look.agent, &part.resources);
             let beside = free.saturating_minus(&part.resources);
-            self.open(client, look.agent, part, beside, grants);
+            self.open(client, look.agent, part, Some(Box::new(beside)), grants);
         }
     }
 
@@ -435,6 +435,7 @@ impl Allocator {
         let reserved = self.take_reserved(client, agent, piece);
         *left = left.saturating_minus(piece);
         self.count_held(client, piece, true);
+        self.tree.settle_changes();
         if self.is_counting_free {
             self.begun.add(&self.kinds.amounts(piece));
         }
@@ -464,15 +465,21 @@ impl Allocator {
         self.refresh_client(client);
     }
 
-    /// Makes the grant of a part that is taken from the agent and counted as held already.
-    fn open(&mut self, client: usize, agent: usize, part: Part, beside: Resources, grants: &mut Vec<Grant>) {
+    /// Makes the grant of a part that is taken from the agent, and counted as held already.
+    fn open(
+        &mut self,
+        client: usize,
+        agent: usize,
+        part: Part,
+        beside: Option<Box<Resources>>,
+        grants: &mut Vec<Grant>,
+    ) {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get_mut(agent)) else { return };
         self.next_grant += 1;
         let agent_slot = agent;
         let id = GrantId(self.next_grant);
         place.returned_by = None;
-        self.tree.count_grant(state.node);
-        let (framework, role) = (state.framework, state.role);
+        let (framework, role, node) = (state.framework, state.role, state.node);
         if let (Some(framework), Some(role)) = (self.frameworks.get(framework), self.roles.get(role)) {
             grants.push(Grant {
                 id,
@@ -485,6 +492,8 @@ impl Allocator {
         }
         let Part { resources, reserved, covers } = part;
         self.grants.insert(id, OpenGrant { client, agent, resources, reserved, beside, covers });
+        self.tree.count_grant(node);
+        self.tree.settle_changes();
         self.count_place(client, agent_slot, true);
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;

@@ -96,18 +96,27 @@ impl Kinds {
 impl Amounts {
     /// Adds, at most up to the largest number.
     pub fn add(&mut self, more: &Amounts) {
+        for (have, more) in self.fixed.iter_mut().zip(&more.fixed) {
+            *have = have.saturating_add(*more);
+        }
+        if more.further.is_empty() {
+            return;
+        }
         if self.further.len() < more.further.len() {
             self.further.resize(more.further.len(), 0);
         }
-        for (have, more) in self.each_mut().zip(more.each()) {
-            *have = have.saturating_add(more);
+        for (have, more) in self.further.iter_mut().zip(&more.further) {
+            *have = have.saturating_add(*more);
         }
     }
 
     /// Takes away, at most down to zero.
     pub fn sub(&mut self, less: &Amounts) {
-        for (have, less) in self.each_mut().zip(less.each()) {
-            *have = have.saturating_sub(less);
+        for (have, less) in self.fixed.iter_mut().zip(&less.fixed) {
+            *have = have.saturating_sub(*less);
+        }
+        for (have, less) in self.further.iter_mut().zip(&less.further) {
+            *have = have.saturating_sub(*less);
         }
     }
 
@@ -134,11 +143,17 @@ impl Amounts {
     /// The largest part of `total` held in any kind.
     pub fn dominant_share(&self, total: &Amounts) -> Share {
         let mut most = Share::default();
-        for (held, total) in self.each().zip(total.each()) {
-            let share = Share { held, total, weight: 1 };
-            if total > 0 && share.cmp(&most) == Ordering::Greater {
-                most = share;
+        let mut weigh = |held: u64, total: u64| {
+            if u128::from(held) * u128::from(most.total) > u128::from(most.held) * u128::from(total) {
+                most = Share { held, total, weight: 1 };
             }
+        };
+        let is_there = |total: &u64| *total > 0;
+        for (held, total) in self.fixed.iter().zip(&total.fixed).filter(|(_, total)| is_there(total)) {
+            weigh(*held, *total);
+        }
+        for (held, total) in self.further.iter().zip(&total.further).filter(|(_, total)| is_there(total)) {
+            weigh(*held, *total);
         }
         most
     }

@@ -5,7 +5,8 @@
 //! who came first. A role's own frameworks are together one child of it, beside the roles below it: what a parent
 //! shares out, it shares among its children and itself alike.
 //!
-//! A change of what somebody holds costs its depth and the logarithms on the way, never the number of frameworks.
+//! A change of what somebody holds costs its depth; the logarithms on the way are paid once for all changes between
+//! two questions. Nothing costs the number of frameworks.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -25,6 +26,9 @@ pub(crate) struct NodeId(usize);
 /// The node everything is below.
 const ROOT: usize = 0;
 
+/// Changes of which each is settled by itself, however small the tree is.
+const FEW: usize = 16;
+
 /// The place everything is below.
 pub(crate) const EVERYBODY: NodeId = NodeId(ROOT);
 
@@ -41,12 +45,9 @@ pub(crate) enum Turn {
 struct Node {
     parent: usize,
     depth: usize,
-    /// Counts all nodes ever made.
-    number: u64,
     /// In thousandths.
     weight: u32,
     held: Amounts,
-    share: Share,
     grants_made: u64,
     /// Children that want something, in the order of a heap.
     wanting: Vec<usize>,
@@ -54,18 +55,33 @@ struct Node {
     client: Option<usize>,
     /// Nodes right below.
     below: BTreeSet<usize>,
-    /// Something is promised to it, or to wanting roles below, that is not held.
-    is_owed: bool,
     /// Children that want something and are owed.
     owed_children: usize,
     /// Of a role with a quota, and of the roles above it.
     gate: Option<Box<Gate>>,
 }
 
+/// By what a node comes before or after others, as far as changes are settled.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    share: Share,
+    grants_made: u64,
+    /// Counts all nodes ever made.
+    number: u64,
+    /// Something is promised to it, or to wanting roles below, that is not held.
+    is_owed: bool,
+    /// It is among the changed.
+    is_changed: bool,
+}
+
 /// See the file's top.
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
+    /// Of each node. Apart, as they are compared far more often than nodes are looked at: close together in memory.
+    ranks: Vec<Rank>,
+    /// Nodes that hold more or less, or got a grant, since changes were settled.
+    changed: Vec<usize>,
     /// The place of each node among the wanting of its parent; none while it wants nothing.
     places: Vec<Option<usize>>,
     unused: Vec<usize>,
@@ -93,6 +109,8 @@ impl Default for Tree {
     fn default() -> Self {
         let mut tree = Self {
             nodes: Vec::new(),
+            ranks: Vec::new(),
+            changed: Vec::new(),
             places: Vec::new(),
             unused: Vec::new(),
             made: 0,
@@ -169,7 +187,7 @@ impl Tree {
     /// Sets the weight of a role's node, in thousandths.
     pub fn set_weight(&mut self, node: NodeId, weight_milli: u32) {
         self.nodes[node.0].weight = weight_milli;
-        self.reorder(node.0);
+        self.change(node.0);
     }
 
     /// Counts what a client holds, in it and in every role above.
@@ -182,7 +200,7 @@ impl Tree {
             } else {
                 held.sub(amounts);
             }
-            self.reorder(at);
+            self.change(at);
             if self.nodes[at].gate.is_some() {
                 self.refresh_owed(NodeId(at));
                 self.refresh_gate(NodeId(at));
@@ -196,7 +214,7 @@ impl Tree {
         let mut at = client.0;
         while at != ROOT {
             self.nodes[at].grants_made += 1;
-            self.settle(at);
+            self.change(at);
             at = self.nodes[at].parent;
         }
     }
@@ -213,13 +231,13 @@ impl Tree {
             let node = &self.nodes[at];
             let parent = node.parent;
             let gate = node.gate.as_deref();
-            let (was_in, was_owed) = (self.places[at].is_some(), node.is_owed);
+            let (was_in, was_owed) = (self.places[at].is_some(), self.ranks[at].is_owed);
             let is_in = is_wanting && !gate.is_some_and(|gate| gate.is_shut);
             let is_owed = node.owed_children > 0 || gate.is_some_and(Gate::is_owing);
             if (was_in, was_owed) == (is_in, is_owed) {
                 return;
             }
-            self.nodes[at].is_owed = is_owed;
+            self.ranks[at].is_owed = is_owed;
             match (was_in, is_in) {
                 (false, true) => {
                     self.places[at] = Some(self.nodes[parent].wanting.len());
@@ -238,18 +256,28 @@ impl Tree {
         }
     }
 
-    /// Works out all shares again when the cluster's total changed. Before `first` and `compare`.
-    pub fn refresh(&mut self) {
-        if !std::mem::take(&mut self.is_stale) {
-            return;
+    /// Gives all that changed their places. Before [`Tree::first`] and [`Tree::compare`], after every change.
+    pub fn settle_changes(&mut self) {
+        // When most have changed it is cheaper to build the heaps anew than to move each.
+        if std::mem::take(&mut self.is_stale) || 2 * self.changed.len() > self.nodes.len() + FEW {
+            self.settle_all();
         }
-        for node in &mut self.nodes {
-            node.share = node.held.dominant_share(&self.total).weighted(node.weight);
+        while let Some(at) = self.changed.pop() {
+            self.rank(at);
+            self.settle(at);
+        }
+    }
+
+    /// Finds all shares and all places anew: the cluster's total changed, or most of the nodes did.
+    fn settle_all(&mut self) {
+        self.changed.clear();
+        for at in 0..self.nodes.len() {
+            self.rank(at);
         }
         for at in 0..self.nodes.len() {
             let mut wanting = std::mem::take(&mut self.nodes[at].wanting);
-            let (nodes, places) = (&self.nodes, &mut self.places);
-            heap::build(&mut wanting, |a, b| is_before(nodes, a, b), |node, to| places[node] = Some(to));
+            let (ranks, places) = (&self.ranks, &mut self.places);
+            heap::build(&mut wanting, |a, b| is_before(ranks, a, b), |node, to| places[node] = Some(to));
             self.nodes[at].wanting = wanting;
         }
     }
@@ -286,7 +314,7 @@ impl Tree {
         while self.nodes[a].parent != self.nodes[b].parent {
             (a, b) = (self.nodes[a].parent, self.nodes[b].parent);
         }
-        order(&self.nodes[a], &self.nodes[b])
+        order(&self.ranks[a], &self.ranks[b])
     }
 
     /// Visits wanting children in order, each with all below it, as far as needed: a heap of places still to visit
@@ -306,10 +334,10 @@ impl Tree {
         }
         let mut next = 0;
         let mut open: Vec<usize> = Vec::new();
-        let is_before = |a: usize, b: usize| is_before(&self.nodes, wanting[a], wanting[b]);
+        let is_before = |a: usize, b: usize| is_before(&self.ranks, wanting[a], wanting[b]);
         loop {
             let child = wanting[next];
-            if turn == Turn::Owed && !self.nodes[child].is_owed {
+            if turn == Turn::Owed && !self.ranks[child].is_owed {
                 return Continue(());
             }
             match self.nodes[child].client {
@@ -339,25 +367,26 @@ impl Tree {
         let node = Node {
             parent,
             depth,
-            number: self.made,
             weight: Weight::default().milli(),
             held: Amounts::default(),
-            share: Share::default(),
             grants_made: 0,
             wanting: Vec::new(),
             client,
             below: BTreeSet::new(),
-            is_owed: false,
             owed_children: 0,
             gate: None,
         };
+        let rank =
+            Rank { share: Share::default(), grants_made: 0, number: self.made, is_owed: false, is_changed: false };
         let at = match self.unused.pop() {
             Some(at) => {
                 self.nodes[at] = node;
+                self.ranks[at] = rank;
                 at
             }
             None => {
                 self.nodes.push(node);
+                self.ranks.push(rank);
                 self.places.push(None);
                 self.nodes.len() - 1
             }
@@ -476,10 +505,19 @@ impl Tree {
         }
     }
 
-    fn reorder(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.share = node.held.dominant_share(&self.total).weighted(node.weight);
-        self.settle(at);
+    /// The node's place is found when changes are settled.
+    fn change(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.ranks[at].is_changed, true) {
+            self.changed.push(at);
+        }
+    }
+
+    fn rank(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let rank = &mut self.ranks[at];
+        rank.share = node.held.dominant_share(&self.total).weighted(node.weight);
+        rank.grants_made = node.grants_made;
+        rank.is_changed = false;
     }
 
     /// Moves a node to its place among the wanting of its parent.
@@ -490,17 +528,23 @@ impl Tree {
             return;
         }
         let mut wanting = std::mem::take(&mut self.nodes[parent].wanting);
-        let (nodes, places) = (&self.nodes, &mut self.places);
-        heap::settle(&mut wanting, place, |a, b| is_before(nodes, a, b), |node, to| places[node] = Some(to));
+        let (ranks, places) = (&self.ranks, &mut self.places);
+        heap::settle(&mut wanting, place, |a, b| is_before(ranks, a, b), |node, to| places[node] = Some(to));
         self.nodes[parent].wanting = wanting;
     }
 }
 
-fn is_before(nodes: &[Node], a: usize, b: usize) -> bool {
-    order(&nodes[a], &nodes[b]) == Ordering::Less
+fn is_before(ranks: &[Rank], a: usize, b: usize) -> bool {
+    order(&ranks[a], &ranks[b]) == Ordering::Less
 }
 
-fn order(a: &Node, b: &Node) -> Ordering {
-    let by_owed = b.is_owed.cmp(&a.is_owed);
-    by_owed.then_with(|| a.share.cmp(&b.share)).then(a.grants_made.cmp(&b.grants_made)).then(a.number.cmp(&b.number))
+#[inline]
+fn order(a: &Rank, b: &Rank) -> Ordering {
+    if a.is_owed != b.is_owed {
+        return b.is_owed.cmp(&a.is_owed);
+    }
+    match a.share.cmp(&b.share) {
+        Ordering::Equal => (a.grants_made, a.number).cmp(&(b.grants_made, b.number)),
+        unequal => unequal,
+    }
 }

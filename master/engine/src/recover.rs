@@ -69,6 +69,7 @@ impl State {
             state.index_task(record);
             state.touched.task(&key);
         }
+        state.recover_gangs();
         for record in registry.windows {
             state.touched.window(&record.id);
             state.windows.insert(record.id.clone(), record);
@@ -105,6 +106,8 @@ impl State {
             next_agent: 0,
             next_framework: 0,
             next_offer: 0,
+            next_gang: 0,
+            gangs: BTreeMap::new(),
             touched: Default::default(),
             store: Vec::new(),
             send: Vec::new(),

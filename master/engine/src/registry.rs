@@ -4,6 +4,7 @@
 
 pub use crate::agents::mode::{AgentMode, Drain};
 pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
+pub use crate::operations::gang::{GangId, GangPart, GangStage};
 use proffer_proto_model::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, TaskKey, TaskSpec,
     TaskStatus, Volume, VolumeState, Weight,
@@ -149,8 +150,11 @@ pub struct TaskRecord {
     pub reserved: Vec<(PoolId, Resources)>,
     /// The latest known status.
     pub status: TaskStatus,
-    /// The framework asked to kill it; repeated to the agent until it has ended.
+    /// Somebody asked to kill it; repeated to the agent until it has ended.
     pub is_kill_requested: bool,
+    /// Its part in a group that starts together.
+    #[serde(default)]
+    pub gang: Option<GangPart>,
 }
 
 /// What an operator set for a role.

@@ -11,7 +11,7 @@ use proffer_proto_model::{
 
 use crate::changes::Touched;
 use crate::offers::Guard;
-use crate::registry::{AgentRecord, FrameworkRecord, Operation, TaskRecord, WindowId, WindowRecord};
+use crate::registry::{AgentRecord, FrameworkRecord, GangId, Operation, TaskRecord, WindowId, WindowRecord};
 use crate::reservations::Share;
 use crate::roles::RoleState;
 use crate::timers::Timer;
@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub removed: BTreeSet<FrameworkId>,
     pub tasks: BTreeMap<TaskKey, Task>,
     pub roles: BTreeMap<Role, RoleState>,
+    /// Gangs of which not all tasks have run yet, with all tasks that are known of them.
+    pub gangs: BTreeMap<GangId, BTreeSet<TaskKey>>,
     /// Updates of tasks not known here, forwarded and waiting for the framework: the agent to confirm to.
     pub strays: BTreeMap<TaskKey, AgentId>,
     /// Agents under drain that are not empty yet.
@@ -46,6 +48,7 @@ pub(crate) struct State {
     pub next_agent: u64,
     pub next_framework: u64,
     pub next_offer: u64,
+    pub next_gang: u64,
     pub touched: Touched,
     pub store: Vec<Operation>,
     pub send: Vec<Effect>,
@@ -179,6 +182,9 @@ impl State {
         if let Some(framework) = self.frameworks.get_mut(&key.framework) {
             framework.tasks.insert(key.task.clone());
         }
+        if let Some(part) = record.gang {
+            self.join_gang(&key, part);
+        }
         let task = Task { record, is_charged: false, is_over: false, unconfirmed: BTreeMap::new(), kill_policy: None };
         self.tasks.insert(key.clone(), task);
         if holds {
@@ -195,6 +201,9 @@ impl State {
         }
         if let Some(framework) = self.frameworks.get_mut(&key.framework) {
             framework.tasks.remove(&key.task);
+        }
+        if let Some(part) = task.record.gang {
+            self.leave_gang(key, part);
         }
         self.store.push(Operation::DeleteTask(key.clone()));
         self.touched.task_forgotten(task.record);

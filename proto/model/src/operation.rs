@@ -27,7 +27,7 @@ pub enum Operation {
         /// The tasks in order.
         tasks: Vec<TaskLaunch>,
     },
-    /// Starts tasks, all or none.
+    /// Starts tasks, all or none, also over several agents: a gang until all have run.
     LaunchGroup {
         /// Its outcome is reported under this id when not empty.
         operation_id: String,

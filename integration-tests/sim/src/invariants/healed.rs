@@ -22,6 +22,7 @@ pub fn is_healed(world: &World) -> Result<(), String> {
     if running != wanted {
         return Err(format!("{running} containers run, frameworks believe in {wanted}"));
     }
+    super::gangs::check(world)?;
     for ((framework, task), told) in world.oracle.tasks() {
         let believes = world.frameworks[*framework].running().contains(task);
         if told.terminal.is_none() && !believes && told.last != Some(proffer_proto_model::TaskState::Unknown) {

@@ -1,6 +1,7 @@
 //! What must hold, one property a file. `check_step` after every step; `is_healed` after the faults.
 
 mod audits;
+mod gangs;
 mod healed;
 mod launched_once;
 mod no_overcommit;

@@ -6,7 +6,9 @@ use proffer_master_engine::{FrameworkErrorKind, ToFramework};
 use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskState, TaskStatus};
 use proffer_sdk::session::{Call as SdkCall, ErrorKind, MasterEvent, Session, SessionFrame, SessionInput, Stored};
 use proffer_sdk::store::StoreOp;
-use proffer_sdk::{Context, Demand, Event as SdkEvent, FrameworkConfig, Handled, Offer, Scheduler, Task};
+use proffer_sdk::{
+    Context, Demand, Event as SdkEvent, FrameworkConfig, Gang, Handled, Offer, Scheduler, SchedulerError, Task,
+};
 
 use crate::faults::CommitFault;
 use crate::net::{ConnId, End};
@@ -196,8 +198,29 @@ impl KeepRunning {
         cx.set_demand(if missing == 0 { Demand::none() } else { Demand::of_resources(Self::shape(), missing) });
     }
 
+    /// Every other time, and with room on several agents, some are launched together. The rest of the offers comes back.
+    fn launch_gang(&mut self, mut offers: Vec<Offer>, missing: &mut u32) -> Result<Vec<Offer>, SchedulerError> {
+        let size = 2 + (self.launched % 3) as u32;
+        if self.launched % 2 == 1 || *missing < size || offers.len() < size as usize {
+            return Ok(offers);
+        }
+        let rest = offers.split_off(size as usize);
+        let mut gang = Gang::new();
+        for offer in offers {
+            let id = format!("fw{}-{}", self.number, self.launched + 1);
+            let task = Task::new(id).image("sim").resources(Self::shape()).build()?;
+            if gang.add(offer, vec![task]).is_ok() {
+                self.launched += 1;
+                *missing -= 1;
+            }
+        }
+        gang.launch();
+        Ok(rest)
+    }
+
     fn use_offers(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) -> Handled {
         let mut missing = self.missing(cx);
+        let offers = self.launch_gang(offers, &mut missing)?;
         for mut offer in offers {
             while missing > 0 && offer.left().contains(&Self::shape()) {
                 let id = format!("fw{}-{}", self.number, self.launched + 1);

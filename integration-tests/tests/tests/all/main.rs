@@ -9,6 +9,7 @@ mod dashboard;
 mod dev;
 mod docs;
 mod drain;
+mod gangs;
 mod hello;
 mod oom;
 mod recovery;

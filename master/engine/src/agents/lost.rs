@@ -65,6 +65,7 @@ impl State {
             .because(TaskReason::AgentLost, format!("agent {id} ({hostname}) cannot be reached; it may come back"));
             status.container = old;
             task.record.status = status.clone();
+            self.note_gang(key);
             self.put_task(key);
             self.release_task(key);
             self.tell_status(&key.framework, status);

@@ -63,6 +63,7 @@ impl State {
                 .because(TaskReason::AgentRemoved, message)
         };
         task.record.status = status.clone();
+        self.note_gang(key);
         self.touched.task(key);
         self.tell_status(&key.framework, status);
         self.forget_task(key);

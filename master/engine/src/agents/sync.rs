@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_proto_model::{AgentId, Now, TaskKey, TaskReason, TaskSource, TaskState, TaskStatus};
 
-use crate::registry::TaskRecord;
+use crate::registry::{GangStage, TaskRecord};
 use crate::state::State;
 use crate::{AttachedTask, ToAgent};
 
@@ -43,7 +43,12 @@ impl State {
         let Some(task) = self.tasks.get(&key).filter(|task| task.record.agent == *agent) else { return };
         let asked = task.record.is_kill_requested;
         if asked && !has_ended {
-            let reason = if is_removing { TaskReason::FrameworkRemoved } else { TaskReason::KillRequested };
+            let has_gang_failed = task.record.gang.is_some_and(|part| part.stage == GangStage::Failed);
+            let reason = match (is_removing, has_gang_failed) {
+                (true, _) => TaskReason::FrameworkRemoved,
+                (false, true) => TaskReason::GangFailed,
+                (false, false) => TaskReason::KillRequested,
+            };
             self.send_kill(agent, &key, reason);
         }
     }
@@ -66,6 +71,7 @@ impl State {
             if latest.container.is_none() {
                 task.record.status.container = old.container;
             }
+            self.note_gang(key);
             self.put_task(key);
         }
         if latest.state.holds_resources() {
@@ -92,6 +98,7 @@ impl State {
             spec,
             status: TaskStatus { agent: Some(agent.clone()), ..latest },
             is_kill_requested: is_removing,
+            gang: None,
         });
     }
 }

@@ -8,7 +8,7 @@ use proffer_proto_model::{
     TaskSource, TaskState, TaskStatus,
 };
 
-use crate::registry::TaskRecord;
+use crate::registry::{GangPart, GangStage, TaskRecord};
 use crate::reservations::{Share, order};
 use crate::state::{State, countable};
 use crate::validate::check_task;
@@ -36,7 +36,7 @@ impl State {
         let taken = self.take_from_pool(framework, role, held, &task);
         (held.begun, held.mounts) = Default::default();
         match taken {
-            Ok((agent, share)) => self.start_task(now, framework, role, agent, share, task),
+            Ok(place) => self.start_task(now, framework, role, place, task, None),
             Err((reason, message)) => {
                 held.refused.insert(task.task.id.clone());
                 self.refuse_task(now, framework, &task, state_of_refused(reason), reason, message);
@@ -75,8 +75,10 @@ impl State {
         }
         let Some((bad, (reason, message))) = defect else {
             *held = Held { begun: Resources::default(), mounts: Vec::new(), ..rest };
-            for (task, (agent, share)) in tasks.into_iter().zip(places) {
-                self.start_task(now, framework, role, agent, share, task);
+            // One task alone is whole or nothing anyhow.
+            let gang = (tasks.len() > 1).then(|| GangPart { gang: self.next_gang(), stage: GangStage::Starting });
+            for (task, place) in tasks.into_iter().zip(places) {
+                self.start_task(now, framework, role, place, task, gang);
             }
             return self.operation_status(framework, operation_id, OperationOutcome::Done, String::new());
         };
@@ -174,9 +176,9 @@ impl State {
         now: Now,
         framework: &FrameworkId,
         role: &Role,
-        agent: AgentId,
-        share: Share,
+        (agent, share): (AgentId, Share),
         launch: TaskLaunch,
+        gang: Option<GangPart>,
     ) {
         let mut spec = launch.task;
         self.name_volumes(&agent, role, &mut spec);
@@ -192,6 +194,7 @@ impl State {
             spec: spec.clone(),
             status,
             is_kill_requested: false,
+            gang,
         });
         let message = ToAgent::Launch { framework: framework.clone(), task: Box::new(spec), role: role.clone() };
         self.tell_agent(&agent, message);

@@ -39,6 +39,7 @@ impl State {
     fn update_known_task(&mut self, now: Now, key: &TaskKey, status: TaskStatus, latest: TaskState, is_removing: bool) {
         let (agent, seq) = (status.agent.clone(), status.seq);
         if self.record_status(now, key, &status) {
+            self.note_gang(key);
             self.put_task(key);
         }
         let has_ended = self.tasks.get(key).is_some_and(|task| task.record.status.state.is_terminal());

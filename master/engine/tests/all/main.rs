@@ -5,6 +5,7 @@
 mod common;
 mod drains;
 mod frameworks;
+mod gangs;
 mod guards;
 mod life_cycles;
 mod maintenance;

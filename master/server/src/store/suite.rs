@@ -87,6 +87,7 @@ pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
         reserved: Vec::new(),
         status: TaskStatus::new(id, Some(agent), TaskState::Running, TaskSource::Agent, UnixMillis(5)),
         is_kill_requested: false,
+        gang: None,
     }
 }
 

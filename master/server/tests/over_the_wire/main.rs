@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drain;
+mod gangs;
 mod guards;
 mod maintenance;
 mod random_bytes;

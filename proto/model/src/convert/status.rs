@@ -58,6 +58,7 @@ reasons! {
     Unhealthy = Unhealthy,
     DiskFull = DiskFull,
     QuotaExceeded = QuotaExceeded,
+    GangFailed = GangFailed,
     VolumeUnavailable = VolumeUnavailable,
 }
 

@@ -123,7 +123,7 @@ fn state() -> impl Strategy<Value = TaskState> {
 }
 
 fn reason() -> impl Strategy<Value = TaskReason> {
-    (0i32..=25).prop_map(|number| super::status::task_reason("reason", number).unwrap())
+    (0i32..=26).prop_map(|number| super::status::task_reason("reason", number).unwrap())
 }
 
 fn source() -> impl Strategy<Value = TaskSource> {

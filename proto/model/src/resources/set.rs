@@ -39,7 +39,14 @@ impl Resources {
 
     /// Holds nothing.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Resources { cpus, memory, disk, gpus, ports, scalars, sets } = self;
+        cpus.0 == 0
+            && memory.0 == 0
+            && disk.0 == 0
+            && *gpus == 0
+            && ports.is_empty()
+            && scalars.is_empty()
+            && sets.is_empty()
     }
 
     /// Covers `other` in every kind.

@@ -58,6 +58,8 @@ pub enum TaskReason {
     DiskFull,
     /// The limit of its role, or of one above, leaves no room for it.
     QuotaExceeded,
+    /// Another task of its gang was lost before all of them ran.
+    GangFailed,
     /// A volume it mounts is elsewhere, used by another task, or lost.
     VolumeUnavailable,
 }
@@ -90,6 +92,7 @@ impl fmt::Display for TaskReason {
             Self::Unhealthy => "UNHEALTHY",
             Self::DiskFull => "DISK_FULL",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::GangFailed => "GANG_FAILED",
             Self::VolumeUnavailable => "VOLUME_UNAVAILABLE",
         })
     }
