@@ -15,6 +15,8 @@ use crate::reservations::OperatorReservation;
 pub struct SessionId(pub u64);
 
 /// Everything that can happen to the master.
+// Inputs live a few at a time; a box around the largest one would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// An agent opened a stream and said who it is and all it has.

@@ -233,7 +233,7 @@ fn a_task_gets_only_a_volume_that_is_there_for_it_and_free() {
     operate(&mut world, "A1-1", create("theirs", "ops", 2)).unwrap();
     operate(&mut world, "A1-2", create("far", "eng", 2)).unwrap();
     subscribe(&mut world, 11, "eng");
-    let mut near = |world: &mut World, task| {
+    let near = |world: &mut World, task| {
         world.offers.retain(|(_, offer)| offer.agent.as_str() == "A1-1");
         let effects = launch(world, 11, task);
         world.wait(2_000);
