@@ -20,10 +20,16 @@ fn run(cluster: &Cluster, name: &str, script: &str) -> Value {
 fn begin(cluster: &Cluster, name: &str, script: &str) -> String {
     let file = format!(
         "version: 1\njobs:\n  {name}:\n    image: hello:latest\n    command: [\"/bin/sh\", \"-c\"]\n    \
-         args: [{script:?}]\n    resources: {{ cpus: 0.1, memory: 32MiB }}\n    retries: 0\n    stop_grace: 1s\n    \
+         args: [{script:?}]\n    resources: {{ cpus: 0.1, memory: 32MiB }}\n    retries: 0\n    \
          mounts: [{{ target: /data, volume: db }}]\n"
     );
     let file = cluster.file(&format!("{name}.yaml"), &file);
+    wait_for("the batch framework and the agent", PATIENCE, || {
+        let (frameworks, agents) = (cluster.try_json(&["frameworks"])?, cluster.try_json(&["agents"])?);
+        let batch = frameworks.as_array().and_then(|all| all.iter().find(|f| f["name"] == "batch").cloned());
+        let is_there = batch.is_some_and(|f| f["connected"] == true) && agents[0]["state"] == "ATTACHED";
+        if is_there { Ok(()) } else { Err(format!("{frameworks} {agents}")) }
+    });
     let taken = cluster.json(&["job", "run", "--detach", "-f", &file]);
     taken["job_id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned()
 }
