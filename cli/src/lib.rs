@@ -81,7 +81,7 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Drain(args) => commands::drain::run(&cluster, output, args).await,
         Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
         Command::Offers(OffersArgs { watch: true, .. }) => commands::events::offers(&cluster, output).await,
-        Command::Roles => commands::roles::roles(&cluster, output).await,
+        Command::Roles(args) => commands::role_policy::roles(&cluster, output, args).await,
         Command::Weights(args) => commands::roles::weights(&cluster, output, args).await,
         Command::Quota(args) => commands::roles::quota(&cluster, output, args).await,
         Command::Offers(args) => commands::lists::offers(&cluster, output, args).await,

@@ -87,6 +87,13 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
+/// A moment of the wall clock, in milliseconds since 1970, as people read it; empty for none.
+pub(crate) fn when(unix_ms: u64) -> String {
+    let at = i64::try_from(unix_ms).ok().filter(|ms| *ms > 0);
+    let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map(|at| format!("{at:.0}")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

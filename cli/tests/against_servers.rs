@@ -126,6 +126,26 @@ impl World {
     }
 }
 
+/// A request to leave host-1 that was declined.
+fn declined(start_unix_ms: u64) -> operator::InverseOfferRecord {
+    let offer = scheduler::InverseOffer {
+        inverse_offer_id: "V1-1".into(),
+        agent_id: "A1-1".into(),
+        hostname: "host-1".into(),
+        cause: scheduler::inverse_offer::Cause::Maintenance.into(),
+        task_ids: vec!["web-0".into()],
+        start_unix_ms,
+        ..Default::default()
+    };
+    operator::InverseOfferRecord {
+        inverse_offer: Some(offer),
+        framework_name: "web".into(),
+        answer: operator::inverse_offer_record::Answer::Declined.into(),
+        message: "a training runs".into(),
+        ..Default::default()
+    }
+}
+
 #[tonic::async_trait]
 impl Operator for World {
     type WatchStream = Items<operator::ClusterEvent>;
@@ -230,6 +250,7 @@ impl Operator for World {
             allocated: amount(1_500),
             tasks_active: 3,
             share_millionths: 375_000,
+            policy: Some(operator::RolePolicy { placement: Some("pack".into()), min_offer: amount(500) }),
             ..Default::default()
         };
         let service = operator::RoleFramework { framework_id: "F1-1".into(), name: "service".into() };
@@ -254,6 +275,14 @@ impl Operator for World {
         }
         self.asked.lock().unwrap().push(format!("{request:?}"));
         Ok(Response::new(operator::SetQuotaResponse {}))
+    }
+
+    async fn set_role_policy(
+        &self,
+        request: Request<operator::SetRolePolicyRequest>,
+    ) -> Answer<operator::SetRolePolicyResponse> {
+        self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
+        Ok(Response::new(operator::SetRolePolicyResponse {}))
     }
 
     async fn remove_quota(
@@ -338,6 +367,7 @@ impl Operator for World {
         let window_id = "M1-1".to_owned();
         let window =
             operator::MaintenanceWindow { window_id, agent_ids, start_unix_ms, duration_ms, ..Default::default() };
+        let window = operator::MaintenanceWindow { inverse_offers: vec![declined(start_unix_ms)], ..window };
         self.windows.lock().unwrap().push(window.clone());
         Ok(Response::new(window))
     }
@@ -347,6 +377,13 @@ impl Operator for World {
         _: Request<operator::ListMaintenanceRequest>,
     ) -> Answer<operator::ListMaintenanceResponse> {
         Ok(Response::new(operator::ListMaintenanceResponse { windows: self.windows.lock().unwrap().clone() }))
+    }
+
+    async fn list_inverse_offers(
+        &self,
+        _: Request<operator::ListInverseOffersRequest>,
+    ) -> Answer<operator::ListInverseOffersResponse> {
+        Ok(Response::new(operator::ListInverseOffersResponse { open: vec![declined(1)], history: Vec::new() }))
     }
 
     async fn remove_maintenance(
@@ -571,6 +608,12 @@ async fn maintenance_is_planned_by_host_name_and_shown_with_its_time() {
     let (_, out, _) = proffer(&world, &["maintenance", "ls", "-o", "json"]).await;
     let windows: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&windows[0]["state"], &windows[0]["agent_ids"][0]), (&"PLANNED".into(), &"A1-1".into()));
+    let asked = &windows[0]["inverse_offers"][0];
+    assert_eq!((&asked["answer"], &asked["cause"]), (&"DECLINED".into(), &"MAINTENANCE".into()));
+    let (_, out, _) = proffer(&world, &["maintenance", "ls"]).await;
+    assert!(out.contains("1 declined") && out.contains("a training runs"), "{out}");
+    let (_, out, _) = proffer(&world, &["maintenance", "requests", "--history", "5"]).await;
+    assert!(out.contains("V1-1") && out.contains("OPEN") && out.contains("a training runs"), "{out}");
     let table: [(&[&str], &str); 3] = [
         (&["maintenance", "remove", "M9-9"], "there is no window M9-9"),
         (&["maintenance", "add", "host-9", "--start", "now", "--duration", "1h"], "there is no agent \"host-9\""),
@@ -649,9 +692,12 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
     let (is_good, out, err) = proffer(&world, &["roles"]).await;
     assert!(is_good, "{err}");
     let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "FRAMEWORKS"]);
-    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus -");
-    assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - service");
+    assert_eq!(
+        lines[0],
+        ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "POLICY", "FRAMEWORKS"]
+    );
+    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus pack, at least 0.5 cpus -");
+    assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - - service");
     let (_, out, _) = proffer(&world, &["roles", "-o", "json"]).await;
     let roles: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(roles[0]["limit"], serde_json::json!({"cpus_milli": 4_000, "gpus": 0}));
@@ -668,10 +714,19 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
     let (is_good, out, err) = proffer(&world, &line).await;
     assert!(is_good, "{err}");
     assert_eq!(out, "role eng is promised 1 cpus and limited to 2GiB memory\n");
+    let line = ["roles", "set", "eng", "--placement", "spread:@zone", "--min-offer", "cpus=500m"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good, "{err}");
+    assert_eq!(out, "role eng is offered what is free by spread:@zone, at least 0.5 cpus\n");
+    let line = ["roles", "set", "ops", "--placement", "default", "--min-offer", "default", "--dry-run"];
+    let (is_good, out, err) = proffer(&world, &line).await;
+    assert!(is_good, "{err}");
+    assert!(out.starts_with("role ops would be offered what is free placed as the whole cluster, "), "{out}");
     let (_, out, _) = proffer(&world, &["quota", "remove", "eng", "--dry-run"]).await;
     assert_eq!(out, "the quota of role eng would be removed\n");
     let asked = world.asked.lock().unwrap().join("\n");
     assert!(asked.contains("weight_milli: 500") && asked.contains("memory_bytes: Some(2147483648)"), "{asked}");
+    assert!(asked.contains("placement: Some(\"spread:@zone\")") && asked.contains("reset_min_offer: true"), "{asked}");
 
     let table: [(&[&str], &str); 4] = [
         (&["quota", "set", "eng", "--limit", "cpus=1"], "its tasks hold more"),

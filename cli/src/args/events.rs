@@ -29,4 +29,6 @@ pub enum EventKind {
     Task,
     /// Roles and their quotas
     Role,
+    /// Requests to leave agents and their answers
+    InverseOffer,
 }

@@ -21,8 +21,14 @@ pub struct MaintenanceArgs {
 pub enum MaintenanceCommand {
     /// Plan a window: at its start the agents are drained, at its end they are offered again
     Add(MaintenanceAddArgs),
-    /// Show the windows that are planned or open
+    /// Show the windows that are planned or open, and what frameworks answered when they were asked to leave
     Ls,
+    /// Show which frameworks are asked to leave which agents, by windows, drains and preemption alike
+    Requests {
+        /// Also so many that are over, newest first
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        history: u32,
+    },
     /// Take a window back; one that is open ends now
     Remove {
         /// Its id

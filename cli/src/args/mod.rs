@@ -5,6 +5,7 @@ mod drain;
 mod events;
 mod maintenance;
 mod reservations;
+mod role_policy;
 mod roles;
 mod serve;
 mod volumes;
@@ -21,6 +22,7 @@ pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use events::{EventKind, EventsArgs};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
+pub use role_policy::{RolesArgs, RolesCommand, RolesSetArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 pub use volumes::{CreateVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
@@ -93,8 +95,8 @@ pub enum Command {
     Offers(OffersArgs),
     /// Show what there is, and what changes
     Events(EventsArgs),
-    /// Show the roles: weights, shares, quotas and what they hold
-    Roles,
+    /// Show the roles: weights, shares, quotas and what they hold; set how one is offered what is free
+    Roles(RolesArgs),
     /// Set and show how much roles' shares count
     Weights(WeightsArgs),
     /// Set and show what roles are promised and may hold at most

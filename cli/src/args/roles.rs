@@ -119,7 +119,7 @@ impl QuotaSetArgs {
     }
 }
 
-fn role(text: &str) -> Result<Role, String> {
+pub(super) fn role(text: &str) -> Result<Role, String> {
     Role::new(text).map_err(|error| error.to_string())
 }
 

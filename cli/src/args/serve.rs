@@ -39,6 +39,9 @@ pub struct MasterArgs {
     /// Calls one framework may make at once
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub call_burst: u32,
+    /// How long before a maintenance window frameworks are asked to leave its agents, e.g. 1h
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = super::amounts::duration)]
+    pub maintenance_notice: std::time::Duration,
     /// A kind of resources that counts for nobody's share, e.g. disk; may be given several times
     #[arg(long, value_name = "KIND")]
     pub exclude_from_shares: Vec<String>,

@@ -7,6 +7,7 @@ use proffer_proto_wire::operator::watch_request::Kind;
 use proffer_proto_wire::operator::{ClusterEvent, WatchRequest};
 use serde::Serialize;
 
+use super::inverse::InverseOfferView;
 use super::lists::{AgentView, FrameworkView, OfferView, TaskView};
 use super::roles::RoleView;
 use crate::args::{EventKind, EventsArgs};
@@ -34,6 +35,7 @@ enum Told {
     Task(Box<TaskView>),
     Role(Box<RoleView>),
     RoleRemoved(String),
+    InverseOffer(Box<InverseOfferView>),
     SnapshotEnd(Empty),
 }
 
@@ -51,6 +53,7 @@ impl Told {
             Event::Offer(offer) => Self::Offer(Box::new(OfferView::new(offer)?)),
             Event::Task(task) => Self::Task(Box::new(TaskView::new(task)?)),
             Event::Role(role) => Self::Role(Box::new(RoleView::new(role)?)),
+            Event::InverseOffer(record) => Self::InverseOffer(Box::new(InverseOfferView::new(record))),
             Event::RoleRemoved(role) => Self::RoleRemoved(role),
             Event::SnapshotEnd(_) => Self::SnapshotEnd(Empty {}),
         })
@@ -91,6 +94,7 @@ impl Told {
                 format!("role       {role}; tasks: {tasks_active}; used: {}", allocated.shown())
             }
             Self::RoleRemoved(role) => format!("role       {role} FORGOTTEN"),
+            Self::InverseOffer(view) => view.line(),
             Self::SnapshotEnd(_) => return None,
         })
     }
@@ -105,6 +109,7 @@ pub(crate) async fn run(cluster: &Cluster, format: Format, args: EventsArgs) -> 
         EventKind::Offer => Kind::Offer.into(),
         EventKind::Task => Kind::Task.into(),
         EventKind::Role => Kind::Role.into(),
+        EventKind::InverseOffer => Kind::InverseOffer.into(),
     });
     show(cluster, format, WatchRequest { kinds: kinds.collect(), changes_only }, follow || changes_only).await
 }

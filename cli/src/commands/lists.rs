@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::args::{OffersArgs, TasksArgs};
 use crate::client::Cluster;
-use crate::output::{self, Format, age};
+use crate::output::{self, Format, age, when};
 use crate::views::{ResourcesView, StatusView, read};
 use crate::{CliError, Outcome};
 
@@ -204,6 +204,15 @@ pub(crate) struct OfferView {
     pub(crate) sent_unix_ms: u64,
     pub(crate) held_ms: u64,
     pub(crate) resources: ResourcesView,
+    /// When the agent is not there next; `null` when nothing is planned.
+    pub(crate) unavailability: Option<UnavailabilityView>,
+}
+
+/// A time at which an agent is not there for tasks.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnavailabilityView {
+    pub(crate) start_unix_ms: u64,
+    pub(crate) duration_ms: u64,
 }
 
 impl OfferView {
@@ -235,6 +244,9 @@ impl OfferView {
             sent_unix_ms: record.sent_unix_ms,
             held_ms: record.held_ms,
             resources,
+            unavailability: offer
+                .unavailability
+                .map(|planned| UnavailabilityView { start_unix_ms: planned.start.0, duration_ms: planned.duration_ms }),
         })
     }
 }
@@ -290,10 +302,11 @@ pub(crate) async fn offers(cluster: &Cluster, format: Format, args: OffersArgs) 
             offer.resources.shown(),
             format!("{} ms", offer.held_ms),
             age(offer.sent_unix_ms),
+            offer.unavailability.as_ref().map(|planned| when(planned.start_unix_ms)).unwrap_or_default(),
             offer.reason.clone(),
         ]
     };
-    let head = ["OFFER", "FRAMEWORK", "HOST", "ROLE", "OUTCOME", "RESOURCES", "HELD", "AGE", "REASON"];
+    let head = ["OFFER", "FRAMEWORK", "HOST", "ROLE", "OUTCOME", "RESOURCES", "HELD", "AGE", "GONE AT", "REASON"];
     let rows = all.outstanding.iter().chain(&all.history).map(row).collect();
     output::table(head, rows, "no offers: nobody wants anything")?;
     Ok(Outcome::Good)

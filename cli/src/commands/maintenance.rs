@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use proffer_proto_wire::operator::{
     self, ListMaintenanceRequest, RemoveMaintenanceRequest, ScheduleMaintenanceRequest,
 };
 use serde::Serialize;
 
 use super::drain::pick;
+use super::inverse::{self, InverseOfferView};
 use crate::args::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand};
 use crate::client::Cluster;
-use crate::output::{self, Format, span};
+use crate::output::{self, Format, span, when};
 use crate::{CliError, Outcome};
 
 /// A window as JSON.
@@ -25,6 +25,7 @@ struct WindowView {
     duration_ms: u64,
     action: &'static str,
     max_grace_ms: Option<u64>,
+    inverse_offers: Vec<InverseOfferView>,
 }
 
 impl WindowView {
@@ -38,18 +39,27 @@ impl WindowView {
             duration_ms: window.duration_ms,
             action: if window.deactivate_only { "DEACTIVATE" } else { "DRAIN" },
             max_grace_ms: window.max_grace_ms,
+            inverse_offers: window.inverse_offers.into_iter().map(InverseOfferView::new).collect(),
         }
     }
 
     fn start(&self) -> String {
-        let at = i64::try_from(self.start_unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        at.map(|at| format!("{at:.0}")).unwrap_or_default()
+        when(self.start_unix_ms)
+    }
+
+    /// How many said what.
+    fn answers(&self) -> String {
+        let count = |answer: &str| self.inverse_offers.iter().filter(|view| view.answer == answer).count();
+        let words = [("accepted", count("ACCEPTED")), ("declined", count("DECLINED")), ("silent", count("NONE"))];
+        let told = words.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}"));
+        told.collect::<Vec<_>>().join(", ")
     }
 }
 
 pub(crate) async fn run(cluster: &Cluster, format: Format, args: MaintenanceArgs) -> Result<Outcome, CliError> {
     match args.command {
         MaintenanceCommand::Add(args) => add(cluster, format, args).await,
+        MaintenanceCommand::Requests { history } => inverse::run(cluster, format, history).await,
         MaintenanceCommand::Ls => list(cluster, format).await,
         MaintenanceCommand::Remove { window } => {
             let request = RemoveMaintenanceRequest { window_id: window.clone() };
@@ -107,10 +117,16 @@ async fn list(cluster: &Cluster, format: Format) -> Result<Outcome, CliError> {
             view.start(),
             span(view.duration_ms / 1_000),
             view.action.to_owned(),
+            view.answers(),
         ]
     };
-    let head = ["WINDOW", "STATE", "HOSTS", "START", "DURATION", "ACTION"];
+    let head = ["WINDOW", "STATE", "HOSTS", "START", "DURATION", "ACTION", "ANSWERS"];
     output::table(head, views.iter().map(row).collect(), "no maintenance is planned")?;
+    let asked: Vec<InverseOfferView> = views.into_iter().flat_map(|view| view.inverse_offers).collect();
+    if !asked.is_empty() {
+        output::say("")?;
+        inverse::table(&asked, "")?;
+    }
     Ok(Outcome::Good)
 }
 

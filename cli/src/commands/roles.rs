@@ -20,6 +20,7 @@ pub(crate) struct RoleView {
     weight_milli: u32,
     guarantee: ResourcesView,
     limit: LimitView,
+    policy: PolicyView,
     pub(crate) allocated: ResourcesView,
     offered: ResourcesView,
     pub(crate) tasks_active: u32,
@@ -51,11 +52,36 @@ struct LimitView {
     shown: String,
 }
 
+/// How a role is offered what is free, as JSON; what is as for the cluster is left out.
+#[derive(Debug, Serialize)]
+struct PolicyView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_offer: Option<ResourcesView>,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl PolicyView {
+    fn new(policy: operator::RolePolicy) -> Result<Self, CliError> {
+        let operator::RolePolicy { placement, min_offer } = policy;
+        let min_offer = min_offer.map(|least| ResourcesView::new(Some(least))).transpose()?;
+        let least = min_offer.as_ref().map(|least| match least.shown() {
+            nothing if nothing == NOTHING => "no least amount".to_owned(),
+            some => format!("at least {some}"),
+        });
+        let shown = placement.clone().into_iter().chain(least).collect::<Vec<_>>().join(", ");
+        Ok(Self { placement, min_offer, shown })
+    }
+}
+
 impl RoleView {
     pub(crate) fn new(role: operator::Role) -> Result<Self, CliError> {
         let quota = role.quota.unwrap_or_default();
         let guarantee = ResourcesView::new(quota.guarantee.clone())?;
         let Quota { limit, .. } = read(quota)?;
+        let policy = PolicyView::new(role.policy.unwrap_or_default())?;
         let framework = |operator::RoleFramework { framework_id, name }: operator::RoleFramework| RoleFrameworkView {
             framework_id,
             name,
@@ -72,6 +98,7 @@ impl RoleView {
                 gpus: limit.gpus,
                 scalars_milli: limit.scalars,
             },
+            policy,
             allocated: ResourcesView::new(role.allocated)?,
             offered: ResourcesView::new(role.offered)?,
             tasks_active: role.tasks_active,
@@ -93,13 +120,13 @@ impl RoleView {
 /// How no resources are shown.
 const NOTHING: &str = "nothing";
 
-async fn views(cluster: &Cluster) -> Result<Vec<RoleView>, CliError> {
+pub(super) async fn views(cluster: &Cluster) -> Result<Vec<RoleView>, CliError> {
     let answer = cluster.operator().await?.list_roles(ListRolesRequest {}).await;
     let roles = answer.map_err(|error| CliError::remote("list roles", error))?.into_inner().roles;
     roles.into_iter().map(RoleView::new).collect()
 }
 
-pub(crate) async fn roles(cluster: &Cluster, format: Format) -> Result<Outcome, CliError> {
+pub(super) async fn list_roles(cluster: &Cluster, format: Format) -> Result<Outcome, CliError> {
     let views = views(cluster).await?;
     if format == Format::Json {
         output::json(&views)?;
@@ -116,10 +143,11 @@ pub(crate) async fn roles(cluster: &Cluster, format: Format) -> Result<Outcome, 
             role.offered.shown(),
             role.guarantee(),
             role.limit.shown.clone(),
+            role.policy.shown.clone(),
             role.frameworks.iter().map(|framework| framework.name.as_str()).collect::<Vec<_>>().join(","),
         ]
     };
-    let head = ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "FRAMEWORKS"];
+    let head = ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "POLICY", "FRAMEWORKS"];
     output::table(head, views.iter().map(row).collect(), "no roles: there are no frameworks and no settings")?;
     Ok(Outcome::Good)
 }
@@ -258,7 +286,7 @@ async fn remove_quota(cluster: &Cluster, format: Format, role: &Role, dry_run: b
 }
 
 /// A misspelt role must not look like one that is in use.
-fn unused(known: &[RoleView], role: &Role) -> String {
+pub(super) fn unused(known: &[RoleView], role: &Role) -> String {
     let below = format!("{role}/");
     let is_used = |view: &RoleView| {
         (view.role == role.as_str() || view.role.starts_with(&below))

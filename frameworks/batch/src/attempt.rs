@@ -56,7 +56,9 @@ impl Verdict {
             TaskState::Finished => Self::Success,
             TaskState::Error => Self::Hopeless,
             TaskState::Dropped | TaskState::Unreachable | TaskState::Gone | TaskState::GoneByOperator => Self::Loss,
-            TaskState::Killed if status.reason == TaskReason::AgentDraining => Self::Loss,
+            TaskState::Killed if matches!(status.reason, TaskReason::AgentDraining | TaskReason::Preempted) => {
+                Self::Loss
+            }
             TaskState::Failed | TaskState::Killed => Self::Failure,
         }
     }

@@ -44,6 +44,7 @@ async fn offer(session: &FakeSession, number: u64) {
         region: String::new(),
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
+        unavailability: None,
         reserved: Vec::new(),
         volumes: Vec::new(),
     };

@@ -240,3 +240,25 @@ fn every_launch_makes_the_stated_demand_smaller() {
         wanted -= 1;
     }
 }
+
+#[test]
+fn attempts_leave_by_themselves_and_no_long_one_starts_where_it_cannot_end() {
+    let (mut driver, id) = with_job(spec("a", 3, 3, 0));
+    let now = driver.now().unix.0;
+    let leaves = |ms| proffer_sdk::UnixMillis(now + ms);
+    let calls = driver.offers([agent("a1").unavailable(leaves(299_000), 1)]);
+    assert!(calls.launched().is_empty() && calls.to_string().contains("the agent is not there in 299 s"), "{calls}");
+    assert_eq!(driver.offers([agent("a1").unavailable(leaves(300_000), 1)]).launched().len(), 3);
+    for task in ["a-1.0.1", "a-1.1.1"] {
+        driver.status(task, Running);
+    }
+    let calls = driver.ask_to_leave(1, "a1", &["a-1.0.1", "a-1.1.1"], 300_000);
+    calls.assert(&["leave V1-1: 2 attempts may end until then; the rest is tried again elsewhere"]);
+    driver.status("a-1.0.1", Finished);
+    driver.status_because("a-1.1.1", Killed, proffer_sdk::TaskReason::AgentDraining);
+    driver.status_because("a-1.2.1", Killed, proffer_sdk::TaskReason::Preempted);
+    assert_eq!(job(&driver, &id).attempts()[&(1, 1)].outcome, Outcome::Lost);
+    assert_eq!(job(&driver, &id).attempts()[&(2, 1)].outcome, Outcome::Lost);
+    driver.advance(1_001);
+    assert_eq!(offer(&mut driver), ["a-1.1.2", "a-1.2.2"]);
+}

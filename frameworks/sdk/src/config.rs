@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proffer_proto_model::convert::WireError;
 use proffer_proto_model::{
-    DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role, RoleError, TaskId,
+    DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Placement, Role, RoleError, TaskId,
 };
 use proffer_proto_transport::{Address, AddressError};
 
@@ -24,6 +24,7 @@ pub struct FrameworkConfig {
     api_address: String,
     labels: BTreeMap<String, String>,
     hostname: String,
+    placement: Option<Placement>,
 }
 
 /// What is wrong with a [`FrameworkConfig`].
@@ -74,6 +75,7 @@ impl FrameworkConfig {
             api_address: String::new(),
             labels: BTreeMap::new(),
             hostname: String::new(),
+            placement: None,
         }
     }
 
@@ -97,6 +99,13 @@ impl FrameworkConfig {
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.roles.push(role.into());
+        self
+    }
+
+    /// Which of the agents that fit are offered first, in all its roles. When not set, its roles' policies say it.
+    #[must_use]
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = Some(placement);
         self
     }
 
@@ -162,6 +171,7 @@ impl FrameworkConfig {
             api_address: self.api_address.clone(),
             labels: self.labels.clone(),
             hostname: self.hostname.clone(),
+            placement: self.placement.clone(),
         };
         check_info(&info)?;
         Ok(info)

@@ -27,9 +27,15 @@ pub(crate) fn check_info(info: &FrameworkInfo) -> Result<(), WireError> {
 }
 
 /// The reason with its message cut to what a master takes.
-pub(crate) fn shorten(mut reason: DeclineReason) -> DeclineReason {
-    if let Some((end, _)) = reason.message.char_indices().nth(MAX_MESSAGE_CHARS) {
-        reason.message.truncate(end);
+pub(crate) fn shorten(reason: DeclineReason) -> DeclineReason {
+    DeclineReason { message: shorten_text(reason.message), ..reason }
+}
+
+/// A message cut to what a master takes, and without NULs.
+pub(crate) fn shorten_text(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+        message.truncate(end);
     }
-    reason
+    message.retain(|c| c != '\0');
+    message
 }

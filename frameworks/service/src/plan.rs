@@ -2,6 +2,7 @@
 
 use proffer_sdk::Moment;
 
+use crate::scheduler::leaving::next_move;
 use crate::state::{Placed, Service, Slot};
 
 /// Longest wait before an instance is started again, in milliseconds.
@@ -26,6 +27,8 @@ pub struct Plan {
     pub start: Vec<u32>,
     /// The slot that waits for an offer for a replacement, which starts beside the old instance.
     pub replace: Option<u32>,
+    /// The slot that waits for an offer for an instance that leaves its agent: it ends when the new one runs.
+    pub moves: Option<u32>,
     /// The next end of a back-off.
     pub wake: Option<Moment>,
     /// Nothing is left of a service that is being removed.
@@ -75,7 +78,7 @@ pub fn plan(service: &Service, now: Moment) -> Plan {
 impl Plan {
     /// Every slot that waits for an offer.
     pub fn waiting(&self) -> impl Iterator<Item = u32> {
-        self.start.iter().copied().chain(self.replace)
+        self.start.iter().copied().chain(self.replace).chain(self.moves)
     }
 }
 
@@ -95,7 +98,10 @@ fn update(service: &Service, wanted: u32, now: Moment, plan: &mut Plan) {
         plan.kill.extend(old().filter(|(_, slot, task)| is_idle(slot, task)).map(|(number, ..)| number));
         return;
     }
-    let Some((number, slot, _)) = old().next() else { return };
+    let Some((number, slot, _)) = old().next() else {
+        plan.moves = next_move(service, wanted);
+        return;
+    };
     if service.is_stop_first || !service.record.spec.may_overlap() {
         plan.kill.push(number);
     } else if slot.is_backing_off(now) {

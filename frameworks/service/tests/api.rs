@@ -65,6 +65,7 @@ fn offer(number: u64) -> Offer {
         region: String::new(),
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
+        unavailability: None,
         reserved: Vec::new(),
         volumes: Vec::new(),
     }

@@ -3,7 +3,7 @@
 
 use proffer_proto_wire::{common, service as wire};
 use proffer_sdk::model::task::PortMapping;
-use proffer_sdk::{DeclineKind, TaskReason, TaskState};
+use proffer_sdk::{DeclineKind, InverseEnd, TaskReason, TaskState};
 use proffer_service::{ApiError, ChangeKind, ServiceScheduler, ServiceSpec};
 use proffer_testkit::{Calls, TestDriver, agent};
 
@@ -378,4 +378,75 @@ fn every_defect_of_a_spec_is_told_with_its_field() {
 fn specs_survive_the_wire() {
     let spec = spec("web", 2);
     assert_eq!(ServiceSpec::try_from(wire::ServiceSpec::from(spec.clone())), Ok(spec));
+}
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn an_instance_that_is_asked_to_leave_starts_elsewhere_before_it_ends() {
+    let mut driver = running(2);
+    let calls = driver.ask_to_leave(1, "a1", &["web.0.1"], HOUR_MS / 2);
+    assert!(calls.lines().contains(&"leave V1-1: moving 1 instances".to_owned()), "{calls}");
+    assert_eq!(calls.demand().unwrap().items[0].count, Some(1));
+    let soon = |driver: &Driver, ms| proffer_sdk::UnixMillis(driver.now().unix.0 + ms);
+    let leaves = soon(&driver, HOUR_MS / 2);
+    let calls = driver.offers([agent("a1").unavailable(leaves, HOUR_MS)]);
+    assert!(calls.launched().is_empty(), "not where it leaves: {calls}");
+    let calls = driver.offers([agent("a3")]);
+    assert_eq!(calls.launched_ids(), ["web.0.3"]);
+    assert!(!calls.to_string().contains("kill"), "it still serves: {calls}");
+    let calls = driver.status("web.0.3", TaskState::Running);
+    assert!(calls.to_string().contains("kill web.0.1"), "{calls}");
+    driver.status("web.0.1", TaskState::Killed);
+    driver.stop_asking(1, InverseEnd::Left);
+    assert_eq!(tasks(&mut driver), ["web.0.3", "web.1.2"]);
+}
+
+#[test]
+fn instances_leave_one_after_the_other_and_stay_when_nobody_asks_any_more() {
+    let mut driver = running(2);
+    driver.ask_to_leave(1, "a1", &["web.0.1", "web.1.2"], HOUR_MS / 2);
+    let calls = driver.offers([agent("a3")]);
+    assert_eq!(calls.launched_ids(), ["web.0.3"], "one at a time");
+    let calls = driver.status("web.0.3", TaskState::Running);
+    assert!(calls.demand().is_none_or(|demand| demand.items.len() == 1));
+    let calls = driver.stop_asking(1, InverseEnd::Cancelled);
+    assert!(calls.demand().is_some_and(|demand| demand.items.is_empty()), "the second one stays: {calls}");
+    driver.ask_to_leave(2, "a1", &["web.1.2"], HOUR_MS / 2);
+    driver.disconnect();
+    let calls = driver.connect();
+    assert!(calls.demand().is_none_or(|demand| demand.items.is_empty()), "the master asks again itself: {calls}");
+}
+
+#[test]
+fn what_cannot_run_twice_at_once_says_so() {
+    let mut driver = start();
+    let mut wire = wire_spec("web", 1);
+    let container = wire.container.as_mut().unwrap();
+    (container.ports, container.network) = (Vec::new(), common::container_spec::NetworkMode::Host.into());
+    apply(&mut driver, wire.try_into().unwrap());
+    driver.offers([agent("a1")]);
+    driver.status("web.0.1", TaskState::Running);
+    let calls = driver.ask_to_leave(1, "a1", &["web.0.1"], HOUR_MS / 2);
+    let told = "stay V1-1: 1 instances cannot run twice at once: they start elsewhere once they were ended";
+    calls.assert(&[told]);
+}
+
+#[test]
+fn an_agent_that_leaves_soon_is_used_only_when_no_other_comes() {
+    let mut driver = start();
+    apply(&mut driver, spec("web", 1));
+    let at = |driver: &Driver, ms| proffer_sdk::UnixMillis(driver.now().unix.0 + ms);
+    let leaves = at(&driver, HOUR_MS / 2);
+    let calls = driver.offers([agent("a1").unavailable(leaves, HOUR_MS)]);
+    assert!(calls.to_string().contains("one that stays is waited for"), "{calls}");
+    driver.advance(10_000);
+    let too_soon = at(&driver, 59_000);
+    let calls = driver.offers([agent("a2").unavailable(too_soon, HOUR_MS)]);
+    assert!(calls.launched().is_empty(), "that is too soon for anything: {calls}");
+    let calls = driver.offers([agent("a1").unavailable(leaves, HOUR_MS)]);
+    assert_eq!(calls.launched().len(), 1, "half an hour is better than nothing: {calls}");
+    driver.with(|s, cx| s.scale("web", 2, cx).unwrap());
+    let far = at(&driver, HOUR_MS);
+    assert_eq!(driver.offers([agent("a2").unavailable(far, 1)]).launched().len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use proffer_sdk::model::{Accept, DeclineKind, Demand, Operation, TaskLaunch};
+use proffer_sdk::model::{Accept, DeclineKind, Demand, InverseAnswer, InverseReply, Operation, TaskLaunch};
 use proffer_sdk::session::Call;
 use proffer_sdk::{DeclineReason, OfferId, TaskId, TaskSpec};
 
@@ -81,7 +81,8 @@ fn launches(call: &Call) -> Vec<&TaskLaunch> {
 /// A call as lines of text: one for each launch or acknowledgement, else one.
 ///
 /// `launch web.1 on a1 with 0.1 cpus, 32MiB memory`, `decline O1-1: no demand`, `kill web.1`, `acknowledge web.1 #1`,
-/// `demand 2 x 0.1 cpus, 32MiB memory`, `demand nothing`, `reconcile everything`, `reconcile web.1`, `subscribe`, `teardown`.
+/// `demand 2 x 0.1 cpus, 32MiB memory`, `demand nothing`, `reconcile everything`, `reconcile web.1`, `subscribe`, `teardown`,
+/// `leave V1-1: moving 2 tasks`, `stay V1-1: nowhere to go`.
 pub fn line(call: &Call) -> Vec<String> {
     match call {
         Call::Subscribe { framework, .. } => match &framework.id {
@@ -98,9 +99,18 @@ pub fn line(call: &Call) -> Vec<String> {
         Call::Reconcile(tasks) => {
             vec![format!("reconcile {}", join(tasks.iter().map(|(task, _)| task)))]
         }
+        Call::InverseReply(reply) => vec![inverse_line(reply)],
         Call::Teardown => vec!["teardown".to_owned()],
         Call::NotImplemented { call } => vec![format!("{call} (not implemented)")],
     }
+}
+
+fn inverse_line(InverseReply { offers, answer, message, filter: _ }: &InverseReply) -> String {
+    let verb = match answer {
+        InverseAnswer::Accepted => "leave",
+        InverseAnswer::Declined => "stay",
+    };
+    format!("{verb} {}: {message}", join(offers))
 }
 
 fn accept_lines(accept: &Accept) -> Vec<String> {

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use proffer_sdk::model::{Accept, ClusterId, Epoch, FrameworkInfo, OfferId, Operation};
+use proffer_sdk::model::{self, Accept, ClusterId, Epoch, FrameworkInfo, OfferId, Operation};
 use proffer_sdk::session::{Call, End, MasterEvent, Session, SessionFrame, SessionInput, Stored};
 use proffer_sdk::store::{MemoryStore, Store};
 use proffer_sdk::{
-    AgentId, Context, FrameworkConfig, FrameworkId, Moment, Now, RescindReason, Scheduler, TaskId, TaskReason,
-    TaskSource, TaskState, TaskStatus, UnixMillis,
+    AgentId, Context, FrameworkConfig, FrameworkId, InverseCause, InverseEnd, InverseOfferId, Moment, Now,
+    RescindReason, Scheduler, TaskId, TaskReason, TaskSource, TaskState, TaskStatus, UnixMillis,
 };
 
+use crate::offer::agent_id;
 use crate::{Calls, TestOffer};
 
 /// A scheduler in a test. Starts at once; every step returns what the framework said in it.
@@ -106,6 +107,45 @@ impl<S: Scheduler> TestDriver<S> {
     pub fn rescind(&mut self, number: u64) -> Calls {
         let offers = vec![OfferId::numbered(1, number)];
         self.master(MasterEvent::Rescind { offers, reason: RescindReason::Expired })
+    }
+
+    /// A request to leave an agent comes, named `V1-NUMBER`: its window begins in so many milliseconds.
+    #[track_caller]
+    pub fn ask_to_leave(&mut self, number: u64, agent: &str, tasks: &[&str], begins_in_ms: u64) -> Calls {
+        self.ask_because(InverseCause::Maintenance, number, agent, tasks, begins_in_ms)
+    }
+
+    /// As [`TestDriver::ask_to_leave`], for another cause.
+    #[track_caller]
+    pub fn ask_because(
+        &mut self,
+        cause: InverseCause,
+        number: u64,
+        agent: &str,
+        tasks: &[&str],
+        begins_in_ms: u64,
+    ) -> Calls {
+        let id = |task: &&str| match TaskId::new(*task) {
+            Ok(task) => task,
+            Err(error) => panic!("task id {task:?} {error}"),
+        };
+        let start = UnixMillis(self.now.unix.0 + begins_in_ms);
+        self.master(MasterEvent::InverseOffers(vec![model::InverseOffer {
+            id: InverseOfferId::numbered(1, number),
+            agent: agent_id(agent),
+            hostname: agent.to_owned(),
+            cause,
+            unavailability: model::Unavailability { start, duration_ms: 3_600_000 },
+            tasks: tasks.iter().map(id).collect(),
+            resources: model::Resources::default(),
+            message: "a window begins".to_owned(),
+        }]))
+    }
+
+    /// The request to leave with this number is over.
+    pub fn stop_asking(&mut self, number: u64, end: InverseEnd) -> Calls {
+        let offers = vec![InverseOfferId::numbered(1, number)];
+        self.master(MasterEvent::RescindInverse { offers, end })
     }
 
     /// The agent reports a state of a task, with the next number.

@@ -15,6 +15,7 @@ pub struct TestOffer {
     role: Role,
     zone: String,
     region: String,
+    unavailability: Option<model::Unavailability>,
     volumes: Vec<VolumeInfo>,
 }
 
@@ -30,6 +31,7 @@ pub fn agent(name: impl Into<String>) -> TestOffer {
         role: Role::default_role(),
         zone: String::new(),
         region: String::new(),
+        unavailability: None,
         volumes: Vec::new(),
     }
 }
@@ -90,6 +92,12 @@ impl TestOffer {
         self
     }
 
+    /// Its agent is not there from this wall-clock time on, for so long; see [`crate::TestDriver::now`].
+    pub fn unavailable(mut self, start: model::UnixMillis, duration_ms: u64) -> Self {
+        self.unavailability = Some(model::Unavailability { start, duration_ms });
+        self
+    }
+
     /// The offer with the number the driver gives it.
     pub(crate) fn numbered(self, number: u64) -> model::Offer {
         model::Offer {
@@ -103,6 +111,7 @@ impl TestOffer {
             region: self.region,
             zone: self.zone,
             agent_address: "127.0.0.1".to_owned(),
+            unavailability: self.unavailability,
             reserved: Vec::new(),
             volumes: self.volumes,
         }

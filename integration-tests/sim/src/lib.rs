@@ -4,6 +4,7 @@
 //! the same trace, always.
 #![allow(clippy::expect_used)] // A world that contradicts itself must stop the test at once.
 
+pub mod cast;
 pub mod faults;
 pub mod invariants;
 pub mod net;

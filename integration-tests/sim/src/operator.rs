@@ -14,6 +14,11 @@ use crate::world::{Event, World};
 const RETRY_MS: u64 = 250;
 
 impl World {
+    /// An operator asks the master for something; nobody waits for the answer.
+    pub fn operator_asks(&mut self, call: OperatorCall) {
+        self.master_handle(Input::Operator(call));
+    }
+
     /// Draws what the operator does at one moment.
     pub(crate) fn operate(&mut self) {
         if !self.faults.operator.chance(self.faults.operate) {

@@ -9,6 +9,7 @@ use proffer_agent_engine::{StepResult, ToMaster, VolumeResult};
 use proffer_master_engine::{ToAgent, ToFramework};
 use proffer_proto_model::{Epoch, Moment, Now, TaskKey, UnixMillis};
 
+use crate::cast::Part;
 use crate::faults::Faults;
 use crate::invariants;
 use crate::net::{ConnId, End, Net};
@@ -31,10 +32,10 @@ pub struct Scenario {
     pub seed: u64,
     /// Number of agents.
     pub agents: usize,
-    /// Number of frameworks.
-    pub frameworks: usize,
-    /// Tasks each framework keeps running.
-    pub tasks_per_framework: u32,
+    /// When the first agent starts, in milliseconds.
+    pub agents_from_ms: u64,
+    /// The frameworks.
+    pub cast: Vec<Part>,
     /// Faults happen from the start until this virtual time, in milliseconds.
     pub faults_until_ms: u64,
     /// After the faults, everything must be well within this time, in milliseconds.
@@ -47,8 +48,8 @@ impl Scenario {
         Self {
             seed,
             agents: 20,
-            frameworks: 3,
-            tasks_per_framework: 12,
+            agents_from_ms: 0,
+            cast: (0..3).map(|n| Part::honest(format!("team-{n}"), 12).in_gangs()).collect(),
             faults_until_ms: 60_000,
             heal_within_ms: 240_000,
         }
@@ -149,6 +150,13 @@ pub enum Event {
     Fault,
 }
 
+/// How many steps happened at one moment.
+#[derive(Default)]
+struct Standing {
+    at: Moment,
+    steps: u64,
+}
+
 /// Everything.
 pub struct World {
     /// What this run is made of.
@@ -195,7 +203,13 @@ impl World {
             trace: Trace::default(),
             master: MasterNode::new(),
             agents: (0..scenario.agents).map(AgentNode::new).collect(),
-            frameworks: (0..scenario.frameworks).map(|n| FrameworkNode::new(n, scenario.tasks_per_framework)).collect(),
+            frameworks: scenario
+                .cast
+                .iter()
+                .cloned()
+                .enumerate()
+                .map(|(n, part)| FrameworkNode::new(n, part))
+                .collect(),
             faults: Faults::new(seed, scenario.faults_until_ms),
             workload: Rng::child(seed, "workload"),
             oracle: Oracle::default(),
@@ -203,7 +217,7 @@ impl World {
         };
         world.queue.after(0, Event::Start(Node::Master));
         for n in 0..world.agents.len() {
-            world.queue.after(n as u64, Event::Start(Node::Agent(n)));
+            world.queue.after(world.scenario.agents_from_ms + n as u64, Event::Start(Node::Agent(n)));
         }
         for n in 0..world.frameworks.len() {
             world.queue.after(n as u64, Event::Start(Node::Framework(n)));
@@ -215,25 +229,41 @@ impl World {
     /// Runs faults and healing to the end; the first broken invariant stops it.
     pub fn run(&mut self) -> Result<(), String> {
         let end = Moment(self.scenario.faults_until_ms + self.scenario.heal_within_ms);
-        let mut standing = (Moment(0), 0);
-        while self.queue.next_at().is_some_and(|at| at <= end) {
-            let Some(event) = self.queue.pop() else { break };
-            if self.is_stray(&event) {
-                continue;
-            }
-            let now = self.queue.now();
-            standing = if standing.0 == now { (now, standing.1 + 1) } else { (now, 0) };
-            if standing.1 > MAX_STEPS_AT_ONCE {
-                return Err(self.report("time stands still"));
-            }
-            self.happen(event);
-            invariants::check_step(self).map_err(|broken| self.report(&broken))?;
+        let mut standing = Standing::default();
+        while self.step(end, &mut standing)? {
             let is_safe_time = self.queue.now().0 > self.scenario.faults_until_ms;
             if is_safe_time && invariants::is_healed(self).is_ok() {
                 return Ok(());
             }
         }
         invariants::is_healed(self).map_err(|missing| self.report(&format!("not healed in time: {missing}")))
+    }
+
+    /// Runs until this virtual time, healed or not; the first broken invariant stops it.
+    pub fn run_until(&mut self, end_ms: u64) -> Result<(), String> {
+        let mut standing = Standing::default();
+        while self.step(Moment(end_ms), &mut standing)? {}
+        Ok(())
+    }
+
+    /// Lets the next event happen; false when none is left until `end`.
+    fn step(&mut self, end: Moment, standing: &mut Standing) -> Result<bool, String> {
+        if self.queue.next_at().is_none_or(|at| at > end) {
+            return Ok(false);
+        }
+        let Some(event) = self.queue.pop() else { return Ok(false) };
+        if self.is_stray(&event) {
+            return Ok(true);
+        }
+        let now = self.queue.now();
+        standing.steps = if standing.at == now { standing.steps + 1 } else { 0 };
+        standing.at = now;
+        if standing.steps > MAX_STEPS_AT_ONCE {
+            return Err(self.report("time stands still"));
+        }
+        self.happen(event);
+        invariants::check_step(self).map_err(|broken| self.report(&broken))?;
+        Ok(true)
     }
 
     /// Now, as engines get it.

@@ -4,12 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Resources, Role};
+use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Placement, Resources, Role};
 use rustc_hash::FxBuildHasher;
 
 use crate::changes::Changes;
 use crate::client::Client;
-use crate::placement::{Index, Placement};
+use crate::placement::Index;
 use crate::pools::{Pools, ReservedParts};
 use crate::quota::Need;
 use crate::share::{Amounts, Kinds};

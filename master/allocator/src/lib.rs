@@ -41,5 +41,5 @@ mod waits;
 
 pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
-pub use placement::{Placement, PlacementError};
 pub use pools::{AgentPool, ReservedParts};
+pub use proffer_proto_model::{Placement, PlacementError};

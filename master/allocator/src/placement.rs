@@ -6,53 +6,13 @@
 //! tried; when none of them suits, the agent at hand is as good as any.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
-use proffer_proto_model::{AgentInfo, FrameworkId, Resources, Role};
+use proffer_proto_model::{AgentInfo, FrameworkId, Placement, Resources, Role};
 
 use crate::allocator::{Agent, Allocator};
 
 /// Agents tried for one grant before the agent at hand is taken.
 const CANDIDATES: usize = 32;
-
-/// Which of the agents that fit comes first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Placement {
-    /// The one that has waited longest.
-    #[default]
-    First,
-    /// The fullest: the least CPU left, then the least memory. Keeps others empty for large tasks.
-    Pack,
-    /// The emptiest: the largest part of its scarcest kind, CPU or memory, left.
-    LeastLoaded,
-    /// The emptiest with the value of an attribute (or `@hostname`, `@region`, `@zone`) on whose agents the client has
-    /// the fewest grants and tasks, counted since the policy was set. Agents without the attribute come together.
-    Spread {
-        /// Of which attribute.
-        attribute: String,
-    },
-}
-
-/// A text that is no policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no placement policy; write first, pack, least-loaded, or spread:ATTRIBUTE such as spread:@zone")]
-pub struct PlacementError(pub String);
-
-impl FromStr for Placement {
-    type Err = PlacementError;
-
-    fn from_str(text: &str) -> Result<Self, PlacementError> {
-        match text.split_once(':') {
-            None if text == "first" => Ok(Self::First),
-            None if text == "pack" => Ok(Self::Pack),
-            None if text == "least-loaded" => Ok(Self::LeastLoaded),
-            Some(("spread", attribute)) if !attribute.is_empty() && !attribute.contains(char::is_whitespace) => {
-                Ok(Self::Spread { attribute: attribute.to_owned() })
-            }
-            _ => Err(PlacementError(text.to_owned())),
-        }
-    }
-}
 
 /// Agents with something free, in the orders of the policies.
 #[derive(Debug, Default)]

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_proto_model::{AgentId, FrameworkId, OfferId, Resources, Role, TaskKey};
+use proffer_proto_model::{AgentId, FrameworkId, InverseOfferId, OfferId, Resources, Role, TaskKey};
 
 use crate::registry::{TaskRecord, WindowId};
 use crate::state::{Agent, Framework, State, countable};
-use crate::view::{AgentState, AgentView, Change, FrameworkView, OfferView};
+use crate::view::{AgentState, AgentView, Change, FrameworkView, InverseView, OfferView};
 
 /// What changed since readers were told last.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(crate) struct Touched {
     roles: BTreeSet<Role>,
     offers: BTreeMap<OfferId, OfferView>,
     windows: BTreeSet<WindowId>,
+    inverse: BTreeMap<InverseOfferId, InverseView>,
     /// Things that are gone, in order, each with its last form before it.
     gone: Vec<Change>,
 }
@@ -45,6 +46,11 @@ impl Touched {
     /// An offer was sent or has ended.
     pub fn offer(&mut self, view: OfferView) {
         self.offers.insert(view.offer.id.clone(), view);
+    }
+
+    /// A request to leave an agent was sent, answered or is over.
+    pub fn inverse(&mut self, view: InverseView) {
+        self.inverse.insert(view.offer.id.clone(), view);
     }
 
     /// A task is forgotten; its last form goes first when readers have not seen it.
@@ -104,6 +110,7 @@ impl State {
         for id in &touched.windows {
             changes.extend(self.windows.get(id).map(|window| Change::Window(Box::new(window.clone()))));
         }
+        changes.extend(touched.inverse.into_values().map(|offer| Change::Inverse(Box::new(offer))));
         changes.extend(touched.offers.into_values().map(|offer| Change::Offer(Box::new(offer))));
         changes
     }

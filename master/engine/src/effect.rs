@@ -1,8 +1,8 @@
 //! Everything the master's engine can ask for, in one closed enum.
 
 use proffer_proto_model::{
-    AgentId, ClusterId, Epoch, FrameworkId, Offer, OfferId, OperationOutcome, RescindReason, Role, TaskId, TaskKey,
-    TaskReason, TaskSpec, TaskStatus, Volume, task::KillPolicy,
+    AgentId, ClusterId, Epoch, FrameworkId, InverseEnd, InverseOffer, InverseOfferId, Offer, OfferId, OperationOutcome,
+    RescindReason, Role, TaskId, TaskKey, TaskReason, TaskSpec, TaskStatus, Volume, task::KillPolicy,
 };
 
 use crate::SessionId;
@@ -79,6 +79,15 @@ pub enum ToFramework {
         /// Why.
         message: String,
     },
+    /// Requests to leave agents.
+    InverseOffers(Vec<InverseOffer>),
+    /// Requests to leave agents that are over.
+    RescindInverse {
+        /// Which.
+        offers: Vec<InverseOfferId>,
+        /// Why.
+        end: InverseEnd,
+    },
     /// An agent is lost.
     AgentLost {
         /// Which.
@@ -114,8 +123,12 @@ pub enum FrameworkErrorKind {
     NotSubscribed,
     /// Not in this version.
     NotImplemented,
-    /// The name belongs to another principal.
+    /// The name, or the inverse offer, belongs to somebody else.
     Forbidden,
+    /// The inverse offer is not known.
+    UnknownInverseOffer,
+    /// The inverse offer is over, or of an earlier master.
+    StaleInverseOffer,
 }
 
 /// An operator's request that was refused.

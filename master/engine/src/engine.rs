@@ -1,7 +1,6 @@
 //! The engine itself: the only entry point to the master's decisions. Only dispatches; the decisions are in the folders.
 
-use proffer_master_allocator::Placement;
-use proffer_proto_model::{ClusterId, Epoch, Moment, Now, Resources};
+use proffer_proto_model::{ClusterId, Epoch, Moment, Now, Placement, Resources};
 
 use crate::registry::Registry;
 use crate::state::State;
@@ -19,6 +18,8 @@ pub struct Config {
     pub agent_timeout_ms: u64,
     /// Most outstanding offers of one framework; 1,000 by default.
     pub max_offers_per_framework: usize,
+    /// How long before a maintenance window frameworks are asked to leave its agents; 3,600,000 by default.
+    pub maintenance_notice_ms: u64,
     /// How what is free is shared out.
     pub sharing: Sharing,
 }
@@ -43,6 +44,7 @@ impl Default for Config {
             heartbeat_interval_ms: 5_000,
             agent_timeout_ms: 30_000,
             max_offers_per_framework: 1_000,
+            maintenance_notice_ms: 3_600_000,
             sharing: Sharing::default(),
         }
     }
@@ -114,6 +116,7 @@ impl Engine {
             Input::Tick => state.fire_timers(now),
         }
         self.state.settle_drains(now);
+        self.state.settle_inverse(now);
     }
 
     /// The second half of [`Self::handle`]: offers all that became possible.
@@ -158,6 +161,7 @@ impl Engine {
             FrameworkCall::Kill { task, agent, policy } => state.kill(now, &framework, task, agent, policy),
             FrameworkCall::Acknowledge(acks) => state.acknowledge(&framework, acks),
             FrameworkCall::Reconcile(tasks) => state.reconcile(now, &framework, tasks),
+            FrameworkCall::InverseReply(reply) => state.inverse_reply(now, &framework, reply),
             FrameworkCall::Teardown => state.teardown(now, &framework),
             FrameworkCall::NotImplemented { call } => state.refuse_not_implemented(session, call),
         }

@@ -4,11 +4,12 @@ use crate::agents::drain::AgentCommand;
 use crate::maintenance::MaintenanceCommand;
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo,
-    HeldVolume, OfferId, Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, VolumeReport, Weight,
-    task::KillPolicy,
+    HeldVolume, InverseReply, OfferId, Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, VolumeReport,
+    Weight, task::KillPolicy,
 };
 
 use crate::reservations::OperatorReservation;
+use crate::roles::PolicyChange;
 
 /// A live connection, numbered by the server and never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,6 +132,8 @@ pub enum FrameworkCall {
     Acknowledge(Vec<(TaskId, u64, TaskSource)>),
     /// Asks for the state of these tasks; empty for all.
     Reconcile(Vec<(TaskId, Option<AgentId>)>),
+    /// Answers inverse offers.
+    InverseReply(InverseReply),
     /// Ends the framework and its tasks.
     Teardown,
     /// A call this master cannot carry out yet.
@@ -211,6 +214,13 @@ pub enum RolesCall {
         quota: Box<Quota>,
         /// Also when the limit is below what is held now, or more is promised than the cluster has.
         force: bool,
+    },
+    /// Changes how a role is offered what is free.
+    SetPolicy {
+        /// Which role.
+        role: Role,
+        /// What of it.
+        change: Box<PolicyChange>,
     },
     /// Ends a quota.
     RemoveQuota {

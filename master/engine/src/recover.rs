@@ -71,8 +71,7 @@ impl State {
         }
         state.recover_gangs();
         for record in registry.windows {
-            state.touched.window(&record.id);
-            state.windows.insert(record.id.clone(), record);
+            state.recover_window(record);
         }
         if !state.windows.is_empty() {
             // What was due while no master was there is done with the first tick.
@@ -96,6 +95,8 @@ impl State {
             roles: BTreeMap::new(),
             draining: BTreeSet::new(),
             windows: BTreeMap::new(),
+            calendar: BTreeMap::new(),
+            inverse: Default::default(),
             maintain_at: None,
             next_window: 0,
             strays: BTreeMap::new(),

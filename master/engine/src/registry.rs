@@ -6,8 +6,8 @@ pub use crate::agents::mode::{AgentMode, Drain};
 pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
 pub use crate::operations::gang::{GangId, GangPart, GangStage};
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, TaskKey, TaskSpec,
-    TaskStatus, Volume, VolumeState, Weight,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, RolePolicy, TaskKey,
+    TaskSpec, TaskStatus, Volume, VolumeState, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -168,4 +168,7 @@ pub struct RoleRecord {
     /// What it is promised and may hold at most; empty for none.
     #[serde(default)]
     pub quota: Quota,
+    /// How it is offered what is free.
+    #[serde(default)]
+    pub policy: RolePolicy,
 }

@@ -6,10 +6,11 @@ use proffer_master_allocator::{Allocator, GrantId};
 use proffer_proto_model::task::KillPolicy;
 use proffer_proto_model::{
     AgentId, ClusterId, Demand, Epoch, FrameworkId, Moment, Now, Offer, OfferId, Resources, Role, TaskId, TaskKey,
-    TaskStatus,
+    TaskStatus, UnixMillis,
 };
 
 use crate::changes::Touched;
+use crate::inverse::Inverse;
 use crate::offers::Guard;
 use crate::registry::{AgentRecord, FrameworkRecord, GangId, Operation, TaskRecord, WindowId, WindowRecord};
 use crate::reservations::Share;
@@ -37,6 +38,9 @@ pub(crate) struct State {
     /// Agents under drain that are not empty yet.
     pub draining: BTreeSet<AgentId>,
     pub windows: BTreeMap<WindowId, WindowRecord>,
+    /// The windows of each agent, by their start.
+    pub calendar: BTreeMap<AgentId, BTreeSet<(UnixMillis, WindowId)>>,
+    pub inverse: Inverse,
     /// When the windows are looked at next.
     pub maintain_at: Option<Moment>,
     pub next_window: u64,
@@ -141,7 +145,8 @@ impl State {
             framework.tasks_active += 1;
             self.touched.framework(&key.framework);
         }
-        let (role, resources) = (record.role.clone(), record.resources.clone());
+        let (role, resources, agent) = (record.role.clone(), record.resources.clone(), record.agent.clone());
+        self.look_at(&agent);
         self.count_task_in_roles(&role, &resources);
     }
 
@@ -162,7 +167,8 @@ impl State {
             framework.tasks_active = framework.tasks_active.saturating_sub(1);
             self.touched.framework(&key.framework);
         }
-        let (role, resources) = (record.role.clone(), record.resources.clone());
+        let (role, resources, agent) = (record.role.clone(), record.resources.clone(), record.agent.clone());
+        self.look_at(&agent);
         self.uncount_task_in_roles(&role, &resources);
     }
 

@@ -1,6 +1,6 @@
 //! Everything that happens because time passed. A timer that is out of date when it fires does nothing.
 
-use proffer_proto_model::{AgentId, FrameworkId, Moment, Now, OfferId, RescindReason};
+use proffer_proto_model::{AgentId, FrameworkId, InverseOfferId, Moment, Now, OfferId, RescindReason};
 
 use crate::state::State;
 use crate::{ToAgent, ToFramework};
@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     EndPause(FrameworkId),
     /// Remove a framework that did not come back.
     RemoveFramework(FrameworkId),
+    /// Ask a framework again to leave an agent.
+    AskAgain(InverseOfferId),
     /// Begin and end maintenance windows.
     Maintenance,
 }
@@ -43,6 +45,7 @@ impl State {
                 Timer::AgentLost(agent) => self.check_agent(now, at, &agent),
                 Timer::Heartbeat(framework) => self.heartbeat(now, &framework),
                 Timer::EndPause(framework) => self.end_pause(at, &framework),
+                Timer::AskAgain(offer) => self.ask_again(at, &offer),
                 Timer::Maintenance => self.maintain(now),
                 Timer::RemoveFramework(framework) => self.check_removal(now, at, &framework),
             }

@@ -1,8 +1,8 @@
 //! What readers may see: plain records the server publishes after each frame. Readers never touch the engine.
 
 use proffer_proto_model::{
-    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, Offer, Quota, RescindReason,
-    Reserved, Resources, Role, TaskKey, UnixMillis, VolumeInfo, Weight,
+    AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, InverseEnd, InverseOffer, Offer,
+    Quota, RescindReason, Reserved, Resources, Role, RolePolicy, TaskKey, UnixMillis, VolumeInfo, Weight,
 };
 
 use crate::registry::{AgentMode, TaskRecord, WindowId, WindowRecord};
@@ -20,6 +20,8 @@ pub enum Change {
     FrameworkRemoved(FrameworkId),
     /// Sent or answered.
     Offer(Box<OfferView>),
+    /// A request to leave an agent was sent, answered or is over.
+    Inverse(Box<InverseView>),
     /// New or changed; ended ones too.
     Task(Box<TaskRecord>),
     /// New or changed.
@@ -111,6 +113,8 @@ pub struct RoleView {
     pub weight: Weight,
     /// What it is promised and may hold at most; empty for none.
     pub quota: Quota,
+    /// How it is offered what is free; empty for as the cluster.
+    pub policy: RolePolicy,
     /// What tasks in it and in roles below hold, without ports and sets.
     pub allocated: Resources,
     /// What is out in offers to it and to roles below, without ports and sets.
@@ -128,6 +132,7 @@ impl RoleView {
             role,
             weight: Weight::default(),
             quota: Quota::default(),
+            policy: RolePolicy::default(),
             allocated: Resources::default(),
             offered: Resources::default(),
             tasks_active: 0,
@@ -182,4 +187,40 @@ pub enum OfferOutcome {
     Declined(DeclineReason),
     /// Withdrawn.
     Rescinded(RescindReason),
+}
+
+/// A request to leave an agent and what was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InverseView {
+    /// The request.
+    pub offer: InverseOffer,
+    /// To whom.
+    pub framework: FrameworkId,
+    /// When.
+    pub sent: UnixMillis,
+    /// What was answered last.
+    pub outcome: InverseOutcome,
+    /// Why it is over; `None` while it is not.
+    pub ended: Option<InverseEnd>,
+}
+
+/// What a framework answered to a request to leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InverseOutcome {
+    /// Nothing yet.
+    Outstanding,
+    /// It will leave.
+    Accepted {
+        /// When it said so.
+        at: UnixMillis,
+        /// How, in its words; may be empty.
+        message: String,
+    },
+    /// It will not.
+    Declined {
+        /// When it said so.
+        at: UnixMillis,
+        /// Why, in its words; may be empty.
+        message: String,
+    },
 }

@@ -28,6 +28,8 @@ pub struct RawConfig {
     pub calls_per_second: Option<u32>,
     /// Calls one framework may make at once; 10,000 when absent.
     pub call_burst: Option<u32>,
+    /// How long before a maintenance window frameworks are asked to leave its agents; 3,600,000 when absent.
+    pub maintenance_notice_ms: Option<u64>,
     /// How what is free is shared out.
     pub sharing: Sharing,
     /// How long a stopping master waits for open calls; 2,000 when absent.
@@ -103,6 +105,9 @@ pub enum ConfigError {
 /// Longest time that can be set: one day.
 const MAX_MS: u64 = 86_400_000;
 
+/// Longest notice of a maintenance window: 30 days.
+const MAX_NOTICE_MS: u64 = 30 * MAX_MS;
+
 /// How long open calls may take when the master stops.
 const DRAIN_MS: u64 = 2_000;
 
@@ -119,6 +124,7 @@ impl TryFrom<RawConfig> for Config {
             max_offers_per_framework,
             calls_per_second,
             call_burst,
+            maintenance_notice_ms,
             sharing,
             drain_ms,
         } = raw;
@@ -131,11 +137,19 @@ impl TryFrom<RawConfig> for Config {
             value => Err(ConfigError::OutOfBounds { field, value, rule: "10 to 86400000 milliseconds" }),
         };
         check(&sharing)?;
+        let notice = |value: Option<u64>, default: u64| match value.unwrap_or(default) {
+            value @ 0..=MAX_NOTICE_MS => Ok(value),
+            value => {
+                let (field, rule) = ("maintenance_notice_ms", "at most 30 days");
+                Err(ConfigError::OutOfBounds { field, value, rule })
+            }
+        };
         let engine = EngineConfig {
             offer_timeout_ms: time("offer_timeout_ms", offer_timeout_ms, default.offer_timeout_ms)?,
             heartbeat_interval_ms: time("heartbeat_interval_ms", heartbeat_interval_ms, default.heartbeat_interval_ms)?,
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
+            maintenance_notice_ms: notice(maintenance_notice_ms, default.maintenance_notice_ms)?,
             sharing,
         };
         let drain = Duration::from_millis(time("drain_ms", drain_ms, DRAIN_MS)?);
@@ -202,6 +216,7 @@ mod tests {
             (RawConfig { heartbeat_interval_ms: Some(u64::MAX), ..raw() }, "heartbeat_interval_ms"),
             (RawConfig { agent_timeout_ms: Some(5_000), ..raw() }, "longer than heartbeat_interval_ms"),
             (RawConfig { max_offers_per_framework: Some(0), ..raw() }, "max_offers_per_framework"),
+            (RawConfig { maintenance_notice_ms: Some(u64::MAX), ..raw() }, "maintenance_notice_ms"),
             (RawConfig { calls_per_second: Some(0), ..raw() }, "calls_per_second"),
             (RawConfig { call_burst: Some(0), ..raw() }, "call_burst"),
             (

@@ -119,7 +119,10 @@ pub(crate) fn tell(to: &Events, event: SchedulerEvent) -> Result<(), CutOff> {
 pub(crate) fn end_status(kind: ErrorKind, message: &str) -> Status {
     let kind = match kind {
         ErrorKind::Invalid => transport::ErrorKind::Invalid,
-        ErrorKind::UnknownFramework | ErrorKind::Removed => transport::ErrorKind::NotFound,
+        ErrorKind::UnknownFramework
+        | ErrorKind::Removed
+        | ErrorKind::UnknownInverseOffer
+        | ErrorKind::StaleInverseOffer => transport::ErrorKind::NotFound,
         ErrorKind::Superseded | ErrorKind::NotSubscribed => transport::ErrorKind::Conflict,
         ErrorKind::NotImplemented => transport::ErrorKind::NotImplemented,
         ErrorKind::TooSlow | ErrorKind::TooFast => transport::ErrorKind::Exhausted,
@@ -140,6 +143,8 @@ fn event(message: ToFramework) -> SchedulerEvent {
         ToFramework::OperationStatus { operation_id, outcome, message } => {
             SchedulerEvent::OperationStatus { operation_id, outcome, message }
         }
+        ToFramework::InverseOffers(offers) => SchedulerEvent::InverseOffers(offers),
+        ToFramework::RescindInverse { offers, end } => SchedulerEvent::RescindInverse { offers, end },
         ToFramework::AgentLost { agent, hostname } => SchedulerEvent::AgentLost { agent, hostname },
         ToFramework::Error { kind, message, is_fatal } => {
             SchedulerEvent::Error { kind: error_kind(kind), message, is_fatal }
@@ -157,6 +162,8 @@ fn error_kind(kind: FrameworkErrorKind) -> ErrorKind {
         FrameworkErrorKind::NotSubscribed => ErrorKind::NotSubscribed,
         FrameworkErrorKind::NotImplemented => ErrorKind::NotImplemented,
         FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
+        FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
+        FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,
     }
 }
 

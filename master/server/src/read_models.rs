@@ -1,5 +1,6 @@
 //! What readers see: immutable records, published by the owner after each frame. Readers never touch the engine.
 
+mod inverse;
 mod ledger;
 mod remembered;
 
@@ -35,6 +36,7 @@ pub struct ReadModels {
     offers: DashMap<OfferId, Arc<OfferView>>,
     tasks: DashMap<TaskKey, Arc<TaskRecord>>,
     windows: DashMap<WindowId, Arc<WindowRecord>>,
+    inverse: inverse::InverseOffers,
     roles: DashMap<Role, Arc<RoleView>>,
     /// What attached agents have.
     total: Mutex<Resources>,
@@ -102,6 +104,7 @@ impl ReadModels {
             offers: DashMap::new(),
             tasks: DashMap::new(),
             windows: DashMap::new(),
+            inverse: Default::default(),
             roles: DashMap::new(),
             total: Mutex::default(),
             answered: Mutex::default(),
@@ -148,6 +151,7 @@ impl ReadModels {
                 self.roles.remove(role);
             }
             Change::TaskForgotten(key) => self.task_forgotten(key),
+            Change::Inverse(view) => self.inverse.apply(Arc::new((**view).clone())),
             Change::Window(window) => drop(self.windows.insert(window.id.clone(), Arc::new((**window).clone()))),
             Change::WindowRemoved(id) => drop(self.windows.remove(id)),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::FrameworkId;
+use crate::{FrameworkId, Placement};
 
 /// How long tasks of a disconnected framework are kept when it did not say: one week.
 pub const DEFAULT_FAILOVER_TIMEOUT_MS: u64 = 7 * 24 * 3_600_000;
@@ -33,6 +33,9 @@ pub struct FrameworkInfo {
     pub labels: BTreeMap<String, String>,
     /// Host it runs on, for people.
     pub hostname: String,
+    /// Which of the agents that fit comes first for it, in all its roles; `None` for what the roles say.
+    #[serde(default)]
+    pub placement: Option<Placement>,
 }
 
 /// A role: a path such as `eng/web` in the tree of roles that share the cluster.

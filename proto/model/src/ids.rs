@@ -111,6 +111,10 @@ id!(
     OfferId
 );
 id!(
+    /// A request to leave an agent: never used again, also not by a later master.
+    InverseOfferId
+);
+id!(
     /// A task: chosen by its framework, launched at most once.
     TaskId
 );
@@ -138,6 +142,19 @@ impl OfferId {
     /// The id of the `number`-th offer made in `epoch`.
     pub fn numbered(epoch: u64, number: u64) -> Self {
         Self(format!("O{epoch}-{number}").into())
+    }
+}
+
+impl InverseOfferId {
+    /// The id of the `number`-th inverse offer made in `epoch`.
+    pub fn numbered(epoch: u64, number: u64) -> Self {
+        Self(format!("V{epoch}-{number}").into())
+    }
+
+    /// The epoch and the number in an id that a master made.
+    pub fn number(&self) -> Option<(u64, u64)> {
+        let (epoch, number) = self.0.strip_prefix('V')?.split_once('-')?;
+        Some((epoch.parse().ok()?, number.parse().ok()?))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Older jobs come first. Nothing here does I/O; every change is stored in the frame that makes it.
 
+mod leaving;
 mod offers;
 mod requests;
 
@@ -177,6 +178,7 @@ impl Scheduler for Batch {
                 self.living = living.map(Job::number).collect();
             }
             Event::Offers(offers) => self.on_offers(offers, cx),
+            Event::InverseOffers(offers) => leaving::answer(offers),
             Event::Status(status) => self.on_status(status, cx),
             Event::Reconciled { unanswered: _ } => self.on_reconciled(cx),
             Event::Wake => self.wake = self.wake.filter(|at| *at > cx.now()),
@@ -184,6 +186,7 @@ impl Scheduler for Batch {
             Event::Connected { .. }
             | Event::Disconnected
             | Event::Rescinded { .. }
+            | Event::InverseRescinded { .. }
             | Event::OperationStatus { .. }
             | Event::AgentLost { .. } => {}
         }

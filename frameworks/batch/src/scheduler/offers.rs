@@ -2,7 +2,7 @@
 
 use proffer_sdk::{Context, DeclineKind, DeclineReason, Demand, Offer, Resources};
 
-use super::{Batch, now};
+use super::{Batch, leaving, now};
 use crate::job::Job;
 use crate::launch::task_of;
 
@@ -23,14 +23,13 @@ impl Batch {
                     is_used = true;
                     self.dirty.insert(*number);
                 }
+                Filled::Refused(refused) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
+                    reason = refused;
+                }
                 Filled::None(kind) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
                     reason = DeclineReason { kind, message: format!("job {}", job.id()) };
                 }
-                Filled::Elsewhere(why) if matches!(reason.kind, DeclineKind::NoDemand | DeclineKind::BackOff) => {
-                    let message = format!("job {}: {why}", job.id());
-                    reason = DeclineReason { kind: DeclineKind::Other, message };
-                }
-                Filled::None(_) | Filled::Elsewhere(_) | Filled::NothingWanted => {}
+                Filled::None(_) | Filled::Refused(_) | Filled::NothingWanted => {}
             }
         }
         // What is left of a used offer goes back as such by itself.
@@ -44,8 +43,7 @@ impl Batch {
 enum Filled {
     Some,
     None(DeclineKind),
-    /// A volume it mounts is not here, or in use.
-    Elsewhere(String),
+    Refused(DeclineReason),
     NothingWanted,
 }
 
@@ -79,11 +77,16 @@ fn fill(job: &mut Job, offer: &mut Offer, cx: &Context<'_>) -> Filled {
     if let Some(constraint) = job.spec().constraints.iter().find(|rule| !offer.meets(rule)) {
         return Filled::None(DeclineKind::Constraint { constraint: Some(constraint.clone()) });
     }
+    if let Some(refused) = leaving::refusal(job, offer, cx.unix_now()) {
+        return Filled::Refused(refused);
+    }
     let mut filled = Filled::NothingWanted;
     while let Some(next) = job.next_try() {
         // Each launch may take a volume that the next one wants.
-        if let Some(message) = offer.volume_problem(&job.spec().container) {
-            return if matches!(filled, Filled::Some) { filled } else { Filled::Elsewhere(message) };
+        if let Some(why) = offer.volume_problem(&job.spec().container) {
+            let message = format!("job {}: {why}", job.id());
+            let refused = DeclineReason { kind: DeclineKind::Other, message };
+            return if matches!(filled, Filled::Some) { filled } else { Filled::Refused(refused) };
         }
         // It was checked when the job was taken.
         let Ok(task) = task_of(job, next.index, next.number) else { break };

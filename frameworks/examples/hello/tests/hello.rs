@@ -40,6 +40,7 @@ async fn launched(session: &mut FakeSession) -> TaskSpec {
         region: String::new(),
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
+        unavailability: None,
         reserved: Vec::new(),
         volumes: Vec::new(),
     };

@@ -1,6 +1,7 @@
 //! An offer as a value that is used up: what is launched is subtracted, what is left is given back by itself.
 
 mod gang;
+mod inverse;
 mod operations;
 mod outbox;
 mod ports;
@@ -17,6 +18,7 @@ use proffer_proto_model::{
 };
 
 pub use gang::{Gang, NotAdded};
+pub use inverse::InverseOffer;
 pub use operations::NotOffered;
 pub(crate) use outbox::{Answer, Outbox};
 
@@ -117,6 +119,11 @@ impl Offer {
     /// The agent's attributes.
     pub fn attributes(&self) -> &[Attribute] {
         &self.facts.attributes
+    }
+
+    /// The next time at which its agent is not there for tasks, when one is planned: tasks left then are ended.
+    pub fn unavailability(&self) -> Option<model::Unavailability> {
+        self.facts.unavailability
     }
 
     /// What is left of it.

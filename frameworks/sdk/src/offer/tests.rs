@@ -20,6 +20,7 @@ fn offer(cpus: u64, ports: &[(u16, u16)]) -> (Offer, Outbox) {
         region: String::new(),
         zone: "z1".into(),
         agent_address: "10.0.0.1".into(),
+        unavailability: None,
         reserved: Vec::new(),
         volumes: Vec::new(),
     };

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use proffer_proto_model::{AgentId, FrameworkId, OfferId, OperationOutcome, RescindReason, TaskId, TaskStatus};
+use proffer_proto_model::{
+    AgentId, FrameworkId, InverseEnd, InverseOfferId, OfferId, OperationOutcome, RescindReason, TaskId, TaskStatus,
+};
 
-use crate::Offer;
+use crate::{InverseOffer, Offer};
 
 /// What a scheduler stored in earlier runs: its own keys with their bytes, in order.
 pub type StoredState = BTreeMap<String, Vec<u8>>;
@@ -45,6 +47,15 @@ pub enum Event {
         offers: Vec<OfferId>,
         /// Why.
         reason: RescindReason,
+    },
+    /// Requests to leave agents by a time. The same may come again: after a reconnect, and when that was asked for.
+    InverseOffers(Vec<InverseOffer>),
+    /// Requests to leave are over; answers to them mean nothing any more.
+    InverseRescinded {
+        /// Which.
+        offers: Vec<InverseOfferId>,
+        /// Why.
+        end: InverseEnd,
     },
     /// A task changed its state, or its present state was asked for. Acknowledged after the handler returned `Ok`.
     Status(TaskStatus),

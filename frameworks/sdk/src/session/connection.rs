@@ -44,6 +44,7 @@ pub(super) enum Phase {
 pub(super) struct Reconciling {
     pub(super) unanswered: BTreeSet<TaskId>,
     pub(super) held: Vec<model::Offer>,
+    pub(super) held_inverse: Vec<model::InverseOffer>,
     deadline: Moment,
     retry: Moment,
     retry_ms: u64,
@@ -81,6 +82,7 @@ impl<S: Scheduler> Session<S> {
         self.pace = Pace::default();
         self.facts.is_connected = false;
         self.open_offers.clear();
+        self.open_inverse.clear();
         self.sent_demand = Demand::default();
         self.next_reconcile = None;
         if was_subscribed { self.deliver(now, Event::Disconnected, frame) } else { Ok(()) }
@@ -109,6 +111,8 @@ impl<S: Scheduler> Session<S> {
             MasterEvent::OperationStatus { operation_id, outcome, message } => {
                 self.deliver(now, Event::OperationStatus { operation_id, outcome, message }, frame)
             }
+            MasterEvent::InverseOffers(offers) => self.on_inverse_offers(now, offers, frame),
+            MasterEvent::RescindInverse { offers, end } => self.on_rescind_inverse(now, offers, end, frame),
             MasterEvent::AgentLost { agent, hostname } => {
                 self.deliver(now, Event::AgentLost { agent, hostname }, frame)
             }
@@ -166,6 +170,7 @@ impl<S: Scheduler> Session<S> {
         self.phase = Phase::Reconciling(Reconciling {
             unanswered,
             held: Vec::new(),
+            held_inverse: Vec::new(),
             deadline: now.mono + RECONCILE_DEADLINE_MS,
             retry: now.mono + FIRST_RECONCILE_RETRY_MS,
             retry_ms: FIRST_RECONCILE_RETRY_MS,
@@ -194,10 +199,12 @@ impl<S: Scheduler> Session<S> {
             return Ok(());
         }
         let held = std::mem::take(&mut reconciling.held);
+        let held_inverse = std::mem::take(&mut reconciling.held_inverse);
         let unanswered = std::mem::take(&mut reconciling.unanswered).into_iter().collect();
         self.phase = Phase::Ready;
         self.deliver(now, Event::Reconciled { unanswered }, frame)?;
         self.send_demand(frame);
+        self.on_inverse_offers(now, held_inverse, frame)?;
         if held.is_empty() { Ok(()) } else { self.on_offers(now, held, frame) }
     }
 
@@ -254,6 +261,8 @@ impl<S: Scheduler> Session<S> {
             | ErrorKind::Removed
             | ErrorKind::Forbidden
             | ErrorKind::Invalid
+            | ErrorKind::UnknownInverseOffer
+            | ErrorKind::StaleInverseOffer
             | ErrorKind::NotImplemented => Err(End::Refused { kind, message }),
         }
     }

@@ -8,6 +8,7 @@
 mod connection;
 mod facts;
 mod frame;
+mod inverse;
 mod kills;
 mod offers;
 mod pace;
@@ -22,7 +23,7 @@ pub use frame::{After, End, SessionFrame, Stored};
 pub use proffer_proto_model::convert::{
     Acknowledgement, ErrorKind, SchedulerCall as Call, SchedulerEvent as MasterEvent,
 };
-use proffer_proto_model::{ClusterId, Epoch, FrameworkInfo, Moment, Now, OfferId, TaskId, UnixMillis};
+use proffer_proto_model::{ClusterId, Epoch, FrameworkInfo, InverseOfferId, Moment, Now, OfferId, TaskId, UnixMillis};
 
 use crate::offer::Outbox;
 use crate::store::StoreError;
@@ -77,6 +78,7 @@ pub struct Session<S> {
     next_reconcile: Option<Moment>,
     outbox: Outbox,
     open_offers: BTreeSet<OfferId>,
+    open_inverse: BTreeSet<InverseOfferId>,
     wanted: Option<Demand>,
     sent_demand: proffer_proto_model::Demand,
     seen: Seen,
@@ -114,6 +116,7 @@ impl<S: Scheduler> Session<S> {
             next_reconcile: None,
             outbox: Outbox::default(),
             open_offers: BTreeSet::new(),
+            open_inverse: BTreeSet::new(),
             wanted: None,
             sent_demand: proffer_proto_model::Demand::default(),
             seen: Seen::default(),

@@ -58,6 +58,7 @@ impl<S: Scheduler> Session<S> {
         }
         // Launches first: a kill of the same turn must find its task, and a smaller demand must not cost the offers used.
         self.answer_offers(frame);
+        self.answer_inverse(frame);
         for (task, policy) in kills {
             self.ask_kill(now, task, policy, frame);
         }
@@ -76,6 +77,7 @@ impl<S: Scheduler> Session<S> {
     pub(super) fn finish(&mut self, now: Now, outcome: Result<(), End>, frame: &mut SessionFrame) {
         let outcome = outcome.and_then(|()| {
             self.answer_offers(frame);
+            self.answer_inverse(frame);
             self.deliver_local(now, frame)
         });
         if let Err(end) = outcome {

@@ -41,6 +41,7 @@ fn offer(name: &str) -> model::Offer {
         region: String::new(),
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
+        unavailability: None,
         reserved: Vec::new(),
         volumes: Vec::new(),
     }

@@ -5,6 +5,7 @@
 mod common;
 mod driver;
 mod gang;
+mod inverse;
 mod session;
 mod session_properties;
 mod store;

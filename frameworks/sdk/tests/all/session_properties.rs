@@ -165,6 +165,7 @@ impl World {
             region: String::new(),
             zone: String::new(),
             agent_address: String::new(),
+            unavailability: None,
             reserved: Vec::new(),
             volumes: Vec::new(),
         }])));

@@ -1,6 +1,7 @@
 //! Turns events into state and state into launches, kills and the demand. Never does I/O.
 
 mod commands;
+pub(crate) mod leaving;
 mod offers;
 mod spread;
 mod statuses;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 
 pub use commands::{ApiError, Change, ChangeKind};
 
+use self::leaving::Leaving;
 use self::spread::Spread;
 use crate::plan::{Plan, plan};
 use crate::state::State;
@@ -25,6 +27,7 @@ pub struct ServiceScheduler {
     wake: Option<Moment>,
     changes: watch::Sender<u64>,
     spread: Spread,
+    leaving: Leaving,
 }
 
 impl Default for ServiceScheduler {
@@ -42,6 +45,7 @@ impl ServiceScheduler {
             wake: None,
             changes: watch::Sender::new(0),
             spread: Spread::default(),
+            leaving: Leaving::default(),
         }
     }
 
@@ -115,6 +119,7 @@ impl ServiceScheduler {
         }
         if next.waiting().next().is_none() {
             self.spread.done(name);
+            self.leaving.done(name);
             self.state.set_waiting(name, String::new());
         }
         if next.is_gone {
@@ -171,8 +176,13 @@ impl Scheduler for ServiceScheduler {
             Event::Wake => self.wake = None,
             Event::Error { message } => tracing::warn!(%message, "the master refused something"),
             Event::Connected { framework, is_new } => tracing::info!(%framework, is_new, "connected"),
-            Event::Disconnected => tracing::warn!("the master is lost; connecting again"),
+            Event::Disconnected => {
+                tracing::warn!("the master is lost; connecting again");
+                self.forget_requests();
+            }
             Event::AgentLost { agent, .. } => self.spread.forget(&agent),
+            Event::InverseOffers(offers) => self.on_inverse_offers(offers),
+            Event::InverseRescinded { offers, end } => self.on_inverse_rescinded(&offers, end),
             Event::Rescinded { .. } | Event::OperationStatus { .. } => {}
         }
         self.settle(cx)

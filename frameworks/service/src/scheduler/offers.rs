@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_sdk::{AgentId, Context, DeclineKind, DeclineReason, Offer, Role, TaskId};
 
 use super::ServiceScheduler;
+use super::leaving::Stay;
 use super::spread::PATIENCE_MS;
 use crate::ServiceSpec;
 use crate::plan::plan;
@@ -54,8 +55,13 @@ impl ServiceScheduler {
         let mut counts = count_by_agent(service);
         let mut waiting = "none came yet".to_owned();
         let mut full: BTreeSet<usize> = BTreeSet::new();
+        let moving = plan(service, cx.now()).moves;
+        let only_moves = slots.iter().all(|slot| moving == Some(*slot));
+        let is_short = |tried: &Tried| Stay::of(&tried.offer, cx) != Stay::Long;
+        let short: BTreeSet<usize> = (0..offers.len()).filter(|at| is_short(&offers[*at])).collect();
         for (at, tried) in offers.iter_mut().enumerate() {
-            if let Some(reason) = refusal(&spec, &role, &tried.offer) {
+            let other = refusal(&spec, &role, &tried.offer);
+            if let Some(reason) = other.or_else(|| self.refusal_of_leaving(name, only_moves, &tried.offer, cx)) {
                 waiting = explain(&reason, tried.offer.hostname());
                 tried.refusal.get_or_insert(reason);
                 full.insert(at);
@@ -64,7 +70,9 @@ impl ServiceScheduler {
         let mut slots = slots.iter().copied().peekable();
         while let Some(&slot) = slots.peek() {
             let count = |at: &usize| counts.get(offers[*at].offer.agent()).copied().unwrap_or(0);
-            let Some(at) = (0..offers.len()).filter(|at| !full.contains(at)).min_by_key(count) else { break };
+            // An instance that leaves one agent is not moved to another that is left soon.
+            let is_open = |at: &usize| !full.contains(at) && (moving != Some(slot) || !short.contains(at));
+            let Some(at) = (0..offers.len()).filter(is_open).min_by_key(count) else { break };
             let tried: Vec<&AgentId> = offers.iter().map(|tried| tried.offer.agent()).collect();
             if self.spread.waits(name, count(&at), &counts, &tried, cx.now()) {
                 let reason = DeclineReason::new(DeclineKind::Spread);
@@ -99,7 +107,16 @@ impl ServiceScheduler {
     fn place(&mut self, name: &str, slot: u32, task: TaskId, version: u64, agent: AgentId, hostname: String) {
         tracing::info!(%task, %agent, version, "starting an instance");
         if let Some(slot) = self.state.slot_mut(name, slot) {
-            let placed = Placed { task, version, agent, hostname, status: None, is_killed: false, running_since: None };
+            let placed = Placed {
+                task,
+                version,
+                agent,
+                hostname,
+                status: None,
+                is_killed: false,
+                is_leaving: false,
+                running_since: None,
+            };
             match slot.task {
                 Some(_) => slot.next = Some(placed),
                 None => slot.task = Some(placed),

@@ -146,8 +146,8 @@ fn on_end(slot: &mut Slot, placed: &crate::state::Placed, status: &TaskStatus, c
         return;
     }
     slot.restarts = slot.restarts.saturating_add(1);
-    // It moves because an operator wants its agent empty: nothing failed, and nothing waits.
-    if status.reason == TaskReason::AgentDraining {
+    // It moves because an operator wants its agent empty, or its room is taken for others: nothing failed, and nothing waits.
+    if matches!(status.reason, TaskReason::AgentDraining | TaskReason::Preempted) {
         return;
     }
     if placed.running_since.is_some_and(|since| cx.now().since_ms(since) >= RESET_AFTER_MS) {

@@ -97,6 +97,9 @@ pub struct Placed {
     pub status: Option<TaskStatus>,
     /// Its end was asked for.
     pub is_killed: bool,
+    /// The master asks to leave its agent: it moves while it runs.
+    #[serde(skip)]
+    pub is_leaving: bool,
     /// Since when it runs, as far as this run knows.
     #[serde(skip)]
     pub running_since: Option<Moment>,

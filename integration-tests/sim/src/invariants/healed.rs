@@ -13,8 +13,8 @@ pub fn is_healed(world: &World) -> Result<(), String> {
     let mut wanted = 0;
     for framework in &world.frameworks {
         let running = framework.running();
-        if running.len() != framework.wanted as usize {
-            return Err(format!("framework {} has {} of {}", framework.number, running.len(), framework.wanted));
+        if running.len() != framework.part.wanted as usize {
+            return Err(format!("framework {} has {} of {}", framework.number, running.len(), framework.part.wanted));
         }
         wanted += running.len();
     }

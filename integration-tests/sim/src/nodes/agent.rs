@@ -299,6 +299,8 @@ impl World {
             if now < self.scenario.faults_until_ms && self.workload.chance(300) {
                 let ms = self.workload.range(10, 20_000);
                 self.queue.after(ms, Event::ContainerEnds { agent: n, container });
+            } else if let Some(ms) = self.framework_of(&key.task).and_then(|n| self.frameworks[n].part.task_ms) {
+                self.queue.after(ms, Event::ContainerEnds { agent: n, container });
             }
             StepResult::Started
         } else {

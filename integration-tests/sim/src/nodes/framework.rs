@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_engine::{FrameworkErrorKind, ToFramework};
-use proffer_proto_model::{Bytes, MilliCpus, Resources, TaskId, TaskState, TaskStatus};
+use proffer_proto_model::{TaskId, TaskState, TaskStatus};
 use proffer_sdk::session::{Call as SdkCall, ErrorKind, MasterEvent, Session, SessionFrame, SessionInput, Stored};
 use proffer_sdk::store::StoreOp;
 use proffer_sdk::{
     Context, Demand, Event as SdkEvent, FrameworkConfig, Gang, Handled, Offer, Scheduler, SchedulerError, Task,
 };
 
+use crate::cast::{Behaviour, Part};
 use crate::faults::CommitFault;
 use crate::net::{ConnId, End};
 use crate::world::{Event, Message, Node, World};
@@ -21,8 +22,8 @@ pub type Call = SdkCall;
 pub struct FrameworkNode {
     /// Its number.
     pub number: usize,
-    /// Tasks it keeps running.
-    pub wanted: u32,
+    /// What it does.
+    pub part: Part,
     /// What is durable.
     disk: BTreeMap<String, Vec<u8>>,
     session: Option<Session<KeepRunning>>,
@@ -33,8 +34,8 @@ pub struct FrameworkNode {
 
 impl FrameworkNode {
     /// A framework with an empty disk, not started.
-    pub fn new(number: usize, wanted: u32) -> Self {
-        Self { number, wanted, disk: BTreeMap::new(), session: None, life: 0, conn: None }
+    pub fn new(number: usize, part: Part) -> Self {
+        Self { number, part, disk: BTreeMap::new(), session: None, life: 0, conn: None }
     }
 
     /// The tasks it believes to be running; none while its process is dead.
@@ -51,6 +52,12 @@ impl FrameworkNode {
 }
 
 impl World {
+    /// Whose task it is: its id begins with the framework's number.
+    pub fn framework_of(&self, task: &TaskId) -> Option<usize> {
+        let number = task.as_str().strip_prefix("fw")?.split('-').next()?.parse().ok()?;
+        (number < self.frameworks.len()).then_some(number)
+    }
+
     pub(crate) fn framework_start(&mut self, n: usize) {
         let framework = &mut self.frameworks[n];
         if framework.session.is_some() {
@@ -58,9 +65,9 @@ impl World {
         }
         framework.life += 1;
         let life = framework.life;
-        let config = FrameworkConfig::new(format!("fw-{n}")).role(format!("team-{n}"));
+        let config = FrameworkConfig::new(format!("fw-{n}")).role(&framework.part.role);
         let info = config.framework_info().expect("a valid configuration");
-        let scheduler = KeepRunning::new(n, framework.wanted);
+        let scheduler = KeepRunning::new(n, framework.part.clone());
         let session = Session::new(info, scheduler, framework.disk.clone()).expect("what was stored can be read");
         framework.session = Some(session);
         self.framework_handle(n, SessionInput::Start);
@@ -112,7 +119,13 @@ impl World {
     }
 
     pub(crate) fn framework_hears(&mut self, n: usize, conn: ConnId, message: ToFramework) {
-        if self.frameworks[n].conn == Some(conn) {
+        let framework = &self.frameworks[n];
+        let is_heard = match framework.part.behaviour {
+            Behaviour::Honest | Behaviour::Declining => true,
+            Behaviour::Hoarding => !matches!(message, ToFramework::Offers(_)),
+            Behaviour::Hung => matches!(message, ToFramework::Subscribed { .. }),
+        };
+        if framework.conn == Some(conn) && is_heard {
             self.framework_handle(n, SessionInput::Master(heard(message)));
         }
     }
@@ -165,24 +178,20 @@ impl World {
 /// Keeps a number of equal tasks running: the smallest scheduler that replaces what is lost.
 struct KeepRunning {
     number: usize,
-    wanted: u32,
+    part: Part,
     launched: u64,
     told: Vec<TaskStatus>,
 }
 
 impl KeepRunning {
-    fn new(number: usize, wanted: u32) -> Self {
-        Self { number, wanted, launched: 0, told: Vec::new() }
-    }
-
-    fn shape() -> Resources {
-        Resources::new(MilliCpus(500), Bytes::mib(256))
+    fn new(number: usize, part: Part) -> Self {
+        Self { number, part, launched: 0, told: Vec::new() }
     }
 
     /// Wanted and not there. An unreachable task counts as lost: a replacement is made.
     fn missing(&self, cx: &Context<'_>) -> u32 {
         let alive = cx.tasks().filter(|(_, t)| t.kill.is_none() && t.state != TaskState::Unreachable).count();
-        self.wanted.saturating_sub(u32::try_from(alive).unwrap_or(u32::MAX))
+        self.part.wanted.saturating_sub(u32::try_from(alive).unwrap_or(u32::MAX))
     }
 
     fn adjust(&self, cx: &mut Context<'_>) {
@@ -191,24 +200,28 @@ impl KeepRunning {
             .filter(|(_, t)| t.kill.is_none() && t.state != TaskState::Unreachable)
             .map(|(id, _)| id.clone())
             .collect();
-        for surplus in alive.into_iter().skip(self.wanted as usize) {
+        for surplus in alive.into_iter().skip(self.part.wanted as usize) {
             cx.kill(surplus, None);
         }
         let missing = self.missing(cx);
-        cx.set_demand(if missing == 0 { Demand::none() } else { Demand::of_resources(Self::shape(), missing) });
+        cx.set_demand(match self.part.behaviour {
+            Behaviour::Honest if missing == 0 => Demand::none(),
+            Behaviour::Honest => Demand::of_resources(self.part.shape.clone(), missing),
+            Behaviour::Hoarding | Behaviour::Declining | Behaviour::Hung => Demand::anything(),
+        });
     }
 
     /// Every other time, and with room on several agents, some are launched together. The rest of the offers comes back.
     fn launch_gang(&mut self, mut offers: Vec<Offer>, missing: &mut u32) -> Result<Vec<Offer>, SchedulerError> {
         let size = 2 + (self.launched % 3) as u32;
-        if self.launched % 2 == 1 || *missing < size || offers.len() < size as usize {
+        if !self.part.is_in_gangs || self.launched % 2 == 1 || *missing < size || offers.len() < size as usize {
             return Ok(offers);
         }
         let rest = offers.split_off(size as usize);
         let mut gang = Gang::new();
         for offer in offers {
             let id = format!("fw{}-{}", self.number, self.launched + 1);
-            let task = Task::new(id).image("sim").resources(Self::shape()).build()?;
+            let task = Task::new(id).image("sim").resources(self.part.shape.clone()).build()?;
             if gang.add(offer, vec![task]).is_ok() {
                 self.launched += 1;
                 *missing -= 1;
@@ -222,9 +235,9 @@ impl KeepRunning {
         let mut missing = self.missing(cx);
         let offers = self.launch_gang(offers, &mut missing)?;
         for mut offer in offers {
-            while missing > 0 && offer.left().contains(&Self::shape()) {
+            while missing > 0 && offer.left().contains(&self.part.shape) {
                 let id = format!("fw{}-{}", self.number, self.launched + 1);
-                let task = Task::new(id).image("sim").resources(Self::shape());
+                let task = Task::new(id).image("sim").resources(self.part.shape.clone());
                 // Whatever volume is free is used.
                 let mounts = |volume: &proffer_sdk::VolumeInfo| {
                     let task = task.clone().volume(volume.id.as_str(), "/data").build().ok()?;
@@ -278,6 +291,8 @@ fn heard(message: ToFramework) -> MasterEvent {
         ToFramework::OperationStatus { operation_id, outcome, message } => {
             MasterEvent::OperationStatus { operation_id, outcome, message }
         }
+        ToFramework::InverseOffers(offers) => MasterEvent::InverseOffers(offers),
+        ToFramework::RescindInverse { offers, end } => MasterEvent::RescindInverse { offers, end },
         ToFramework::AgentLost { agent, hostname } => MasterEvent::AgentLost { agent, hostname },
         ToFramework::Error { kind, message, is_fatal } => {
             let kind = match kind {
@@ -288,6 +303,8 @@ fn heard(message: ToFramework) -> MasterEvent {
                 FrameworkErrorKind::NotSubscribed => ErrorKind::NotSubscribed,
                 FrameworkErrorKind::NotImplemented => ErrorKind::NotImplemented,
                 FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
+                FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
+                FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,
             };
             MasterEvent::Error { kind, message, is_fatal }
         }

@@ -178,6 +178,7 @@ fn from_framework(call: Call) -> Option<FrameworkCall> {
             FrameworkCall::Acknowledge(acks.into_iter().map(|a| (a.task, a.seq, a.source)).collect())
         }
         Call::Reconcile(tasks) => FrameworkCall::Reconcile(tasks),
+        Call::InverseReply(reply) => FrameworkCall::InverseReply(reply),
         Call::Teardown => FrameworkCall::Teardown,
         Call::NotImplemented { call } => FrameworkCall::NotImplemented { call },
     })

@@ -67,10 +67,12 @@ impl State {
                 self.rescind(now, &offer, RescindReason::Operator);
             }
         }
+        self.look_at(id);
         self.draining.remove(id);
         if let AgentMode::Draining(_) = mode {
             self.draining.insert(id.clone());
         }
+        self.look_at(id);
         self.kill_for_drain(id);
     }
 

@@ -100,6 +100,8 @@ impl State {
             return;
         }
         let agent = task.record.agent.clone();
+        self.look_at(&agent);
+        let Some(task) = self.tasks.get_mut(key) else { return };
         let was_asked = std::mem::replace(&mut task.record.is_kill_requested, true);
         if !was_asked {
             self.put_task(key);

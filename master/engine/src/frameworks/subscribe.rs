@@ -32,6 +32,7 @@ impl State {
         };
         self.tell_framework(&id, subscribed);
         self.repeat_unconfirmed(&id);
+        self.repeat_inverse(&id);
         self.start_heartbeats(now, &id);
         self.demand(&id, demand);
         self.touched.framework(&id);
@@ -110,10 +111,17 @@ impl State {
         let removal = framework.removal_at.take();
         self.framework_sessions.insert(session, id.clone());
         self.allocator.put_framework(id, true);
+        self.place_framework(id);
         self.framework_returned(id);
         if let Some(at) = removal {
             self.timers.remove(&(at, crate::timers::Timer::RemoveFramework(id.clone())));
         }
+    }
+
+    /// Which agents come first for it, as it says itself.
+    pub fn place_framework(&mut self, id: &FrameworkId) {
+        let placement = self.frameworks.get(id).and_then(|framework| framework.record.info.placement.clone());
+        self.allocator.set_framework_placement(id, placement);
     }
 
     /// Says again all that the framework has not confirmed, and what only the master can say.

@@ -33,6 +33,7 @@ impl State {
         let kept = framework.demand.items.iter().filter(|item| roles.contains(&item.role)).cloned().collect();
         let offers = framework.offers.clone();
         self.move_between_roles(id, &before, &roles);
+        self.place_framework(id);
         for offer in offers {
             if self.offers.get(&offer).is_some_and(|open| !roles.contains(&open.offer.role)) {
                 self.rescind(now, &offer, RescindReason::DemandChanged);

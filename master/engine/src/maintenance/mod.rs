@@ -3,6 +3,7 @@
 //! Each step is stored with what it changed, so that a new master goes on where the last one was. Nothing here reads a
 //! clock: the wall clock comes with each input, and is looked at again at least once a minute, since it may be set.
 
+mod calendar;
 pub(crate) mod window;
 
 use std::collections::BTreeSet;
@@ -97,7 +98,9 @@ impl State {
                  with `proffer maintenance remove {other}`"
             )));
         }
+        let agents = record.agents.clone();
         self.put_window(record);
+        self.replan(now, &agents);
         Ok(())
     }
 
@@ -123,12 +126,24 @@ impl State {
         if let Some(at) = self.maintain_at.take() {
             self.timers.remove(&(at, Timer::Maintenance));
         }
-        let edges = self.windows.values().map(|window| if window.is_open() { window.end() } else { window.start });
+        let near = self.windows.values().filter(|window| self.is_near(now, window));
+        let agents: BTreeSet<AgentId> = near.flat_map(|window| window.agents.iter().cloned()).collect();
+        agents.iter().for_each(|agent| self.look_at(agent));
+        let edges = self.windows.values().map(|window| self.next_edge(now, window));
         if let Some(edge) = edges.min() {
             let at = now.mono + edge.0.saturating_sub(now.unix.0).min(LOOK_MS);
             self.maintain_at = Some(at);
             self.start_timer(at, Timer::Maintenance);
         }
+    }
+
+    /// When something happens to a window next: its notice, its start or its end.
+    fn next_edge(&self, now: Now, window: &WindowRecord) -> UnixMillis {
+        if window.is_open() {
+            return window.end();
+        }
+        let notice = UnixMillis(window.start.0.saturating_sub(self.config.maintenance_notice_ms));
+        if notice > now.unix { notice } else { window.start }
     }
 
     fn begin_window(&mut self, now: Now, id: &WindowId) {
@@ -147,12 +162,16 @@ impl State {
             }
         }
         record.taken = Some(taken);
+        let agents = record.agents.clone();
         self.put_window(record);
+        self.replan(now, &agents);
     }
 
     /// Gives back the agents it took, as far as nobody wanted something else of them meanwhile, and forgets it.
     fn end_window(&mut self, now: Now, id: &WindowId) {
         let Some(record) = self.windows.remove(id) else { return };
+        record.agents.iter().for_each(|agent| self.leave_window(&record, agent));
+        self.replan(now, &record.agents);
         self.store.push(Operation::DeleteWindow(id.clone()));
         self.touched.window_forgotten(id);
         for agent in record.taken.unwrap_or_default() {
@@ -170,6 +189,7 @@ impl State {
     pub fn drop_from_windows(&mut self, agent: &AgentId) {
         let named: Vec<WindowRecord> = self.windows.values().filter(|w| w.agents.contains(agent)).cloned().collect();
         for mut record in named {
+            self.leave_window(&record, agent);
             record.agents.retain(|other| other != agent);
             if let Some(taken) = record.taken.as_mut() {
                 taken.retain(|other| other != agent);
@@ -184,9 +204,17 @@ impl State {
         }
     }
 
+    /// Takes in a window that is stored.
+    pub fn recover_window(&mut self, record: WindowRecord) {
+        self.touched.window(&record.id);
+        self.note_window(&record);
+        self.windows.insert(record.id.clone(), record);
+    }
+
     fn put_window(&mut self, record: WindowRecord) {
         self.store.push(Operation::PutWindow(record.clone()));
         self.touched.window(&record.id);
+        self.note_window(&record);
         self.windows.insert(record.id.clone(), record);
     }
 }

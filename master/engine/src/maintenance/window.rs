@@ -55,6 +55,11 @@ impl WindowRecord {
         self.taken.is_some()
     }
 
+    /// It ends what runs on its agents.
+    pub fn is_drain(&self) -> bool {
+        matches!(self.action, WindowAction::Drain { .. })
+    }
+
     /// An agent both windows name at the same time.
     pub fn overlap<'a>(&'a self, other: &WindowRecord) -> Option<&'a AgentId> {
         let at_once = self.start < other.end() && other.start < self.end();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{FrameworkId, Quota, Resources, Role, Weight};
+use proffer_proto_model::{FrameworkId, Quota, Resources, Role, RolePolicy, Weight};
 
 use crate::state::{State, countable};
 use crate::view::RoleView;
@@ -12,6 +12,7 @@ use crate::view::RoleView;
 pub(crate) struct RoleState {
     pub weight: Weight,
     pub quota: Quota,
+    pub policy: RolePolicy,
     /// Of tasks in it and in roles below. Without ports and sets: they are names within one agent.
     pub allocated: Resources,
     /// Out in offers to it and to roles below, without ports and sets.
@@ -23,9 +24,9 @@ pub(crate) struct RoleState {
 
 impl RoleState {
     fn is_idle(&self) -> bool {
-        let Self { weight, quota, allocated, offered, tasks_active, frameworks } = self;
+        let Self { weight, quota, policy, allocated, offered, tasks_active, frameworks } = self;
         let has_use = !allocated.is_empty() || !offered.is_empty() || *tasks_active > 0 || !frameworks.is_empty();
-        *weight == Weight::default() && quota.is_empty() && !has_use
+        *weight == Weight::default() && quota.is_empty() && policy.is_empty() && !has_use
     }
 }
 
@@ -111,11 +112,12 @@ impl State {
     }
 
     pub(crate) fn role_view(&self, role: &Role, state: &RoleState) -> RoleView {
-        let RoleState { weight, quota, allocated, offered, tasks_active, frameworks } = state;
+        let RoleState { weight, quota, policy, allocated, offered, tasks_active, frameworks } = state;
         RoleView {
             role: role.clone(),
             weight: *weight,
             quota: quota.clone(),
+            policy: policy.clone(),
             allocated: allocated.clone(),
             offered: offered.clone(),
             tasks_active: *tasks_active,

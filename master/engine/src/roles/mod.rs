@@ -1,10 +1,12 @@
 //! Roles: what each holds, its weight and its quota. Settings are stored before they are answered.
 
 mod holdings;
+mod policy;
 mod quota;
 mod weight;
 
 pub(crate) use holdings::RoleState;
+pub use policy::PolicyChange;
 
 use proffer_proto_model::{Now, Quota, Role, Weight};
 
@@ -20,6 +22,7 @@ impl State {
             match call {
                 RolesCall::SetWeights { weights } => self.set_weights(&weights),
                 RolesCall::SetQuota { role, quota, .. } => self.set_quota(now, &role, *quota),
+                RolesCall::SetPolicy { role, change } => self.set_policy(&role, *change),
                 RolesCall::RemoveQuota { role } => self.set_quota(now, &role, Quota::default()),
             }
         }
@@ -30,6 +33,7 @@ impl State {
         let checked = match call {
             RolesCall::SetWeights { weights } => self.check_weights(weights),
             RolesCall::SetQuota { role, quota, force } => self.check_quota(role, quota, *force),
+            RolesCall::SetPolicy { role, change } => self.check_policy(role, change),
             RolesCall::RemoveQuota { role } if self.quota_of(role).is_empty() => {
                 let message = format!("role {role} has no quota; `proffer quota list` shows the roles that have one");
                 return Err(FatalError { is_not_found: true, message });
@@ -41,18 +45,19 @@ impl State {
 
     /// Takes in what an earlier master stored about roles.
     pub fn recover_role(&mut self, record: RoleRecord) {
-        let RoleRecord { role, weight, quota } = record;
+        let RoleRecord { role, weight, quota, policy } = record;
         self.allocator.set_weight(&role, weight);
         self.allocator.set_quota(&role, Some(&quota).filter(|quota| !quota.is_empty()));
         self.with_role(&role, |state| (state.weight, state.quota) = (weight, quota));
+        self.apply_policy(&role, policy);
     }
 
     /// Stores the settings of a role as they are now; defaults need no record.
     fn put_role(&mut self, role: &Role) {
-        let settings = self.roles.get(role).map(|state| (state.weight, state.quota.clone()));
+        let settings = self.roles.get(role).map(|state| (state.weight, state.quota.clone(), state.policy.clone()));
         let operation = match settings {
-            Some((weight, quota)) if weight != Weight::default() || !quota.is_empty() => {
-                Operation::PutRole(Box::new(RoleRecord { role: role.clone(), weight, quota }))
+            Some((weight, quota, policy)) if weight != Weight::default() || !quota.is_empty() || !policy.is_empty() => {
+                Operation::PutRole(Box::new(RoleRecord { role: role.clone(), weight, quota, policy }))
             }
             _ => Operation::DeleteRole(role.clone()),
         };

@@ -7,6 +7,7 @@ mod drains;
 mod frameworks;
 mod gangs;
 mod guards;
+mod inverse;
 mod life_cycles;
 mod maintenance;
 mod offers;

@@ -1,6 +1,8 @@
 //! Random inputs in any order: the invariants hold after each, and a new master is the same as the old one.
 #![allow(clippy::unwrap_used)] // test helpers
 
+use std::collections::BTreeSet;
+
 use crate::common::*;
 use proffer_master_engine::registry::AgentMode;
 use proffer_master_engine::*;
@@ -74,13 +76,22 @@ struct Run {
     epoch: u64,
     agents: [Option<(String, u64)>; 3],
     frameworks: [u64; 3],
+    /// Tasks of which an agent said that they have ended, perhaps before the update that says how.
+    over: BTreeSet<TaskKey>,
 }
 
 impl Run {
     fn new() -> Self {
         let mut world = World::new();
         world.is_traced = false;
-        Self { world, next_session: 100, epoch: 1, agents: [const { None }; 3], frameworks: [0; 3] }
+        Self {
+            world,
+            next_session: 100,
+            epoch: 1,
+            agents: [const { None }; 3],
+            frameworks: [0; 3],
+            over: BTreeSet::new(),
+        }
     }
 
     fn session(&mut self) -> u64 {
@@ -183,7 +194,9 @@ impl Run {
     /// What was launched is within the limits of its role, whatever was held before.
     fn check_limits(&self, before: &[registry::TaskRecord]) {
         let holds = |tasks: &[registry::TaskRecord], role: &Role| {
-            let of_role = tasks.iter().filter(|task| task.role == *role && task.status.state.holds_resources());
+            let lives =
+                |task: &&registry::TaskRecord| task.status.state.holds_resources() && !self.over.contains(&task.key);
+            let of_role = tasks.iter().filter(|task| task.role == *role).filter(lives);
             of_role.map(|task| task.resources.cpus.0).sum::<u64>()
         };
         for record in &self.world.registry.roles {
@@ -224,11 +237,15 @@ impl Run {
         let session = older.unwrap_or_else(|| self.session());
         let id = self.agents[agent].as_ref().map(|a| a.0.clone());
         let here = self.world.registry.tasks.iter().filter(|t| Some(t.agent.as_str()) == id.as_deref());
+        let over = &mut self.over;
         let tasks = here
             .enumerate()
             .filter(|(at, _)| listed & (1 << (at % 8)) != 0)
             .map(|(at, t)| {
                 let state = if at % 3 == 2 { TaskState::Failed } else { TaskState::Running };
+                if state.is_terminal() {
+                    over.insert(t.key.clone());
+                }
                 attached(t.key.framework.as_str(), t.spec.clone(), t.status.seq.max(1), state)
             })
             .collect();
@@ -245,6 +262,9 @@ impl Run {
         let here: Vec<_> = self.world.registry.tasks.iter().filter(|t| t.agent.as_str() == id).collect();
         if let Some(task) = here.get(at as usize % here.len().max(1)) {
             let (framework, task) = (task.key.framework.clone(), task.key.task.clone());
+            if state.is_terminal() {
+                self.over.insert(TaskKey { framework: framework.clone(), task: task.clone() });
+            }
             self.world.update(session, framework.as_str(), task.as_str(), seq, state);
         }
     }
@@ -306,6 +326,7 @@ proptest! {
         let mut run = Run::new();
         for step in steps {
             let before = run.world.registry.tasks.clone();
+            run.over.retain(|key| before.iter().any(|task| task.key == *key));
             let launches = matches!(step, Step::Launch { .. } | Step::Gang { .. });
             run.step(step);
             if launches {

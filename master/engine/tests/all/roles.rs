@@ -48,7 +48,7 @@ fn weights(list: &[(&str, u32)]) -> RolesCall {
 
 fn records(world: &World) -> Vec<(String, u32, Quota)> {
     let each = world.registry.roles.iter().cloned();
-    each.map(|RoleRecord { role, weight, quota }| (role.to_string(), weight.milli(), quota)).collect()
+    each.map(|RoleRecord { role, weight, quota, .. }| (role.to_string(), weight.milli(), quota)).collect()
 }
 
 fn subscribe_in(world: &mut World, session: u64, name: &str, of: &str) {
@@ -221,4 +221,82 @@ fn a_limit_below_what_is_held_ends_nothing_and_starts_nothing_also_over_a_restar
     world.wait(6_000);
     world.launch(11, vec![task("d", 1_000)]);
     assert_eq!(held(&world, "eng"), 3_000, "there is room again");
+}
+
+fn policy(name: &str, change: PolicyChange) -> RolesCall {
+    RolesCall::SetPolicy { role: role(name), change: Box::new(change) }
+}
+
+fn placed(placement: Placement) -> PolicyChange {
+    PolicyChange { placement: Some(Some(placement)), ..PolicyChange::default() }
+}
+
+fn at_least(least: Resources) -> PolicyChange {
+    PolicyChange { min_offer: Some(Some(least)), ..PolicyChange::default() }
+}
+
+/// Three agents of 1, 2 and 3 CPUs; the agents of the offers that a newcomer gets, in order.
+fn offered_first(world: &mut World, session: u64, info: FrameworkInfo) -> Vec<u64> {
+    world.offers.clear();
+    let item = DemandItem { role: info.roles[0].clone(), ..want(500, 1).items[0].clone() };
+    let demand = Demand { items: vec![item] };
+    world.handle("subscribe", Input::Subscribe { session: SessionId(session), framework: info, demand });
+    let cpus = world.offers.iter().map(|(_, offer)| offer.resources.cpus.0 / 1_000).collect();
+    world.call(session, "wants nothing more", FrameworkCall::Demand(Demand::default()));
+    let offers = world.offers.drain(..).map(|(_, offer)| offer.id).collect();
+    let reason = DeclineReason::new(DeclineKind::NoDemand);
+    world.call(session, "decline", FrameworkCall::Decline { offers, reason, filter: Filter::NONE });
+    cpus
+}
+
+#[test]
+fn a_role_and_a_framework_say_which_agents_come_first() {
+    let mut world = World::new();
+    for (session, cpus) in [(1, 2_000), (2, 1_000), (3, 3_000)] {
+        world.attach_from(&format!("n{session}"), session, None, cpus, vec![]);
+    }
+    let of = |name: &str| FrameworkInfo { roles: vec![role("eng")], ..framework_info(name) };
+    assert_eq!(ask(&mut world, policy("eng", placed(Placement::Pack))), Ok(()));
+    assert_eq!(offered_first(&mut world, 10, of("a")), [1]);
+    assert_eq!(ask(&mut world, policy("eng", placed(Placement::First))), Ok(()));
+    assert_eq!(offered_first(&mut world, 11, of("b")), [2]);
+    let own = FrameworkInfo { placement: Some(Placement::Pack), ..of("c") };
+    assert_eq!(offered_first(&mut world, 12, own), [1], "what the framework says comes before what its role says");
+    assert_eq!(ask(&mut world, policy("eng", placed(Placement::Pack))), Ok(()));
+    world.fail_over(2);
+    for (session, cpus) in [(21, 2_000), (22, 1_000), (23, 3_000)] {
+        world.attach_from(&format!("n{}", session - 20), session, Some(&format!("A1-{}", session - 20)), cpus, vec![]);
+    }
+    assert_eq!(offered_first(&mut world, 30, of("d")), [1], "a new master knows the policy");
+}
+
+#[test]
+fn a_smallest_offer_of_a_role_is_kept_stored_and_taken_back() {
+    let mut world = World::new();
+    world.attach(1, None, 1_000, vec![]);
+    let eng = |name: &str| FrameworkInfo { roles: vec![role("eng")], ..framework_info(name) };
+    let two = Resources::new(MilliCpus(2_000), Bytes(0));
+    assert_eq!(ask(&mut world, policy("eng", at_least(two.clone()))), Ok(()));
+    assert_eq!(offered_first(&mut world, 10, eng("a")), Vec::<u64>::new());
+    assert_eq!(offered_first(&mut world, 11, framework_info("b")), [1], "other roles are as before");
+    let stored = world.registry.roles[0].policy.clone();
+    assert_eq!((stored.min_offer, stored.placement), (Some(two), None));
+    world.fail_over(2);
+    world.attach(2, Some("A1-1"), 1_000, vec![]);
+    assert_eq!(offered_first(&mut world, 20, eng("c")), Vec::<u64>::new());
+    let reset = PolicyChange { min_offer: Some(None), ..PolicyChange::default() };
+    assert_eq!(ask(&mut world, policy("eng", reset)), Ok(()));
+    assert_eq!(offered_first(&mut world, 21, eng("d")), [1]);
+    assert_eq!(world.registry.roles, [], "nothing is set any more");
+}
+
+#[test]
+fn wrong_policies_are_refused_with_the_field() {
+    let mut world = World::new();
+    let ports = Resources { ports: vec![PortRange { begin: 1, end: 9 }].into(), ..Resources::default() };
+    for (change, told) in [(PolicyChange::default(), "give a placement"), (at_least(ports), "min_offer names ports")] {
+        let message = ask(&mut world, policy("eng", change)).unwrap_err();
+        assert!(message.contains("policy of role eng") && message.contains(told), "{message}");
+    }
+    assert_eq!(world.registry.roles, []);
 }

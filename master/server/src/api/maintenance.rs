@@ -43,7 +43,7 @@ impl OperatorApi {
             !before.contains(&window.id) && first.as_ref().is_some_and(|agent| window.agents.contains(agent))
         };
         let all = self.readers.windows();
-        let window = all.iter().find(is_new).map(|window| window_message(window));
+        let window = all.iter().find(is_new).map(|window| self.window_message(window));
         window.ok_or_else(|| to_status(ErrorKind::NotFound, "the window was taken back by somebody else meanwhile"))
     }
 
@@ -51,7 +51,7 @@ impl OperatorApi {
     pub(super) fn maintenance(&self) -> wire::ListMaintenanceResponse {
         let mut windows = self.readers.windows();
         windows.sort_by_key(|window| window.start);
-        wire::ListMaintenanceResponse { windows: windows.iter().map(|window| window_message(window)).collect() }
+        wire::ListMaintenanceResponse { windows: windows.iter().map(|window| self.window_message(window)).collect() }
     }
 
     /// Takes a window back.
@@ -73,20 +73,21 @@ impl OperatorApi {
             to_status(kind, error.message)
         })
     }
-}
 
-fn window_message(window: &WindowRecord) -> wire::MaintenanceWindow {
-    let (deactivate_only, max_grace_ms) = match window.action {
-        WindowAction::Drain { max_grace_ms } => (false, max_grace_ms),
-        WindowAction::Deactivate => (true, None),
-    };
-    wire::MaintenanceWindow {
-        window_id: window.id.to_string(),
-        agent_ids: window.agents.iter().map(ToString::to_string).collect(),
-        start_unix_ms: window.start.0,
-        duration_ms: window.duration_ms,
-        deactivate_only,
-        max_grace_ms,
-        open: window.is_open(),
+    fn window_message(&self, window: &WindowRecord) -> wire::MaintenanceWindow {
+        let (deactivate_only, max_grace_ms) = match window.action {
+            WindowAction::Drain { max_grace_ms } => (false, max_grace_ms),
+            WindowAction::Deactivate => (true, None),
+        };
+        wire::MaintenanceWindow {
+            window_id: window.id.to_string(),
+            agent_ids: window.agents.iter().map(ToString::to_string).collect(),
+            start_unix_ms: window.start.0,
+            duration_ms: window.duration_ms,
+            deactivate_only,
+            max_grace_ms,
+            open: window.is_open(),
+            inverse_offers: self.answers(window),
+        }
     }
 }

@@ -4,6 +4,7 @@ mod accept;
 pub(crate) mod agent;
 mod drain;
 mod incoming;
+mod inverse;
 mod maintenance;
 pub(crate) mod operator;
 pub(crate) mod rate;

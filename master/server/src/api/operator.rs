@@ -120,6 +120,13 @@ impl Operator for OperatorApi {
         self.no_quota(request.into_inner()).await.map(Response::new)
     }
 
+    async fn set_role_policy(
+        &self,
+        request: Request<wire::SetRolePolicyRequest>,
+    ) -> Answer<wire::SetRolePolicyResponse> {
+        self.policy(request.into_inner()).await.map(Response::new)
+    }
+
     async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
         self.drain(request.into_inner()).await?;
         Ok(Response::new(wire::DrainAgentResponse {}))
@@ -174,6 +181,13 @@ impl Operator for OperatorApi {
     ) -> Answer<wire::RemoveMaintenanceResponse> {
         self.remove_window(request.into_inner()).await?;
         Ok(Response::new(wire::RemoveMaintenanceResponse {}))
+    }
+
+    async fn list_inverse_offers(
+        &self,
+        request: Request<wire::ListInverseOffersRequest>,
+    ) -> Answer<wire::ListInverseOffersResponse> {
+        Ok(Response::new(self.inverse_offers(request.into_inner())))
     }
 
     async fn why(&self, request: Request<wire::WhyRequest>) -> Answer<wire::WhyResponse> {

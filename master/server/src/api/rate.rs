@@ -91,6 +91,7 @@ pub(super) fn cost(call: &FrameworkCall) -> u32 {
         FrameworkCall::Reconcile(tasks) => list(tasks.len()),
         FrameworkCall::Decline { offers, .. } => list(offers.len()),
         FrameworkCall::Accept(accept) => list(accept.offers.len()),
+        FrameworkCall::InverseReply(reply) => list(reply.offers.len()),
         FrameworkCall::Acknowledge(_)
         | FrameworkCall::Kill { .. }
         | FrameworkCall::Teardown

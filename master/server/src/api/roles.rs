@@ -1,8 +1,8 @@
 //! Roles, weights and quotas, as operators ask for them over the wire.
 
-use proffer_master_engine::RolesCall;
 use proffer_master_engine::view::RoleView;
-use proffer_proto_model::{Quota, Resources, Role, Weight};
+use proffer_master_engine::{PolicyChange, RolesCall};
+use proffer_proto_model::{Quota, Resources, Role, RolePolicy, Weight};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
 use tokio::sync::oneshot;
@@ -35,6 +35,7 @@ impl OperatorApi {
             tasks_active: view.tasks_active,
             share_millionths: view.share_millionths(total),
             frameworks: view.frameworks.iter().map(framework).collect(),
+            policy: (!view.policy.is_empty()).then(|| policy(&view.policy)),
         }
     }
 
@@ -72,6 +73,34 @@ impl OperatorApi {
         Ok(wire::RemoveQuotaResponse {})
     }
 
+    pub(super) async fn policy(
+        &self,
+        request: wire::SetRolePolicyRequest,
+    ) -> Result<wire::SetRolePolicyResponse, Status> {
+        let wire::SetRolePolicyRequest { role, placement, min_offer, reset_min_offer, dry_run } = request;
+        let role = read_role(role)?;
+        let placement = match placement.as_deref() {
+            None => None,
+            Some("") => Some(None),
+            Some(text) => Some(Some(text.parse().map_err(|error| invalid(format!("placement: {error}")))?)),
+        };
+        let min_offer = match (min_offer, reset_min_offer) {
+            (Some(_), true) => {
+                return Err(invalid("reset_min_offer: min_offer is given too; give one of them".to_owned()));
+            }
+            (None, true) => Some(None),
+            (Some(least), false) => {
+                let least =
+                    Resources::try_from(least).map_err(|error| invalid(error.within("min_offer").to_string()))?;
+                Some(Some(least))
+            }
+            (None, false) => None,
+        };
+        let change = Box::new(PolicyChange { placement, min_offer });
+        self.ask(RolesCall::SetPolicy { role, change }, dry_run).await?;
+        Ok(wire::SetRolePolicyResponse {})
+    }
+
     /// Sends it to the owner and waits until it is stored.
     async fn ask(&self, call: RolesCall, is_dry_run: bool) -> Result<(), Status> {
         let (reply, answer) = oneshot::channel();
@@ -81,6 +110,14 @@ impl OperatorApi {
             let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
             to_status(kind, error.message)
         })
+    }
+}
+
+fn policy(policy: &RolePolicy) -> wire::RolePolicy {
+    let RolePolicy { placement, min_offer } = policy;
+    wire::RolePolicy {
+        placement: placement.as_ref().map(ToString::to_string),
+        min_offer: min_offer.clone().map(Into::into),
     }
 }
 

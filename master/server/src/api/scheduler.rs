@@ -214,6 +214,7 @@ fn framework_call(call: SchedulerCall) -> Option<FrameworkCall> {
             FrameworkCall::Acknowledge(acks.into_iter().map(|a| (a.task, a.seq, a.source)).collect())
         }
         SchedulerCall::Reconcile(tasks) => FrameworkCall::Reconcile(tasks),
+        SchedulerCall::InverseReply(reply) => FrameworkCall::InverseReply(reply),
         SchedulerCall::Teardown => FrameworkCall::Teardown,
         SchedulerCall::NotImplemented { call } => FrameworkCall::NotImplemented { call },
     })

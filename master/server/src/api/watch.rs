@@ -33,7 +33,7 @@ impl TryFrom<wire::WatchRequest> for Kinds {
         let known = |(at, number): (usize, i32)| match Kind::try_from(number) {
             Ok(kind) if kind != Kind::Unspecified => Ok(kind),
             _ => {
-                let message = format!("kinds[{at}] is {number}, which is no kind of event; use AGENT to ROLE");
+                let message = format!("kinds[{at}] is {number}, which is no kind of event; use AGENT to INVERSE_OFFER");
                 Err(to_status(ErrorKind::Invalid, message))
             }
         };
@@ -78,8 +78,10 @@ impl OperatorApi {
         let tasks = tasks.into_iter().map(|t| Event::Task(self.task(&t)));
         let roles = if kinds.snapshot(Kind::Role) { self.roles() } else { Vec::new() };
         let roles = roles.into_iter().map(Event::Role);
+        let asked = if kinds.snapshot(Kind::InverseOffer) { readers.inverse_offers() } else { Vec::new() };
+        let asked = asked.into_iter().map(|view| Event::InverseOffer(self.inverse_offer(&view)));
         let end = std::iter::once(Event::SnapshotEnd(wire::SnapshotEnd {}));
-        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(roles).chain(end) {
+        for event in agents.chain(frameworks).chain(offers).chain(tasks).chain(roles).chain(asked).chain(end) {
             push(to, next(event)).await?;
         }
         loop {
@@ -109,6 +111,7 @@ impl OperatorApi {
             Change::Offer(_) => Kind::Offer,
             Change::Task(_) => Kind::Task,
             Change::Role(_) | Change::RoleRemoved(_) => Kind::Role,
+            Change::Inverse(_) => Kind::InverseOffer,
             // Its last state was told when it ended.
             Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
         };
@@ -123,6 +126,7 @@ impl OperatorApi {
             Change::Offer(view) => Event::Offer(self.offer(view)),
             Change::Task(record) => Event::Task(self.task(record)),
             Change::Role(view) => Event::Role(self.role(view, &self.readers.total())),
+            Change::Inverse(view) => Event::InverseOffer(self.inverse_offer(view)),
             Change::RoleRemoved(role) => Event::RoleRemoved(role.to_string()),
             Change::TaskForgotten(_) | Change::Window(_) | Change::WindowRemoved(_) => return None,
         })

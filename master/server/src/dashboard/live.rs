@@ -57,7 +57,7 @@ impl Seen {
                 &mut self.agents
             }
             Change::Framework(_) | Change::FrameworkRemoved(_) => &mut self.frameworks,
-            Change::Offer(_) => &mut self.offers,
+            Change::Offer(_) | Change::Inverse(_) => &mut self.offers,
             Change::Task(_) | Change::TaskForgotten(_) => &mut self.tasks,
             Change::Role(_) | Change::RoleRemoved(_) => &mut self.roles,
         };

@@ -42,6 +42,9 @@ pub(crate) struct Metrics {
     offers_sent: Family<Labels, Counter>,
     offers_ended: Family<Labels, Counter>,
     offer_hold: Family<Labels, Histogram, fn() -> Histogram>,
+    inverse_sent: Family<Labels, Counter>,
+    inverse_answered: Family<Labels, Counter>,
+    inverse_ended: Family<Labels, Counter>,
     received: Family<Labels, Counter>,
     sent: Family<Labels, Counter>,
     cut_off: Family<Labels, Counter>,
@@ -76,6 +79,18 @@ impl Metrics {
                 let times = Family::new_with_constructor(hold_times as fn() -> Histogram);
                 keep(kept, "proffer_master_offer_hold_seconds", "How long offers were held", times)
             },
+            inverse_sent: {
+                let help = "Requests to leave an agent that were sent, repeats after an answer included";
+                keep(kept, "proffer_master_inverse_offers_sent", help, Family::default())
+            },
+            inverse_answered: {
+                let help = "Answers to requests to leave an agent";
+                keep(kept, "proffer_master_inverse_offers_answered", help, Family::default())
+            },
+            inverse_ended: {
+                let help = "Requests to leave an agent that are over, by the last answer and the reason";
+                keep(kept, "proffer_master_inverse_offers_ended", help, Family::default())
+            },
             received: keep(kept, "proffer_master_messages_received", "Inputs by kind", Family::default()),
             sent: keep(kept, "proffer_master_messages_sent", "Messages to sessions by kind", Family::default()),
             cut_off: {
@@ -90,6 +105,14 @@ impl Metrics {
             registry,
         };
         metrics.paced.get_or_create_owned(&vec![("framework", "other".to_owned())]);
+        let other = ("framework", "other".to_owned());
+        let none = |label| (label, "none".to_owned());
+        let cause = ("cause", "maintenance".to_owned());
+        metrics.inverse_sent.get_or_create_owned(&vec![other.clone(), cause.clone()]);
+        let declined = ("answer", "declined".to_owned());
+        metrics.inverse_answered.get_or_create_owned(&vec![other.clone(), cause.clone(), declined]);
+        let left = ("reason", "left".to_owned());
+        metrics.inverse_ended.get_or_create_owned(&vec![other, cause, none("answer"), left]);
         for peer in ["agent", "framework"] {
             // A counter that can be asked for before it first counts.
             metrics.cut_off.get_or_create_owned(&vec![("peer", peer.to_owned())]);

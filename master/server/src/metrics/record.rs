@@ -1,8 +1,8 @@
 //! What the owner tells the metrics while it works.
 
-use proffer_master_engine::view::{Change, OfferOutcome, OfferView};
+use proffer_master_engine::view::{Change, InverseOutcome, InverseView, OfferOutcome, OfferView};
 use proffer_master_engine::{Effect, FrameworkCall, Input, ToAgent, ToFramework};
-use proffer_proto_model::{DeclineKind, RescindReason};
+use proffer_proto_model::{DeclineKind, InverseCause, InverseEnd, RescindReason};
 
 use super::{Labels, Metrics};
 use crate::read_models::ReadModels;
@@ -76,6 +76,9 @@ impl Metrics {
 
     /// Readers are about to be shown a change.
     pub(crate) fn changed(&self, change: &Change, readers: &ReadModels) {
+        if let Change::Inverse(view) = change {
+            return self.inverse(view, readers);
+        }
         let Change::Offer(offer) = change else { return };
         let framework = self.names.label(&readers.framework_name(&offer.framework));
         let OfferView { outcome, held_ms, .. } = &**offer;
@@ -92,6 +95,42 @@ impl Metrics {
         self.offers_ended.get_or_create(&labels).inc();
         let held = self.offer_hold.get_or_create_owned(&vec![("outcome", outcome.to_owned())]);
         held.observe(*held_ms as f64 / 1_000.0);
+    }
+}
+
+impl Metrics {
+    /// A request to leave an agent was sent, answered or is over.
+    fn inverse(&self, view: &InverseView, readers: &ReadModels) {
+        let framework = self.names.label(&readers.framework_name(&view.framework));
+        let cause = match view.offer.cause {
+            InverseCause::Maintenance => "maintenance",
+            InverseCause::Drain => "drain",
+            InverseCause::Preemption => "preemption",
+        };
+        let answer = match &view.outcome {
+            InverseOutcome::Outstanding => "none",
+            InverseOutcome::Accepted { .. } => "accepted",
+            InverseOutcome::Declined { .. } => "declined",
+        };
+        let mut labels = vec![("framework", framework), ("cause", cause.to_owned())];
+        let counter = match (view.ended, &view.outcome) {
+            (None, InverseOutcome::Outstanding) => &self.inverse_sent,
+            (None, InverseOutcome::Accepted { .. } | InverseOutcome::Declined { .. }) => {
+                labels.push(("answer", answer.to_owned()));
+                &self.inverse_answered
+            }
+            (Some(end), _) => {
+                let reason = match end {
+                    InverseEnd::Left => "left",
+                    InverseEnd::Cancelled => "cancelled",
+                    InverseEnd::Replaced => "replaced",
+                    InverseEnd::AgentLost => "agent_lost",
+                };
+                labels.extend([("answer", answer.to_owned()), ("reason", reason.to_owned())]);
+                &self.inverse_ended
+            }
+        };
+        counter.get_or_create(&labels).inc();
     }
 }
 
@@ -112,6 +151,7 @@ fn call_kind(call: &FrameworkCall) -> &'static str {
         FrameworkCall::Kill { .. } => "kill",
         FrameworkCall::Acknowledge(_) => "acknowledge",
         FrameworkCall::Reconcile(_) => "reconcile",
+        FrameworkCall::InverseReply(_) => "inverse_reply",
         FrameworkCall::Teardown => "teardown",
         FrameworkCall::NotImplemented { .. } => "not_implemented",
     }
@@ -124,6 +164,8 @@ fn event_kind(message: &ToFramework) -> &'static str {
         ToFramework::Rescind { .. } => "rescind",
         ToFramework::Status(_) => "status",
         ToFramework::OperationStatus { .. } => "operation_status",
+        ToFramework::InverseOffers(_) => "inverse_offers",
+        ToFramework::RescindInverse { .. } => "rescind_inverse",
         ToFramework::AgentLost { .. } => "agent_lost",
         ToFramework::Error { .. } => "error",
         ToFramework::Heartbeat => "heartbeat",

@@ -60,6 +60,7 @@ pub(crate) fn framework(number: u64) -> FrameworkRecord {
         api_address: String::new(),
         labels: Default::default(),
         hostname: String::new(),
+        placement: None,
     };
     FrameworkRecord { id, info, is_removing: false }
 }
@@ -94,7 +95,12 @@ pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
 fn role(name: &str, cpus: u64) -> RoleRecord {
     let limit = Limit { cpus: Some(MilliCpus(cpus)), ..Limit::default() };
     let weight = Weight::from_milli(500).unwrap();
-    RoleRecord { role: Role::new(name).unwrap(), weight, quota: Quota { limit, ..Quota::default() } }
+    RoleRecord {
+        role: Role::new(name).unwrap(),
+        weight,
+        quota: Quota { limit, ..Quota::default() },
+        policy: Default::default(),
+    }
 }
 
 /// What every store must do. `reopen` drops the store and opens the same state again.

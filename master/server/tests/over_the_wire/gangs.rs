@@ -2,6 +2,7 @@
 
 use proffer_proto_wire::agent::{self, agent_message, master_message};
 use proffer_proto_wire::common::{self, TaskReason, TaskState};
+use proffer_proto_wire::operator::cluster_event;
 use proffer_proto_wire::scheduler::{self, call, event, operation::Operation};
 use tempfile::tempdir;
 
@@ -65,6 +66,18 @@ async fn killed(agent: &mut Agent) -> (String, TaskReason) {
     (kill.task_id.clone(), kill.reason())
 }
 
+/// Waits until the master knows a task's state.
+async fn seen(cluster: &Cluster, id: &str, state: TaskState) {
+    let is_there = |event: &cluster_event::Event| match event {
+        cluster_event::Event::Task(task) => {
+            let status = task.status.as_ref().unwrap();
+            status.task_id == id && status.state() == state
+        }
+        _ => false,
+    };
+    cluster.watch_until("a state", is_there).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_half_way_kills_the_other_also_after_a_restart_of_the_master() {
     let dir = tempdir().unwrap();
@@ -98,17 +111,11 @@ async fn a_gang_that_runs_is_left_alone() {
     let ([one, mut two], framework) = gang(&cluster).await;
     tell(&one, &framework, "t1", 1, TaskState::Running).await;
     tell(&two, &framework, "t2", 1, TaskState::Running).await;
-    // In order with the next words to this agent: had there been a kill for the gang, it came first.
+    seen(&cluster, "t1", TaskState::Running).await;
+    seen(&cluster, "t2", TaskState::Running).await;
     tell(&one, &framework, "t1", 2, TaskState::Failed).await;
-    cluster
-        .watch_until("the end of t1", |event| match event {
-            proffer_proto_wire::operator::cluster_event::Event::Task(task) => {
-                let status = task.status.as_ref().unwrap();
-                status.task_id == "t1" && status.state() == TaskState::Failed
-            }
-            _ => false,
-        })
-        .await;
+    seen(&cluster, "t1", TaskState::Failed).await;
+    // Had there been a kill for the gang, it came first.
     let kill = scheduler::Kill { task_id: "t2".to_owned(), ..Default::default() };
     framework.say(call::Call::Kill(kill)).await;
     assert_eq!(killed(&mut two).await, ("t2".to_owned(), TaskReason::KillRequested));

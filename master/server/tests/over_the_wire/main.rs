@@ -6,6 +6,7 @@ mod bad_input;
 mod drain;
 mod gangs;
 mod guards;
+mod inverse;
 mod maintenance;
 mod random_bytes;
 mod raw;

@@ -151,3 +151,66 @@ async fn every_bad_value_is_refused_with_the_field_and_the_fix() {
     assert_eq!(role(&cluster, "eng").await.tasks_active, 1);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_policy_is_set_shown_kept_and_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(dir.path()).await;
+    let set = operator::SetRolePolicyRequest {
+        role: "eng".to_owned(),
+        placement: Some("spread:@zone".to_owned()),
+        min_offer: Some(cpus(500)),
+        ..Default::default()
+    };
+    let mut operators = cluster.operator();
+    let dry = operator::SetRolePolicyRequest { dry_run: true, ..set.clone() };
+    operators.set_role_policy(dry).await.unwrap();
+    assert_eq!(roles(&cluster).await, []);
+    operators.set_role_policy(set.clone()).await.unwrap();
+    let is_set =
+        |event: &cluster_event::Event| matches!(event, cluster_event::Event::Role(role) if role.policy.is_some());
+    cluster.watch_until("the policy", is_set).await;
+    cluster.stop().await;
+
+    let cluster = Cluster::start(dir.path()).await;
+    let shown = role(&cluster, "eng").await.policy.unwrap();
+    assert_eq!((shown.placement.as_deref(), shown.min_offer), (Some("spread:@zone"), Some(cpus(500))));
+    let mut operators = cluster.operator();
+    let wrong =
+        |change: operator::SetRolePolicyRequest| operator::SetRolePolicyRequest { role: "eng".into(), ..change };
+    let ports = proffer_proto_wire::common::PortRange { begin: 1, end: 9 };
+    let table = [
+        (
+            wrong(operator::SetRolePolicyRequest { placement: Some("packed".into()), ..Default::default() }),
+            "placement: ",
+        ),
+        (wrong(operator::SetRolePolicyRequest { reset_min_offer: true, ..set.clone() }), "reset_min_offer: "),
+        (
+            wrong(operator::SetRolePolicyRequest {
+                min_offer: Some(Resources { ports: vec![ports], ..Default::default() }),
+                ..Default::default()
+            }),
+            "min_offer names ports",
+        ),
+        (wrong(operator::SetRolePolicyRequest::default()), "give a placement"),
+        (operator::SetRolePolicyRequest { role: "a//b".into(), ..set }, "role: "),
+    ];
+    for (request, told) in table {
+        let status = operators.set_role_policy(request).await.unwrap_err();
+        assert!(status.code() == Code::InvalidArgument && status.message().contains(told), "{status}");
+    }
+    let back = operator::SetRolePolicyRequest {
+        role: "eng".into(),
+        placement: Some(String::new()),
+        reset_min_offer: true,
+        ..Default::default()
+    };
+    operators.set_role_policy(back).await.unwrap();
+    assert_eq!(roles(&cluster).await, []);
+
+    let mut framework = Framework::open(&cluster).await;
+    let info = scheduler::FrameworkInfo { placement: "packed".into(), ..info("", "web") };
+    framework.say(crate::words::subscribe(info)).await;
+    let told = framework.error().await.message;
+    assert!(told.contains("placement") && told.contains("write first, pack"), "{told}");
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::resources::PortError;
-use crate::{IdError, PatternError, RoleError};
+use crate::{IdError, PatternError, PlacementError, RoleError};
 
 /// A wire message that cannot be understood: the field and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,9 @@ pub enum Defect {
     /// A regular expression is wrong.
     #[error("{0}")]
     BadPattern(PatternError),
+    /// A text is no placement policy.
+    #[error("{0}")]
+    BadPlacement(PlacementError),
     /// A range of ports is wrong.
     #[error("{0}")]
     BadPorts(PortError),

@@ -6,7 +6,7 @@ use proffer_proto_wire::scheduler as wire;
 
 use super::check::{self, Checked};
 use super::{Defect, MAX_ENTRIES, MAX_NAME_BYTES, WireError};
-use crate::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role};
+use crate::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Placement, Role};
 
 /// Whom a framework acts for when it does not say.
 const DEFAULT_PRINCIPAL: &str = "default";
@@ -24,6 +24,7 @@ impl TryFrom<wire::FrameworkInfo> for FrameworkInfo {
             api_address,
             labels,
             hostname,
+            placement,
         } = info;
         let failover_timeout_ms = failover_timeout_ms.unwrap_or(DEFAULT_FAILOVER_TIMEOUT_MS);
         let principal = if principal.is_empty() { DEFAULT_PRINCIPAL.to_owned() } else { principal };
@@ -36,8 +37,17 @@ impl TryFrom<wire::FrameworkInfo> for FrameworkInfo {
             api_address: check::token("api_address", api_address, MAX_NAME_BYTES)?,
             labels: check::labels("labels", labels)?,
             hostname: check::name("hostname", hostname)?,
+            placement: placement_from("placement", &placement)?,
         })
     }
+}
+
+/// Empty for none of its own.
+fn placement_from(field: &str, text: &str) -> Checked<Option<Placement>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).or_else(|error| check::fail(field, Defect::BadPlacement(error)))
 }
 
 /// Each role once; a framework that names none is in the default role.
@@ -61,7 +71,8 @@ fn roles(texts: &[String]) -> Checked<Vec<Role>> {
 
 impl From<FrameworkInfo> for wire::FrameworkInfo {
     fn from(info: FrameworkInfo) -> Self {
-        let FrameworkInfo { id, name, principal, roles, failover_timeout_ms, api_address, labels, hostname } = info;
+        let FrameworkInfo { id, name, principal, roles, failover_timeout_ms, api_address, labels, hostname, placement } =
+            info;
         Self {
             framework_id: id.map(String::from).unwrap_or_default(),
             name,
@@ -71,6 +82,7 @@ impl From<FrameworkInfo> for wire::FrameworkInfo {
             api_address,
             labels: labels.into_iter().collect(),
             hostname,
+            placement: placement.map(String::from).unwrap_or_default(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod constraint;
 mod demand;
 mod error;
 mod framework;
+mod inverse;
 mod link;
 mod offer;
 mod operation;

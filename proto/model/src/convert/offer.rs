@@ -26,6 +26,7 @@ impl TryFrom<wire::Offer> for Offer {
             zone,
             agent_address,
             reserved,
+            unavailability,
             volumes,
         } = offer;
         Ok(Self {
@@ -40,6 +41,7 @@ impl TryFrom<wire::Offer> for Offer {
             zone: check::name("zone", zone)?,
             agent_address: check::token("agent_address", agent_address, MAX_NAME_BYTES)?,
             reserved: check::list("reserved", reserved, MAX_ENTRIES)?,
+            unavailability: unavailability.map(Into::into),
             volumes: check::list("volumes", volumes, MAX_ENTRIES)?,
         })
     }
@@ -59,6 +61,7 @@ impl From<Offer> for wire::Offer {
             zone,
             agent_address,
             reserved,
+            unavailability,
             volumes,
         } = offer;
         Self {
@@ -73,6 +76,7 @@ impl From<Offer> for wire::Offer {
             zone,
             agent_address,
             reserved: reserved.into_iter().map(Into::into).collect(),
+            unavailability: unavailability.map(Into::into),
             volumes: volumes.into_iter().map(Into::into).collect(),
         }
     }
@@ -122,7 +126,7 @@ impl TryFrom<wire::DeclineReason> for DeclineReason {
     }
 }
 
-fn decline_message(message: String) -> Checked<String> {
+pub(super) fn decline_message(message: String) -> Checked<String> {
     let length = message.chars().count();
     if length > MAX_MESSAGE_CHARS {
         return check::fail("message", Defect::TooLong { length, max: MAX_MESSAGE_CHARS, unit: "characters" });

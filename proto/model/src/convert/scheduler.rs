@@ -6,14 +6,16 @@ use wire::error::Kind as WireErrorKind;
 use wire::event::Event as WireEvent;
 
 use super::check::{self, Checked, Within};
+use super::inverse::{inverse_offers, rescind_inverse};
 use super::offer::rescind_reason;
 use super::operation::{accept_from_wire, operation_id, operation_outcome};
 use super::status::task_source;
 use super::{Defect, MAX_ENTRIES, MAX_TEXT_BYTES, WireError};
 use crate::task::KillPolicy;
 use crate::{
-    Accept, AgentId, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, Offer, OfferId,
-    OperationOutcome, RescindReason, TaskId, TaskSource, TaskStatus,
+    Accept, AgentId, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo, InverseEnd,
+    InverseOffer, InverseOfferId, InverseReply, Offer, OfferId, OperationOutcome, RescindReason, TaskId, TaskSource,
+    TaskStatus,
 };
 
 /// What a framework says.
@@ -54,6 +56,8 @@ pub enum SchedulerCall {
     Acknowledge(Vec<Acknowledgement>),
     /// Asks for the state of these tasks; empty for all.
     Reconcile(Vec<(TaskId, Option<AgentId>)>),
+    /// Answers inverse offers.
+    InverseReply(InverseReply),
     /// Ends the framework and its tasks.
     Teardown,
     /// A call that is described and not in this version.
@@ -110,6 +114,15 @@ pub enum SchedulerEvent {
         /// Why.
         message: String,
     },
+    /// Requests to leave agents.
+    InverseOffers(Vec<InverseOffer>),
+    /// Requests to leave agents that are over.
+    RescindInverse {
+        /// Which.
+        offers: Vec<InverseOfferId>,
+        /// Why.
+        end: InverseEnd,
+    },
     /// An agent is lost.
     AgentLost {
         /// Which.
@@ -165,11 +178,16 @@ pub enum ErrorKind {
     Forbidden,
     /// Calls come too fast; [`SchedulerEvent::TooFast`] is how it is told.
     TooFast,
+    /// The inverse offer is not known.
+    UnknownInverseOffer,
+    /// The inverse offer is over, or of an earlier master.
+    StaleInverseOffer,
 }
 
 check::same_enum!(error_kind: ErrorKind <-> WireErrorKind, unspecified None,
-    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden, TooFast],
-    "INVALID to TOO_FAST");
+    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden, TooFast,
+    UnknownInverseOffer, StaleInverseOffer],
+    "INVALID to STALE_INVERSE_OFFER");
 
 impl TryFrom<wire::Call> for SchedulerCall {
     type Error = WireError;
@@ -200,7 +218,9 @@ impl TryFrom<wire::Call> for SchedulerCall {
             Some(WireCall::Reconcile(reconcile)) => {
                 Ok(Self::Reconcile(reconcile_from_wire(reconcile).within("reconcile")?))
             }
-            Some(WireCall::InverseReply(_)) => Ok(Self::NotImplemented { call: "inverse_reply" }),
+            Some(WireCall::InverseReply(reply)) => {
+                Ok(Self::InverseReply(InverseReply::try_from(reply).within("inverse_reply")?))
+            }
             Some(WireCall::Message(_)) => Ok(Self::NotImplemented { call: "message" }),
             Some(WireCall::Teardown(wire::Teardown {})) => Ok(Self::Teardown),
         }
@@ -301,6 +321,7 @@ impl SchedulerCall {
             SchedulerCall::Reconcile(tasks) => {
                 WireCall::Reconcile(wire::Reconcile { tasks: tasks.into_iter().map(reconcile_task).collect() })
             }
+            SchedulerCall::InverseReply(reply) => WireCall::InverseReply(reply.into()),
             SchedulerCall::Teardown => WireCall::Teardown(wire::Teardown {}),
             SchedulerCall::NotImplemented { .. } => return None,
         };
@@ -330,7 +351,13 @@ impl TryFrom<wire::Event> for SchedulerEvent {
                 Ok(Self::Status(check::list("statuses", statuses, MAX_ENTRIES).within("status")?))
             }
             Some(WireEvent::OperationStatus(status)) => operation_status_from(status).within("operation_status"),
-            Some(WireEvent::InverseOffers(_)) => Ok(Self::NotImplemented { event: "inverse_offers" }),
+            Some(WireEvent::InverseOffers(offers)) => {
+                Ok(Self::InverseOffers(inverse_offers(offers).within("inverse_offers")?))
+            }
+            Some(WireEvent::RescindInverse(rescind)) => {
+                let (offers, end) = rescind_inverse(rescind).within("rescind_inverse")?;
+                Ok(Self::RescindInverse { offers, end })
+            }
             Some(WireEvent::AgentLost(wire::AgentLost { agent_id, hostname })) => Ok(Self::AgentLost {
                 agent: check::id("agent_id", &agent_id).within("agent_lost")?,
                 hostname: check::name("hostname", hostname).within("agent_lost")?,
@@ -397,6 +424,13 @@ impl SchedulerEvent {
                 let outcome = wire::operation_status::Outcome::from(outcome).into();
                 WireEvent::OperationStatus(wire::OperationStatus { operation_id, outcome, message })
             }
+            SchedulerEvent::InverseOffers(offers) => WireEvent::InverseOffers(wire::InverseOffers {
+                inverse_offers: offers.into_iter().map(Into::into).collect(),
+            }),
+            SchedulerEvent::RescindInverse { offers, end } => WireEvent::RescindInverse(wire::RescindInverse {
+                inverse_offer_ids: offers.into_iter().map(String::from).collect(),
+                end: wire::rescind_inverse::End::from(end).into(),
+            }),
             SchedulerEvent::AgentLost { agent, hostname } => {
                 WireEvent::AgentLost(wire::AgentLost { agent_id: agent.into(), hostname })
             }

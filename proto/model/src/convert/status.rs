@@ -59,6 +59,7 @@ reasons! {
     DiskFull = DiskFull,
     QuotaExceeded = QuotaExceeded,
     GangFailed = GangFailed,
+    Preempted = Preempted,
     VolumeUnavailable = VolumeUnavailable,
 }
 

@@ -123,7 +123,7 @@ fn state() -> impl Strategy<Value = TaskState> {
 }
 
 fn reason() -> impl Strategy<Value = TaskReason> {
-    (0i32..=26).prop_map(|number| super::status::task_reason("reason", number).unwrap())
+    (0i32..=27).prop_map(|number| super::status::task_reason("reason", number).unwrap())
 }
 
 fn source() -> impl Strategy<Value = TaskSource> {
@@ -198,9 +198,15 @@ fn demand() -> impl Strategy<Value = Demand> {
 
 fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
     let roles = btree_set(role(), 1..4).prop_map(|roles| roles.into_iter().collect());
+    let placement = || {
+        option::of(prop_oneof![
+            Just(Placement::Pack),
+            "[a-z]{1,8}".prop_map(|attribute| Placement::Spread { attribute })
+        ])
+    };
     let who = (option::of(framework()), "[a-zA-Z0-9_-]{1,12}", name(), roles);
-    (who, 0..=MAX_FAILOVER_TIMEOUT_MS, word(), labels(), text()).prop_map(
-        |((id, name, principal, roles), failover_timeout_ms, api_address, labels, hostname)| FrameworkInfo {
+    (who, 0..=MAX_FAILOVER_TIMEOUT_MS, word(), labels(), text(), placement()).prop_map(
+        |((id, name, principal, roles), failover_timeout_ms, api_address, labels, hostname, placement)| FrameworkInfo {
             id,
             name,
             principal,
@@ -209,6 +215,7 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
             api_address,
             labels,
             hostname,
+            placement,
         },
     )
 }
@@ -222,10 +229,12 @@ fn offer() -> impl Strategy<Value = Offer> {
     let part = (role(), vec(role(), 0..3), resources(), labels(), any::<bool>()).prop_map(
         |(role, refines, resources, labels, is_static)| Reserved { role, refines, resources, labels, is_static },
     );
-    let place = (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), vec(volume_info(), 0..3));
+    let unavailability = option::of(unavailability());
+    let place =
+        (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), vec(volume_info(), 0..3), unavailability);
     (offer_id(), agent(), text(), role(), resources(), place).prop_map(
         |(id, agent, hostname, role, resources, place)| {
-            let (attributes, expires_in_ms, region, zone, agent_address, reserved, volumes) = place;
+            let (attributes, expires_in_ms, region, zone, agent_address, reserved, volumes, unavailability) = place;
             Offer {
                 id,
                 agent,
@@ -239,6 +248,7 @@ fn offer() -> impl Strategy<Value = Offer> {
                 agent_address,
                 reserved,
                 volumes,
+                unavailability,
             }
         },
     )
@@ -263,6 +273,43 @@ fn volume() -> impl Strategy<Value = Volume> {
         id,
         role,
         size: Bytes(size),
+    })
+}
+
+fn unavailability() -> impl Strategy<Value = Unavailability> {
+    (any::<u64>(), any::<u64>())
+        .prop_map(|(start, duration_ms)| Unavailability { start: UnixMillis(start), duration_ms })
+}
+
+fn inverse_id() -> impl Strategy<Value = InverseOfferId> {
+    (any::<u64>(), any::<u64>()).prop_map(|(epoch, number)| InverseOfferId::numbered(epoch, number))
+}
+
+fn inverse_offer() -> impl Strategy<Value = InverseOffer> {
+    use InverseCause::*;
+    let cause = select(vec![Maintenance, Drain, Preemption]);
+    let tasks = proptest::collection::btree_set(task_id(), 0..3).prop_map(|tasks| tasks.into_iter().collect());
+    ((inverse_id(), agent(), text(), cause), unavailability(), tasks, resources(), text()).prop_map(
+        |((id, agent, hostname, cause), unavailability, tasks, resources, message)| InverseOffer {
+            id,
+            agent,
+            hostname,
+            cause,
+            unavailability,
+            tasks,
+            resources,
+            message,
+        },
+    )
+}
+
+fn inverse_reply() -> impl Strategy<Value = InverseReply> {
+    let answer = select(vec![InverseAnswer::Accepted, InverseAnswer::Declined]);
+    (inverse_id(), answer, text(), option::of(filter())).prop_map(|(id, answer, message, filter)| InverseReply {
+        offers: vec![id],
+        answer,
+        message,
+        filter,
     })
 }
 
@@ -354,6 +401,7 @@ pub(super) fn call() -> impl Strategy<Value = SchedulerCall> {
             .prop_map(|(task, agent, policy)| SchedulerCall::Kill { task, agent, policy }),
         vec(acknowledgement, 0..4).prop_map(SchedulerCall::Acknowledge),
         vec((task_id(), option::of(agent())), 0..4).prop_map(SchedulerCall::Reconcile),
+        inverse_reply().prop_map(SchedulerCall::InverseReply),
         Just(SchedulerCall::Teardown),
     ]
 }
@@ -362,7 +410,14 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
     use RescindReason::*;
     let rescind = select(vec![Expired, AgentLost, AgentChanged, DemandChanged, Operator, LostRace]);
     let outcome = select(vec![OperationOutcome::Done, OperationOutcome::Refused, OperationOutcome::Dropped]);
-    let kind = select(vec![ErrorKind::Invalid, ErrorKind::UnknownFramework, ErrorKind::TooSlow, ErrorKind::Forbidden]);
+    let ends = select(vec![InverseEnd::Left, InverseEnd::Cancelled, InverseEnd::Replaced, InverseEnd::AgentLost]);
+    let kind = select(vec![
+        ErrorKind::StaleInverseOffer,
+        ErrorKind::Invalid,
+        ErrorKind::UnknownFramework,
+        ErrorKind::TooSlow,
+        ErrorKind::Forbidden,
+    ]);
     prop_oneof![
         (framework(), any::<u64>(), any::<u64>(), cluster()).prop_map(|(framework, epoch, interval, cluster)| {
             SchedulerEvent::Subscribed { framework, epoch: Epoch(epoch), heartbeat_interval_ms: interval, cluster }
@@ -375,6 +430,8 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
             outcome,
             message
         }),
+        vec(inverse_offer(), 0..3).prop_map(SchedulerEvent::InverseOffers),
+        (inverse_id(), ends).prop_map(|(id, end)| SchedulerEvent::RescindInverse { offers: vec![id], end }),
         (agent(), text()).prop_map(|(agent, hostname)| SchedulerEvent::AgentLost { agent, hostname }),
         (kind, text(), any::<bool>()).prop_map(|(kind, message, is_fatal)| SchedulerEvent::Error {
             kind,

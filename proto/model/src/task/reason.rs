@@ -60,6 +60,8 @@ pub enum TaskReason {
     QuotaExceeded,
     /// Another task of its gang was lost before all of them ran.
     GangFailed,
+    /// Its room was taken for a role that is short of what its quota guarantees.
+    Preempted,
     /// A volume it mounts is elsewhere, used by another task, or lost.
     VolumeUnavailable,
 }
@@ -93,6 +95,7 @@ impl fmt::Display for TaskReason {
             Self::DiskFull => "DISK_FULL",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::GangFailed => "GANG_FAILED",
+            Self::Preempted => "PREEMPTED",
             Self::VolumeUnavailable => "VOLUME_UNAVAILABLE",
         })
     }

@@ -80,6 +80,8 @@ pub fn line(event: &Event) -> String {
         Event::Rescinded { offers, reason } => format!("rescinded {offers:?} {reason:?}"),
         Event::Status(status) => format!("{} {} {}", status.task, status.state, status.reason),
         Event::OperationStatus { operation_id, outcome, .. } => format!("operation {operation_id} {outcome:?}"),
+        Event::InverseOffers(offers) => format!("asked to leave {offers:?}"),
+        Event::InverseRescinded { offers, end } => format!("not asked any more {offers:?} {end:?}"),
         Event::AgentLost { agent, .. } => format!("lost {agent}"),
         Event::Wake => "wake".to_owned(),
         Event::Error { message } => format!("error {message}"),

@@ -254,6 +254,7 @@ pub fn framework_info(name: &str) -> FrameworkInfo {
         api_address: String::new(),
         labels: BTreeMap::new(),
         hostname: String::new(),
+        placement: None,
     }
 }
 
@@ -343,6 +344,14 @@ fn to_framework(message: &ToFramework) -> String {
             let each = offers.iter().map(|o| format!("{} of {}: {}", o.id, o.agent, o.resources));
             format!("offers {}", each.collect::<Vec<_>>().join("; "))
         }
+        ToFramework::InverseOffers(offers) => {
+            let each = offers.iter().map(|o| {
+                let start = o.unavailability.start.0;
+                format!("{} leave {} by {start} ({:?}): {:?}", o.id, o.agent, o.cause, o.tasks)
+            });
+            each.collect::<Vec<_>>().join("; ")
+        }
+        ToFramework::RescindInverse { offers, end } => format!("rescind inverse {offers:?} {end:?}"),
         ToFramework::Rescind { offers, reason } => format!("rescind {offers:?} {reason:?}"),
         ToFramework::Status(statuses) => {
             let each =

@@ -1,6 +1,7 @@
 //! One file for each page: what it shows, as plain records for its template. No page changes anything.
 
 pub(super) mod agents;
+mod asked;
 pub(super) mod frameworks;
 pub(super) mod offers;
 pub(super) mod overview;

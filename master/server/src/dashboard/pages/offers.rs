@@ -6,6 +6,7 @@ use axum::response::Response;
 use proffer_master_engine::view::{OfferOutcome, OfferView};
 use proffer_proto_model::{Constraint, ConstraintOperator, DeclineKind, DeclineReason, RescindReason, UnixMillis};
 
+use super::asked::{AskedRow, asked};
 use super::{Pager, answer};
 use crate::dashboard::amounts::Shape;
 use crate::dashboard::query::{BadQuery, Params, RawParams};
@@ -22,6 +23,7 @@ struct Offers {
     layout: Layout,
     open: Vec<OpenRow>,
     pager: Pager,
+    asked: Vec<AskedRow>,
     answered: Vec<AnsweredRow>,
 }
 
@@ -37,6 +39,8 @@ pub(super) struct OpenRow {
     pub shape: Shape,
     pub sent: Time,
     pub expires: Time,
+    /// When its agent is not there next.
+    pub planned: Option<Time>,
 }
 
 /// An offer that has its answer.
@@ -71,7 +75,8 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Offers, BadQuery> {
     let pager = Pager::cut(&mut offers, number, String::new());
     let open = offers.iter().map(|view| OpenRow::new(readers, view, layout.now)).collect();
     let answered = answered(readers, HISTORY, layout.now);
-    Ok(Offers { layout, open, pager, answered })
+    let asked = asked(readers, layout.now);
+    Ok(Offers { layout, open, pager, asked, answered })
 }
 
 /// The latest answers, newest first.
@@ -92,6 +97,7 @@ impl OpenRow {
             shape: Shape::of(&offer.resources),
             sent: Time::ago(view.sent, now),
             expires: Time::until(UnixMillis(view.sent.0.saturating_add(offer.expires_in_ms)), now),
+            planned: offer.unavailability.map(|planned| Time::until(planned.start, now)),
         }
     }
 }

@@ -33,6 +33,8 @@ struct Row {
     name: String,
     depth: usize,
     weight: String,
+    /// Empty when it is as for the cluster.
+    policy: String,
     share: String,
     bar: Bar,
     tasks: u32,
@@ -64,7 +66,7 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Roles, BadQuery> {
 
 impl Row {
     fn new(readers: &ReadModels, view: &RoleView, total: &Resources) -> Self {
-        let RoleView { role, weight, quota, allocated, offered, tasks_active, frameworks } = view;
+        let RoleView { role, weight, quota, policy, allocated, offered, tasks_active, frameworks } = view;
         let share = view.share_millionths(total);
         let path = role.to_string();
         let depth = path.matches('/').count().min(MAX_DEPTH);
@@ -76,6 +78,7 @@ impl Row {
             name,
             depth,
             weight: weight.to_string(),
+            policy: policy.to_string(),
             share: percent(share),
             tasks: *tasks_active,
             used: Shape::of(allocated),
