@@ -114,10 +114,12 @@ fn a_task_does_not_start_without_its_volume() {
     world.run();
     world.pass(30_000);
     world.run();
-    assert_eq!(states(&world), [(1, HeldState::Ready)], "it is tried again");
+    assert_eq!(states(&world), [(1, HeldState::Ready)], "it is tried again, also without a master");
+    world.connect();
     world.launch(using("c", "db"));
     world.kill("c", 10);
     world.run();
+    world.ack_all("c");
     assert_eq!(world.states("c").last(), Some(&TaskState::Killed));
 }
 
