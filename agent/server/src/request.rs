@@ -210,6 +210,8 @@ mod tests {
             ]),
             discovery_name: String::new(),
             data: Vec::new(),
+            priority: 0,
+            is_revocable: false,
         };
         let key = TaskKey { framework: FrameworkId::numbered(1, 2), task: spec.id.clone() };
         let netns = (network == NetworkMode::Bridge).then(|| "/ns/x".to_owned());

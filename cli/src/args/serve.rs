@@ -42,6 +42,13 @@ pub struct MasterArgs {
     /// How long before a maintenance window frameworks are asked to leave its agents, e.g. 1h
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = super::amounts::duration)]
     pub maintenance_notice: std::time::Duration,
+    /// Let roles that are short of what their quota guarantees take room back from revocable tasks and those of a
+    /// lower priority, of roles that hold more than they are promised
+    #[arg(long)]
+    pub preemption: bool,
+    /// How long their frameworks have to leave before the tasks are killed, e.g. 30s
+    #[arg(long, default_value = "30s", value_name = "TIME", requires = "preemption", value_parser = super::amounts::duration)]
+    pub preemption_notice: std::time::Duration,
     /// A kind of resources that counts for nobody's share, e.g. disk; may be given several times
     #[arg(long, value_name = "KIND")]
     pub exclude_from_shares: Vec<String>,

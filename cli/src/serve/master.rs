@@ -20,6 +20,8 @@ pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
         calls_per_second,
         call_burst,
         maintenance_notice,
+        preemption,
+        preemption_notice,
         exclude_from_shares,
         min_offer,
         placement,
@@ -38,6 +40,7 @@ pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
         max_offers_per_framework: Some(max_offers_per_framework),
         calls_per_second: Some(calls_per_second),
         call_burst: Some(call_burst),
+        preemption_notice_ms: preemption.then(|| u64::try_from(preemption_notice.as_millis()).unwrap_or(u64::MAX)),
         maintenance_notice_ms: Some(u64::try_from(maintenance_notice.as_millis()).unwrap_or(u64::MAX)),
         sharing,
         ..RawConfig::default()

@@ -86,6 +86,8 @@ impl ServiceSpec {
             labels: self.labels.clone(),
             discovery_name: self.name.clone(),
             data: Vec::new(),
+            priority: 0,
+            is_revocable: false,
         }
     }
 

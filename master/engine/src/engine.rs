@@ -20,6 +20,9 @@ pub struct Config {
     pub max_offers_per_framework: usize,
     /// How long before a maintenance window frameworks are asked to leave its agents; 3,600,000 by default.
     pub maintenance_notice_ms: u64,
+    /// Roles that are short of their guarantees take room back after this notice, in milliseconds; `None`, the default,
+    /// never.
+    pub preemption_notice_ms: Option<u64>,
     /// How what is free is shared out.
     pub sharing: Sharing,
 }
@@ -45,6 +48,7 @@ impl Default for Config {
             agent_timeout_ms: 30_000,
             max_offers_per_framework: 1_000,
             maintenance_notice_ms: 3_600_000,
+            preemption_notice_ms: None,
             sharing: Sharing::default(),
         }
     }

@@ -15,6 +15,7 @@ mod inverse;
 mod maintenance;
 mod offers;
 mod operations;
+mod preempt;
 mod recover;
 pub mod registry;
 pub mod reservations;

@@ -10,6 +10,9 @@ use crate::state::{Agent, Framework, State};
 use crate::timers::Timer;
 use crate::{Config, RecoverError, Sharing};
 
+/// Agents and frameworks come back first: before that everybody seems short.
+const FIRST_LOOK_MS: u64 = 5_000;
+
 impl State {
     /// Every known agent and framework is away, and the time to come back runs from now.
     pub fn recover(
@@ -73,6 +76,9 @@ impl State {
         for record in registry.windows {
             state.recover_window(record);
         }
+        if state.config.preemption_notice_ms.is_some() {
+            state.start_timer(now.mono + FIRST_LOOK_MS, Timer::Preempt);
+        }
         if !state.windows.is_empty() {
             // What was due while no master was there is done with the first tick.
             state.maintain_at = Some(now.mono);
@@ -97,6 +103,7 @@ impl State {
             windows: BTreeMap::new(),
             calendar: BTreeMap::new(),
             inverse: Default::default(),
+            preempting: BTreeMap::new(),
             maintain_at: None,
             next_window: 0,
             strays: BTreeMap::new(),

@@ -152,6 +152,9 @@ pub struct TaskRecord {
     pub status: TaskStatus,
     /// Somebody asked to kill it; repeated to the agent until it has ended.
     pub is_kill_requested: bool,
+    /// It is killed to make room for a role that is short of its guarantee.
+    #[serde(default)]
+    pub is_preempted: bool,
     /// Its part in a group that starts together.
     #[serde(default)]
     pub gang: Option<GangPart>,

@@ -12,6 +12,7 @@ use proffer_proto_model::{
 use crate::changes::Touched;
 use crate::inverse::Inverse;
 use crate::offers::Guard;
+use crate::preempt::Preemption;
 use crate::registry::{AgentRecord, FrameworkRecord, GangId, Operation, TaskRecord, WindowId, WindowRecord};
 use crate::reservations::Share;
 use crate::roles::RoleState;
@@ -41,6 +42,8 @@ pub(crate) struct State {
     /// The windows of each agent, by their start.
     pub calendar: BTreeMap<AgentId, BTreeSet<(UnixMillis, WindowId)>>,
     pub inverse: Inverse,
+    /// Room that is being taken back, by the role it is for.
+    pub preempting: BTreeMap<Role, Preemption>,
     /// When the windows are looked at next.
     pub maintain_at: Option<Moment>,
     pub next_window: u64,

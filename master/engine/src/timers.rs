@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     RemoveFramework(FrameworkId),
     /// Ask a framework again to leave an agent.
     AskAgain(InverseOfferId),
+    /// Look whether a role is short of its guarantee.
+    Preempt,
     /// Begin and end maintenance windows.
     Maintenance,
 }
@@ -46,6 +48,7 @@ impl State {
                 Timer::Heartbeat(framework) => self.heartbeat(now, &framework),
                 Timer::EndPause(framework) => self.end_pause(at, &framework),
                 Timer::AskAgain(offer) => self.ask_again(at, &offer),
+                Timer::Preempt => self.preempt(now),
                 Timer::Maintenance => self.maintain(now),
                 Timer::RemoveFramework(framework) => self.check_removal(now, at, &framework),
             }

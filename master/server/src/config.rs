@@ -30,6 +30,8 @@ pub struct RawConfig {
     pub call_burst: Option<u32>,
     /// How long before a maintenance window frameworks are asked to leave its agents; 3,600,000 when absent.
     pub maintenance_notice_ms: Option<u64>,
+    /// Roles that are short of their guarantee take room back after this notice; never when absent.
+    pub preemption_notice_ms: Option<u64>,
     /// How what is free is shared out.
     pub sharing: Sharing,
     /// How long a stopping master waits for open calls; 2,000 when absent.
@@ -125,6 +127,7 @@ impl TryFrom<RawConfig> for Config {
             calls_per_second,
             call_burst,
             maintenance_notice_ms,
+            preemption_notice_ms,
             sharing,
             drain_ms,
         } = raw;
@@ -150,6 +153,9 @@ impl TryFrom<RawConfig> for Config {
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
             maintenance_notice_ms: notice(maintenance_notice_ms, default.maintenance_notice_ms)?,
+            preemption_notice_ms: preemption_notice_ms
+                .map(|ms| time("preemption_notice_ms", Some(ms), ms))
+                .transpose()?,
             sharing,
         };
         let drain = Duration::from_millis(time("drain_ms", drain_ms, DRAIN_MS)?);
@@ -217,6 +223,7 @@ mod tests {
             (RawConfig { agent_timeout_ms: Some(5_000), ..raw() }, "longer than heartbeat_interval_ms"),
             (RawConfig { max_offers_per_framework: Some(0), ..raw() }, "max_offers_per_framework"),
             (RawConfig { maintenance_notice_ms: Some(u64::MAX), ..raw() }, "maintenance_notice_ms"),
+            (RawConfig { preemption_notice_ms: Some(0), ..raw() }, "preemption_notice_ms"),
             (RawConfig { calls_per_second: Some(0), ..raw() }, "calls_per_second"),
             (RawConfig { call_burst: Some(0), ..raw() }, "call_burst"),
             (

@@ -68,6 +68,8 @@ pub fn spec(task: &str) -> TaskSpec {
         labels: BTreeMap::new(),
         discovery_name: String::new(),
         data: Vec::new(),
+        priority: 0,
+        is_revocable: false,
     }
 }
 

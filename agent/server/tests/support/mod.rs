@@ -52,6 +52,8 @@ pub fn spec(task: &str) -> TaskSpec {
         labels: Default::default(),
         discovery_name: String::new(),
         data: Vec::new(),
+        priority: 0,
+        is_revocable: false,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct WhyView {
     /// Of a service or job only what is wanted for it, else all that the framework wants.
     pub wants: Vec<ItemView>,
     pub wants_left_out: u32,
+    /// What the master does about it now.
+    pub notes: Vec<String>,
     pub answers: Vec<OfferView>,
     pub answers_since_start: Vec<CountView>,
 }
@@ -131,6 +133,7 @@ impl WhyView {
             task: response.task.map(TaskView::new).transpose()?,
             wants: response.items.into_iter().map(ItemView::new).collect::<Result<_, _>>()?,
             wants_left_out: response.items_left_out,
+            notes: response.notes,
             answers: response.answers.into_iter().map(OfferView::new).collect::<Result<_, _>>()?,
             answers_since_start: response.counts.into_iter().map(CountView::new).collect(),
             ..Self::empty()
@@ -146,6 +149,7 @@ impl WhyView {
             problem: None,
             wants: Vec::new(),
             wants_left_out: 0,
+            notes: Vec::new(),
             answers: Vec::new(),
             answers_since_start: Vec::new(),
         }

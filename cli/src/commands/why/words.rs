@@ -150,6 +150,7 @@ fn framework(of: &FrameworkView, view: &WhyView, lines: &mut Vec<String>) {
     if view.wants_left_out > 0 {
         lines.push(format!("and {} more shapes are wanted", view.wants_left_out));
     }
+    lines.extend(view.notes.iter().cloned());
     answers(view, lines);
 }
 

@@ -40,6 +40,8 @@ impl Task {
             labels: self.labels,
             discovery_name: self.discovery_name,
             data: self.data,
+            priority: self.priority,
+            is_revocable: self.is_revocable,
         };
         match check_task(&task) {
             Ok(()) => Ok(task),

@@ -30,6 +30,8 @@ pub struct Task {
     limits: ResourceLimits,
     kill_policy: KillPolicy,
     max_run_time_ms: Option<u64>,
+    priority: i32,
+    is_revocable: bool,
     labels: BTreeMap<String, String>,
     discovery_name: String,
     data: Vec<u8>,
@@ -48,6 +50,8 @@ impl Task {
             limits: ResourceLimits::default(),
             kill_policy: KillPolicy::default(),
             max_run_time_ms: None,
+            priority: 0,
+            is_revocable: false,
             labels: BTreeMap::new(),
             discovery_name: String::new(),
             data: Vec::new(),
@@ -229,6 +233,18 @@ impl Task {
     /// Ends the task with reason MAX_RUN_TIME after this many milliseconds.
     pub fn max_run_time_ms(mut self, ms: u64) -> Self {
         self.max_run_time_ms = Some(ms);
+        self
+    }
+
+    /// Where operators let roles take back what they were promised: a demand of a higher priority may end it. 0 is normal.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Such a role may end it whatever its priority.
+    pub fn revocable(mut self) -> Self {
+        self.is_revocable = true;
         self
     }
 

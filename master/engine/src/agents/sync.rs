@@ -44,9 +44,11 @@ impl State {
         let asked = task.record.is_kill_requested;
         if asked && !has_ended {
             let has_gang_failed = task.record.gang.is_some_and(|part| part.stage == GangStage::Failed);
+            let is_preempted = task.record.is_preempted;
             let reason = match (is_removing, has_gang_failed) {
                 (true, _) => TaskReason::FrameworkRemoved,
                 (false, true) => TaskReason::GangFailed,
+                (false, false) if is_preempted => TaskReason::Preempted,
                 (false, false) => TaskReason::KillRequested,
             };
             self.send_kill(agent, &key, reason);
@@ -98,6 +100,7 @@ impl State {
             spec,
             status: TaskStatus { agent: Some(agent.clone()), ..latest },
             is_kill_requested: is_removing,
+            is_preempted: false,
             gang: None,
         });
     }

@@ -30,6 +30,8 @@ pub struct Why {
     pub items: Vec<Explanation>,
     /// Wanted shapes that were left out.
     pub items_left_out: usize,
+    /// In words, what is being done about it.
+    pub notes: Vec<String>,
 }
 
 impl State {
@@ -61,6 +63,7 @@ impl State {
             agents: self.agents.len(),
             items,
             items_left_out,
+            notes: self.preemption_notes(now, id),
         })
     }
 }

@@ -12,7 +12,7 @@ use proffer_proto_model::{
     AgentId, FrameworkId, InverseEnd, InverseOffer, InverseOfferId, Moment, Now, Resources, TaskId, TaskKey, UnixMillis,
 };
 
-use self::occasion::Occasion;
+pub(crate) use self::occasion::Occasion;
 use crate::ToFramework;
 use crate::state::{State, countable};
 use crate::timers::Timer;
@@ -66,8 +66,13 @@ impl State {
     pub fn look_at(&mut self, agent: &AgentId) {
         let is_idle = self.windows.is_empty() && self.draining.is_empty() && self.inverse.open.is_empty();
         if !is_idle && !self.inverse.to_look_at.contains(agent) {
-            self.inverse.to_look_at.insert(agent.clone());
+            self.look_at_always(agent);
         }
+    }
+
+    /// The same when nobody is asked anything yet.
+    pub fn look_at_always(&mut self, agent: &AgentId) {
+        self.inverse.to_look_at.insert(agent.clone());
     }
 
     /// Makes and ends the requests of all agents that are to be looked at.

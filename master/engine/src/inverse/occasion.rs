@@ -12,7 +12,7 @@ use crate::state::State;
 
 /// Why an agent shall be left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Occasion {
+pub(crate) struct Occasion {
     pub cause: InverseCause,
     pub unavailability: Unavailability,
     pub message: String,
@@ -44,11 +44,13 @@ impl Occasion {
 
 impl State {
     /// Why an agent shall be left, when it shall.
-    pub(super) fn occasion(&self, now: Now, id: &AgentId) -> Option<Occasion> {
+    pub fn occasion(&self, now: Now, id: &AgentId) -> Option<Occasion> {
         let mode = self.agents.get(id)?.record.mode;
         match mode {
             AgentMode::Draining(drain) => self.window_that_drains(id).map(maintenance).or_else(|| drained(&drain)),
-            AgentMode::Active | AgentMode::Deactivated => self.near_window(now, id).map(maintenance),
+            AgentMode::Active | AgentMode::Deactivated => {
+                self.near_window(now, id).map(maintenance).or_else(|| self.preemption_on(id))
+            }
             AgentMode::Drained | AgentMode::Gone => None,
         }
     }

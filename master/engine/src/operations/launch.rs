@@ -194,6 +194,7 @@ impl State {
             spec: spec.clone(),
             status,
             is_kill_requested: false,
+            is_preempted: false,
             gang,
         });
         let message = ToAgent::Launch { framework: framework.clone(), task: Box::new(spec), role: role.clone() };

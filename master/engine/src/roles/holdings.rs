@@ -135,6 +135,6 @@ impl State {
 }
 
 /// The role is `above`, or below it.
-pub(super) fn is_within(role: &Role, above: &Role) -> bool {
+pub(crate) fn is_within(role: &Role, above: &Role) -> bool {
     role.as_str().strip_prefix(above.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -5,7 +5,7 @@ mod policy;
 mod quota;
 mod weight;
 
-pub(crate) use holdings::RoleState;
+pub(crate) use holdings::{RoleState, is_within};
 pub use policy::PolicyChange;
 
 use proffer_proto_model::{Now, Quota, Role, Weight};

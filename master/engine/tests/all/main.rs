@@ -11,6 +11,7 @@ mod inverse;
 mod life_cycles;
 mod maintenance;
 mod offers;
+mod preemption;
 mod random_runs;
 mod reservations;
 mod roles;

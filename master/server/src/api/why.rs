@@ -88,7 +88,8 @@ impl OperatorApi {
 
     fn why_response(&self, why: Why, task: Option<Arc<TaskRecord>>) -> wire::WhyResponse {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let Why { framework, is_connected, is_removing, offers, max_offers, agents, items, items_left_out } = why;
+        let Why { framework, is_connected, is_removing, offers, max_offers, agents, items, items_left_out, notes } =
+            why;
         let Ledger { latest, mut counts } = self.readers.ledger(&framework);
         counts.sort_by_key(|counted| std::cmp::Reverse(counted.count));
         wire::WhyResponse {
@@ -102,6 +103,7 @@ impl OperatorApi {
             max_offers: count(max_offers),
             items: items.into_iter().map(|item| self.why_item(item)).collect(),
             items_left_out: count(items_left_out),
+            notes,
             answers: latest.iter().take(MAX_ANSWERS).map(|offer| self.offer(offer)).collect(),
             counts: counts.into_iter().map(answer_count).collect(),
         }

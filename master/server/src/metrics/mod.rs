@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     offers_sent: Family<Labels, Counter>,
     offers_ended: Family<Labels, Counter>,
     offer_hold: Family<Labels, Histogram, fn() -> Histogram>,
+    preemption_kills: Counter,
     inverse_sent: Family<Labels, Counter>,
     inverse_answered: Family<Labels, Counter>,
     inverse_ended: Family<Labels, Counter>,
@@ -78,6 +79,10 @@ impl Metrics {
             offer_hold: {
                 let times = Family::new_with_constructor(hold_times as fn() -> Histogram);
                 keep(kept, "proffer_master_offer_hold_seconds", "How long offers were held", times)
+            },
+            preemption_kills: {
+                let help = "Kills sent to make room for roles that are short of their guarantee";
+                keep(kept, "proffer_master_preemption_kills", help, Counter::default())
             },
             inverse_sent: {
                 let help = "Requests to leave an agent that were sent, repeats after an answer included";

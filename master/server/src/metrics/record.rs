@@ -2,7 +2,7 @@
 
 use proffer_master_engine::view::{Change, InverseOutcome, InverseView, OfferOutcome, OfferView};
 use proffer_master_engine::{Effect, FrameworkCall, Input, ToAgent, ToFramework};
-use proffer_proto_model::{DeclineKind, InverseCause, InverseEnd, RescindReason};
+use proffer_proto_model::{DeclineKind, InverseCause, InverseEnd, RescindReason, TaskReason};
 
 use super::{Labels, Metrics};
 use crate::read_models::ReadModels;
@@ -55,6 +55,9 @@ impl Metrics {
 
     /// A message is about to be sent.
     pub(crate) fn sends(&self, effect: &Effect) {
+        if let Effect::ToAgent { message: ToAgent::Kill { reason: TaskReason::Preempted, .. }, .. } = effect {
+            self.preemption_kills.inc();
+        }
         let (peer, kind) = match effect {
             Effect::ToFramework { message, .. } => ("framework", event_kind(message)),
             Effect::ToAgent { message, .. } => ("agent", order_kind(message)),

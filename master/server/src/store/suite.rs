@@ -83,11 +83,14 @@ pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {
             labels: Default::default(),
             discovery_name: String::new(),
             data: vec![0, 255],
+            priority: 0,
+            is_revocable: false,
         },
         resources: Resources::default(),
         reserved: Vec::new(),
         status: TaskStatus::new(id, Some(agent), TaskState::Running, TaskSource::Agent, UnixMillis(5)),
         is_kill_requested: false,
+        is_preempted: false,
         gang: None,
     }
 }

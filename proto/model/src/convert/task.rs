@@ -34,6 +34,8 @@ impl TryFrom<wire::TaskSpec> for TaskSpec {
             labels,
             discovery_name,
             data,
+            priority,
+            revocable,
         } = spec;
         let resources: Resources = check::optional("resources", resources)?.unwrap_or_default();
         let limits: ResourceLimits = check::optional("limits", limits)?.unwrap_or_default();
@@ -51,6 +53,8 @@ impl TryFrom<wire::TaskSpec> for TaskSpec {
             labels: check::labels("labels", labels)?,
             discovery_name: check::name("discovery_name", discovery_name)?,
             data: check::data("data", data)?,
+            priority,
+            is_revocable: revocable,
         })
     }
 }
@@ -249,6 +253,8 @@ impl From<TaskSpec> for wire::TaskSpec {
             labels,
             discovery_name,
             data,
+            priority,
+            is_revocable,
         } = spec;
         Self {
             task_id: id.into(),
@@ -261,6 +267,8 @@ impl From<TaskSpec> for wire::TaskSpec {
             labels: labels.into_iter().collect(),
             discovery_name,
             data,
+            priority,
+            revocable: is_revocable,
         }
     }
 }

@@ -114,7 +114,20 @@ pub(super) fn task() -> impl Strategy<Value = TaskSpec> {
     let life = (kill_policy(), option::of(1u64..), labels(), text(), data());
     (task_id(), name(), container(), amounts, life).prop_map(|(id, name, container, (resources, limits), life)| {
         let (kill_policy, max_run_time_ms, labels, discovery_name, data) = life;
-        TaskSpec { id, name, container, resources, limits, kill_policy, max_run_time_ms, labels, discovery_name, data }
+        TaskSpec {
+            id,
+            name,
+            container,
+            resources,
+            limits,
+            kill_policy,
+            max_run_time_ms,
+            labels,
+            discovery_name,
+            data,
+            priority: 7,
+            is_revocable: true,
+        }
     })
 }
 

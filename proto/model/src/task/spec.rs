@@ -41,6 +41,12 @@ pub struct TaskSpec {
     pub discovery_name: String,
     /// Opaque, at most 64 KiB.
     pub data: Vec<u8>,
+    /// Beside the demand of roles that are short of what they were promised: tasks of a lower priority may be ended for it.
+    #[serde(default)]
+    pub priority: i32,
+    /// It may be ended for such a role whatever its priority.
+    #[serde(default)]
+    pub is_revocable: bool,
 }
 
 /// The container of a task.

@@ -286,6 +286,8 @@ pub fn task(id: &str, cpus: u64) -> TaskSpec {
         labels: BTreeMap::new(),
         discovery_name: String::new(),
         data: vec![],
+        priority: 0,
+        is_revocable: false,
     }
 }
 

@@ -1,0 +1,187 @@
+//! Which tasks make room for what a role was promised. Pure: amounts in, names out; knows no agents' states or time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_proto_model::{AgentId, Resources, Role, TaskKey};
+
+/// Starts of the search on one agent: each leaves out one more of those that would go first.
+const TRIES: usize = 16;
+
+/// What is wanted, of a role that is short of what it was promised.
+#[derive(Debug, Clone)]
+pub(crate) struct Want {
+    pub shape: Resources,
+    /// Host ports beside those of the shape.
+    pub ports: u32,
+    pub priority: i32,
+    /// Promised to the role and not held by it. Only kinds that are promised may be taken back.
+    pub owed: Resources,
+    /// Promised to the role.
+    pub promised: Resources,
+}
+
+/// An agent that the want may go to.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub agent: AgentId,
+    /// What no task holds.
+    pub free: Resources,
+    pub tasks: Vec<Candidate>,
+}
+
+/// A task that may have to go.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub key: TaskKey,
+    pub role: Role,
+    pub priority: i32,
+    pub is_revocable: bool,
+    /// Larger is newer.
+    pub since: u64,
+    pub resources: Resources,
+}
+
+/// What a role holds and was promised: it never loses what it was promised.
+#[derive(Debug, Clone)]
+pub(crate) struct Floor {
+    pub held: Resources,
+    pub promised: Resources,
+}
+
+/// The tasks that go, on one agent; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub agent: AgentId,
+    pub victims: BTreeSet<TaskKey>,
+}
+
+impl Want {
+    /// It is within what is owed, in every kind that is promised.
+    pub fn is_owed(&self) -> bool {
+        let promised = only(&self.shape, &self.promised);
+        !promised.is_empty() && self.owed.contains(&promised)
+    }
+
+    /// It fits without anything being taken back.
+    pub fn fits(&self, free: &Resources) -> bool {
+        let ports = self.shape.ports.count().saturating_add(self.ports);
+        free.contains(&self.shape) && free.ports.count() >= ports
+    }
+
+    /// Kinds that are not promised must be free already.
+    fn has_the_rest(&self, free: &Resources) -> bool {
+        let rest = self.shape.saturating_minus(&only(&self.shape, &self.promised));
+        free.contains(&Resources { ports: Default::default(), ..rest })
+    }
+
+    /// May this task go for it at all?
+    pub fn may_take(&self, task: &Candidate) -> bool {
+        (task.is_revocable || task.priority < self.priority) && !only(&task.resources, &self.shape).is_empty()
+    }
+}
+
+/// Chooses the agent whose dearest victim has the lowest priority, then the one with the fewest, then the first by id.
+pub(crate) fn choose(
+    want: &Want,
+    places: impl IntoIterator<Item = Place>,
+    floors: &BTreeMap<Role, Floor>,
+) -> Option<Choice> {
+    if !want.is_owed() {
+        return None;
+    }
+    let found = places.into_iter().filter_map(|place| {
+        let victims = victims(want, &place, floors)?;
+        let dearest = victims.iter().map(|task| task.priority).max()?;
+        let count = victims.len();
+        let victims = victims.into_iter().map(|task| task.key.clone()).collect();
+        Some(((dearest, count, place.agent.clone()), Choice { agent: place.agent, victims }))
+    });
+    found.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, choice)| choice)
+}
+
+/// As few as do on one agent: the lowest priority first, revocable before others, then the newest.
+fn victims<'a>(want: &Want, place: &'a Place, floors: &BTreeMap<Role, Floor>) -> Option<Vec<&'a Candidate>> {
+    if want.fits(&place.free) || !want.has_the_rest(&place.free) {
+        return None;
+    }
+    let mut tasks: Vec<&Candidate> = place.tasks.iter().filter(|task| want.may_take(task)).collect();
+    tasks.sort_by_key(|task| (task.priority, !task.is_revocable, std::cmp::Reverse(task.since), &task.key));
+    // The cheapest may be of a role that could lose one dearer task, but not both.
+    (0..tasks.len().min(TRIES)).find_map(|skipped| gather(want, place, &tasks[skipped..], floors))
+}
+
+fn gather<'a>(
+    want: &Want,
+    place: &Place,
+    tasks: &[&'a Candidate],
+    floors: &BTreeMap<Role, Floor>,
+) -> Option<Vec<&'a Candidate>> {
+    let mut floors = floors.clone();
+    let mut chosen: Vec<&Candidate> = Vec::new();
+    for task in tasks {
+        if want.fits(&freed(place, &chosen)) {
+            break;
+        }
+        if may_lose(&floors, task) {
+            for role in path(&task.role) {
+                if let Some(floor) = floors.get_mut(&role) {
+                    floor.held = floor.held.saturating_minus(&task.resources);
+                }
+            }
+            chosen.push(task);
+        }
+    }
+    if !want.fits(&freed(place, &chosen)) {
+        return None;
+    }
+    for at in (0..chosen.len()).rev() {
+        let mut fewer = chosen.clone();
+        fewer.remove(at);
+        if want.fits(&freed(place, &fewer)) {
+            chosen = fewer;
+        }
+    }
+    Some(chosen)
+}
+
+/// What is free once these have gone.
+fn freed(place: &Place, victims: &[&Candidate]) -> Resources {
+    victims.iter().fold(place.free.clone(), |sum, task| sum.saturating_sum(&task.resources))
+}
+
+/// No role the task is of falls below what it was promised, in the kinds the task holds.
+fn may_lose(floors: &BTreeMap<Role, Floor>, task: &Candidate) -> bool {
+    path(&task.role).all(|role| {
+        floors.get(&role).is_none_or(|floor| {
+            floor.held.saturating_minus(&task.resources).contains(&only(&floor.promised, &task.resources))
+        })
+    })
+}
+
+/// A role and those above it.
+fn path(role: &Role) -> impl Iterator<Item = Role> {
+    std::iter::successors(Some(role.clone()), Role::parent)
+}
+
+/// The countable part of an amount, of the kinds that `kinds` has some of.
+pub(crate) fn only(of: &Resources, kinds: &Resources) -> Resources {
+    let mut part = Resources::default();
+    if kinds.cpus.0 > 0 {
+        part.cpus = of.cpus;
+    }
+    if kinds.memory.0 > 0 {
+        part.memory = of.memory;
+    }
+    if kinds.disk.0 > 0 {
+        part.disk = of.disk;
+    }
+    if kinds.gpus > 0 {
+        part.gpus = of.gpus;
+    }
+    let scalars = of.scalars.iter().filter(|(name, _)| kinds.scalars.get(*name).is_some_and(|amount| *amount > 0));
+    part.scalars = scalars.map(|(name, amount)| (name.clone(), *amount)).collect();
+    part
+}
+
+#[cfg(test)]
+mod tests;
