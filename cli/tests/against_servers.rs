@@ -250,7 +250,7 @@ impl Operator for World {
             allocated: amount(1_500),
             tasks_active: 3,
             share_millionths: 375_000,
-            policy: Some(operator::RolePolicy { placement: Some("pack".into()), min_offer: amount(500) }),
+            policy: Some(operator::RolePolicy { placement: Some("pack".into()), min_offer: amount(500), offers: 2 }),
             ..Default::default()
         };
         let service = operator::RoleFramework { framework_id: "F1-1".into(), name: "service".into() };
@@ -696,7 +696,10 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
         lines[0],
         ["ROLE", "WEIGHT", "SHARE", "TASKS", "USED", "OFFERED", "GUARANTEE", "LIMIT", "POLICY", "FRAMEWORKS"]
     );
-    assert_eq!(lines[1].join(" "), "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus pack, at least 0.5 cpus -");
+    assert_eq!(
+        lines[1].join(" "),
+        "eng 2 37.5% 3 1.5 cpus nothing 1 cpus 4 cpus, 0 gpus pack, at least 0.5 cpus, optimistic -"
+    );
     assert_eq!(lines[2].join(" "), "eng/web 1 0.0% 0 nothing nothing - - - service");
     let (_, out, _) = proffer(&world, &["roles", "-o", "json"]).await;
     let roles: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -714,10 +717,11 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
     let (is_good, out, err) = proffer(&world, &line).await;
     assert!(is_good, "{err}");
     assert_eq!(out, "role eng is promised 1 cpus and limited to 2GiB memory\n");
-    let line = ["roles", "set", "eng", "--placement", "spread:@zone", "--min-offer", "cpus=500m"];
+    let line =
+        ["roles", "set", "eng", "--placement", "spread:@zone", "--min-offer", "cpus=500m", "--offers", "optimistic"];
     let (is_good, out, err) = proffer(&world, &line).await;
     assert!(is_good, "{err}");
-    assert_eq!(out, "role eng is offered what is free by spread:@zone, at least 0.5 cpus\n");
+    assert_eq!(out, "role eng is offered what is free by spread:@zone, at least 0.5 cpus, to all at once\n");
     let line = ["roles", "set", "ops", "--placement", "default", "--min-offer", "default", "--dry-run"];
     let (is_good, out, err) = proffer(&world, &line).await;
     assert!(is_good, "{err}");

@@ -22,7 +22,7 @@ pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use events::{EventKind, EventsArgs};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
-pub use role_policy::{RolesArgs, RolesCommand, RolesSetArgs};
+pub use role_policy::{OffersArg, RolesArgs, RolesCommand, RolesSetArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 pub use volumes::{CreateVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};

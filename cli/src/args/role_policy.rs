@@ -27,7 +27,7 @@ pub enum RolesCommand {
 
 /// `proffer roles set`
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("policy").required(true).multiple(true).args(["placement", "min_offer"]))]
+#[command(group = clap::ArgGroup::new("policy").required(true).multiple(true).args(["placement", "min_offer", "offers"]))]
 pub struct RolesSetArgs {
     /// The role; roles below it have policies of their own
     #[arg(value_parser = super::roles::role)]
@@ -40,9 +40,22 @@ pub struct RolesSetArgs {
     /// whole cluster
     #[arg(long, value_name = "AMOUNTS")]
     pub min_offer: Option<MinOfferArg>,
+    /// To how many of its frameworks the same is offered: exclusive (to one), or optimistic (to all in such roles; the
+    /// first that uses it has it)
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub offers: Option<OffersArg>,
     /// Only check and say what would be done
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `--offers`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OffersArg {
+    /// To one.
+    Exclusive,
+    /// To all that want it.
+    Optimistic,
 }
 
 /// A policy, or `default`.
@@ -90,11 +103,12 @@ mod tests {
 
     #[test]
     fn wrong_values_are_told_with_the_fix() {
-        let table: [(&[&str], &str); 5] = [
+        let table: [(&[&str], &str); 6] = [
             (&["set", "eng"], "--placement"),
             (&["set", "en g", "--placement", "pack"], "a path like"),
             (&["set", "eng", "--placement", "packed"], "write first, pack, least-loaded"),
             (&["set", "eng", "--min-offer", "ports=1-9"], "have no least amount"),
+            (&["set", "eng", "--offers", "optimist"], "optimistic"),
             (&["set", "eng", "--min-offer", "mem=1GiB"], "did you mean \"memory\"?"),
         ];
         for (line, told) in table {

@@ -1,9 +1,9 @@
 //! `proffer roles`: the list, and how one is offered what is free.
 
-use proffer_proto_wire::operator::SetRolePolicyRequest;
+use proffer_proto_wire::operator::{OfferMode, SetRolePolicyRequest};
 
 use super::roles::{list_roles, unused, views};
-use crate::args::{RolesArgs, RolesCommand, RolesSetArgs};
+use crate::args::{OffersArg, RolesArgs, RolesCommand, RolesSetArgs};
 use crate::client::Cluster;
 use crate::output::{self, Format};
 use crate::{CliError, Outcome};
@@ -16,13 +16,19 @@ pub(crate) async fn roles(cluster: &Cluster, format: Format, args: RolesArgs) ->
 }
 
 async fn set(cluster: &Cluster, format: Format, args: RolesSetArgs) -> Result<Outcome, CliError> {
-    let RolesSetArgs { role, placement, min_offer, dry_run } = args;
+    let RolesSetArgs { role, placement, min_offer, offers, dry_run } = args;
+    let mode = match offers {
+        None => OfferMode::Unspecified,
+        Some(OffersArg::Exclusive) => OfferMode::Exclusive,
+        Some(OffersArg::Optimistic) => OfferMode::Optimistic,
+    };
     let request = SetRolePolicyRequest {
         role: role.to_string(),
         placement: placement.as_ref().map(|arg| arg.0.clone().map(String::from).unwrap_or_default()),
         min_offer: min_offer.as_ref().and_then(|arg| arg.0.clone()).map(Into::into),
         reset_min_offer: min_offer.as_ref().is_some_and(|arg| arg.0.is_none()),
         dry_run,
+        offers: mode.into(),
     };
     let answer = cluster.operator().await?.set_role_policy(request).await;
     answer.map_err(|error| CliError::remote(&format!("set the policy of {role}"), error))?;
@@ -40,7 +46,11 @@ async fn set(cluster: &Cluster, format: Format, args: RolesSetArgs) -> Result<Ou
         Some(least) if least.is_empty() => "any amount".to_owned(),
         Some(least) => format!("at least {least}"),
     });
-    let words = placement.into_iter().chain(least).collect::<Vec<_>>().join(", ");
+    let mode = offers.map(|mode| match mode {
+        OffersArg::Exclusive => "to one framework at a time".to_owned(),
+        OffersArg::Optimistic => "to all at once".to_owned(),
+    });
+    let words = placement.into_iter().chain(least).chain(mode).collect::<Vec<_>>().join(", ");
     let done = if dry_run { "would be" } else { "is" };
     output::say(&format!("role {role} {done} offered what is free {words}{}", unused(&known, &role)))?;
     Ok(Outcome::Good)

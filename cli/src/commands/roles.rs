@@ -59,20 +59,23 @@ struct PolicyView {
     placement: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_offer: Option<ResourcesView>,
+    is_optimistic: bool,
     #[serde(skip)]
     shown: String,
 }
 
 impl PolicyView {
     fn new(policy: operator::RolePolicy) -> Result<Self, CliError> {
-        let operator::RolePolicy { placement, min_offer } = policy;
+        let operator::RolePolicy { placement, min_offer, offers } = policy;
+        let is_optimistic = offers == i32::from(operator::OfferMode::Optimistic);
         let min_offer = min_offer.map(|least| ResourcesView::new(Some(least))).transpose()?;
         let least = min_offer.as_ref().map(|least| match least.shown() {
             nothing if nothing == NOTHING => "no least amount".to_owned(),
             some => format!("at least {some}"),
         });
-        let shown = placement.clone().into_iter().chain(least).collect::<Vec<_>>().join(", ");
-        Ok(Self { placement, min_offer, shown })
+        let mode = is_optimistic.then(|| "optimistic".to_owned());
+        let shown = placement.clone().into_iter().chain(least).chain(mode).collect::<Vec<_>>().join(", ");
+        Ok(Self { placement, min_offer, is_optimistic, shown })
     }
 }
 

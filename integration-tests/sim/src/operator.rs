@@ -1,12 +1,13 @@
 //! What an operator does to agents during a run: drains, deactivates and reactivates them at random, plans
-//! maintenance, and makes and destroys volumes, which the frameworks' tasks mount.
+//! maintenance, and makes and destroys volumes, which the frameworks' tasks mount; and to roles: their frameworks race
+//! for offers, or not.
 //!
 //! Nothing is marked gone: a run must end with every agent at work again.
 
 use proffer_master_engine::registry::{AgentMode, WindowAction, WindowId};
 use proffer_master_engine::reservations::OperatorReservation;
-use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall};
-use proffer_proto_model::{AgentId, Bytes, Resources, Role, UnixMillis, VolumeId};
+use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall, PolicyChange, RolesCall};
+use proffer_proto_model::{AgentId, Bytes, OfferMode, Resources, Role, UnixMillis, VolumeId};
 
 use crate::world::{Event, World};
 
@@ -26,6 +27,9 @@ impl World {
         }
         let known: Vec<AgentId> = self.master.registry.agents.iter().map(|record| record.id.clone()).collect();
         let Some(agent) = self.faults.operator.pick(&known).cloned() else { return };
+        if self.faults.operator.chance(150) {
+            return self.set_offers();
+        }
         if self.faults.operator.chance(300) {
             return self.maintain(agent);
         }
@@ -46,9 +50,9 @@ impl World {
     fn change_volumes(&mut self, agent: AgentId) {
         let record = self.master.registry.agents.iter().find(|record| record.id == agent);
         let known: Vec<_> = record.into_iter().flat_map(|record| record.volumes.iter()).cloned().collect();
+        let roles: Vec<String> = self.scenario.cast.iter().map(|part| part.role.clone()).collect();
         let operator = &mut self.faults.operator;
-        let team = operator.range(0, self.frameworks.len() as u64 - 1);
-        let Ok(role) = Role::new(format!("team-{team}")) else { return };
+        let Some(role) = operator.pick(&roles).and_then(|role| Role::new(role).ok()) else { return };
         let resources = Resources { disk: Bytes::mib(100), ..Resources::default() };
         let wish = match (operator.range(0, 9), operator.pick(&known).cloned()) {
             (0..=3, _) => {
@@ -63,6 +67,16 @@ impl World {
             _ => OperatorReservation::Unreserve { role, resources, is_forced: true },
         };
         self.master_handle(Input::Operator(OperatorCall::Reservation { request: 1, agent, wish }));
+    }
+
+    /// Lets the frameworks of a role race for offers, or no more.
+    fn set_offers(&mut self) {
+        let roles: Vec<String> = self.scenario.cast.iter().map(|part| part.role.clone()).collect();
+        let Some(role) = self.faults.operator.pick(&roles).and_then(|role| Role::new(role).ok()) else { return };
+        let offers = if self.faults.operator.chance(700) { OfferMode::Optimistic } else { OfferMode::Exclusive };
+        let change = Box::new(PolicyChange { offers: Some(offers), ..PolicyChange::default() });
+        let call = RolesCall::SetPolicy { role, change };
+        self.operator_asks(OperatorCall::Roles { request: 1, call, is_dry_run: false });
     }
 
     /// Plans a short maintenance window of one agent, or takes one back.

@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::placement::Index;
 use crate::pools::{Pools, ReservedParts};
 use crate::quota::Need;
+use crate::races::Races;
 use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
 use crate::tree::{NodeId, Tree};
@@ -36,6 +37,8 @@ pub struct Grant {
     pub resources: Resources,
     /// The parts of it that are reserved.
     pub reserved: ReservedParts,
+    /// The first grant of these very resources: its own number, but for those who race for them later.
+    pub race: GrantId,
 }
 
 /// What a closed grant was.
@@ -104,6 +107,8 @@ pub(crate) struct RoleState {
     pub placement: Option<Placement>,
     /// In place of the cluster's.
     pub min_offer: Option<Resources>,
+    /// Its frameworks race for what they are granted.
+    pub is_optimistic: bool,
 }
 
 #[derive(Debug)]
@@ -112,6 +117,8 @@ pub(crate) struct OpenGrant {
     pub agent: usize,
     pub resources: Resources,
     pub reserved: ReservedParts,
+    /// The first grant of these very resources.
+    pub race: GrantId,
     /// Nothing when it is the whole agent.
     pub beside: Option<Box<Resources>>,
     /// Serial of a wanted shape, and how many of it this stands for.
@@ -147,6 +154,7 @@ pub struct Allocator {
     /// The smallest offer of roles that have none of their own.
     pub(crate) min_offer: Resources,
     pub(crate) has_min_offers: bool,
+    pub(crate) races: Races,
     /// Up to this stamp every agent was looked at for every client that is not lagging.
     pub(crate) looked: u64,
     /// During a pass: up to this stamp it has come.

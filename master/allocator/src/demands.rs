@@ -120,6 +120,7 @@ impl Allocator {
         let Some(state) = self.clients.get(client) else { return };
         if state.looked_until().is_some() {
             self.lagging.insert(client);
+            self.grow_curious(client);
         } else {
             self.lagging.remove(&client);
         }
@@ -133,7 +134,10 @@ impl Allocator {
         let above = above.and_then(|slot| self.roles.get(slot)).map(|parent| parent.node);
         let node = self.tree.add_role(above);
         let own = self.tree.add_own(node);
-        self.roles.insert(role.clone(), RoleState { name: role.clone(), node, own, placement: None, min_offer: None })
+        self.roles.insert(
+            role.clone(),
+            RoleState { name: role.clone(), node, own, placement: None, min_offer: None, is_optimistic: false },
+        )
     }
 
     pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {

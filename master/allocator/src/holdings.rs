@@ -37,15 +37,17 @@ impl Allocator {
         }
     }
 
-    /// Ends a grant: all of it is available again. `None` when it is not open.
+    /// Ends a grant: all of it is available again, unless others race for it. `None` when it is not open.
     pub fn close(&mut self, grant: GrantId) -> Option<Closed> {
         let open = self.grants.remove(&grant)?;
         self.count_held(open.client, &open.resources, false);
         self.count_place(open.client, open.agent, false);
-        self.free_agent(open.agent, open.resources.clone());
-        self.use_pools(open.agent, &open.reserved, false);
-        if let Some(agent) = self.agents.get_mut(open.agent) {
-            agent.returned_by = Some(open.client);
+        if !self.leave_race(grant, &open) {
+            self.free_agent(open.agent, open.resources.clone());
+            self.use_pools(open.agent, &open.reserved, false);
+            if let Some(agent) = self.agents.get_mut(open.agent) {
+                agent.returned_by = Some(open.client);
+            }
         }
         if let Some(client) = self.clients.get_mut(open.client) {
             for (serial, count) in &open.covers {

@@ -15,6 +15,7 @@
 //!   unused comes after the others, once: else a low share that declines again and again would block it.
 //! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
 //! - What is reserved on an agent is seen, and granted, only by the role it is reserved for and those below (`pools`).
+//! - What somebody in an optimistic role is granted, others in such roles are granted too (`races`).
 
 mod agents;
 mod allocator;
@@ -31,6 +32,7 @@ mod pass;
 mod placement;
 mod pools;
 mod quota;
+mod races;
 mod rooms;
 mod share;
 mod sizes;

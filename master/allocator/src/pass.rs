@@ -27,16 +27,16 @@ type Covers = Vec<(u64, u32)>;
 
 /// What one client gets of one agent, while it grows.
 #[derive(Default)]
-struct Part {
-    resources: Resources,
-    reserved: ReservedParts,
-    covers: Covers,
+pub(crate) struct Part {
+    pub resources: Resources,
+    pub reserved: ReservedParts,
+    pub covers: Covers,
 }
 
 /// One look at one agent.
 #[derive(Clone, Copy)]
-struct Look {
-    agent: usize,
+pub(crate) struct Look {
+    pub agent: usize,
     /// Everybody is tried, not only those that lag.
     is_for_all: bool,
     now: Moment,
@@ -56,6 +56,7 @@ impl Allocator {
             // A guarantee that was met in the pass may have made room for those who were turned away before.
             woken = self.wake();
             if woken.is_none() {
+                self.race(now, &mut grants);
                 return grants;
             }
         }
@@ -181,16 +182,11 @@ impl Allocator {
         if self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
             return true;
         }
-        self.is_out(client);
-        let is_only = self.next_client(look, None).is_none();
-        if let Some(state) = self.clients.get(client) {
-            state.is_out_of.set(0);
-        }
-        is_only
+        self.is_alone(client, look)
     }
 
     /// Whose turn it is among those who can use what is left of the agent, or of `left` of it.
-    fn next_client(&self, look: Look, left: Option<&Resources>) -> Option<usize> {
+    pub(crate) fn next_client(&self, look: Look, left: Option<&Resources>) -> Option<usize> {
         let left = left.or_else(|| self.agents.get(look.agent).and_then(|agent| agent.free()))?;
         let is_able = |client: usize| {
             let is_able = self.is_able(client, look, left);
@@ -250,7 +246,7 @@ impl Allocator {
     }
 
     /// Notes that the client can get nothing more in this look.
-    fn is_out(&self, client: usize) {
+    pub(crate) fn is_out(&self, client: usize) {
         if let Some(state) = self.clients.get(client) {
             state.is_out_of.set(self.look);
         }
@@ -297,7 +293,7 @@ impl Allocator {
     }
 
     /// Its framework may have one grant more than those that are open and those that were begun.
-    fn has_room(&self, client: &Client) -> bool {
+    pub(crate) fn has_room(&self, client: &Client) -> bool {
         let framework = self.frameworks.get(client.framework);
         client.has_part || framework.is_some_and(|f| f.grants_open + f.grants_begun < f.most_grants)
     }
@@ -358,7 +354,7 @@ impl Allocator {
         self.open(client, agent, Part { resources, reserved, covers }, None, grants);
     }
 
-    fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
+    pub(crate) fn covers_of_whole(&self, client: usize, agent: usize, whole: &Resources) -> Covers {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get(agent)) else {
             return Vec::new();
         };
@@ -458,7 +454,7 @@ impl Allocator {
         }
     }
 
-    fn count_cover(&mut self, client: usize, serial: u64, times: u32) {
+    pub(crate) fn count_cover(&mut self, client: usize, serial: u64, times: u32) {
         if let Some(state) = self.clients.get_mut(client) {
             state.count_outstanding(serial, i64::from(times));
         }
@@ -466,7 +462,7 @@ impl Allocator {
     }
 
     /// Makes the grant of a part that is taken from the agent, and counted as held already.
-    fn open(
+    pub(crate) fn open(
         &mut self,
         client: usize,
         agent: usize,
@@ -488,10 +484,11 @@ impl Allocator {
                 agent: place.id.clone(),
                 resources: part.resources.clone(),
                 reserved: part.reserved.clone(),
+                race: id,
             });
         }
         let Part { resources, reserved, covers } = part;
-        self.grants.insert(id, OpenGrant { client, agent, resources, reserved, beside, covers });
+        self.grants.insert(id, OpenGrant { client, agent, resources, reserved, race: id, beside, covers });
         self.tree.count_grant(node);
         self.tree.settle_changes();
         self.count_place(client, agent_slot, true);

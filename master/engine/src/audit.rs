@@ -20,6 +20,7 @@ impl State {
         self.audit_roles(&mut broken);
         self.audit_inverse(&mut broken);
         self.audit_gangs(&mut broken);
+        self.audit_races(&mut broken);
         broken
     }
 
@@ -35,7 +36,8 @@ impl State {
         if held != agent.allocated {
             broken.push(format!("agent {id}: counts {} as held, its tasks hold {held}", agent.allocated));
         }
-        for offer in agent.offers.iter().filter_map(|offer| self.offers.get(offer)) {
+        // Those who race for something may all have it, until one of them does.
+        for offer in self.apart(&agent.offers) {
             sum = sum.and_then(|sum| sum.checked_add(&offer.offer.resources));
         }
         let Some(sum) = sum else {

@@ -150,7 +150,6 @@ impl State {
     }
 
     fn sum_of_offers(&self, offers: &BTreeSet<OfferId>, part: fn(&Resources) -> Resources) -> Resources {
-        let all = offers.iter().filter_map(|id| self.offers.get(id));
-        all.fold(Resources::default(), |sum, open| sum.saturating_sum(&part(&open.offer.resources)))
+        self.apart(offers).fold(Resources::default(), |sum, open| sum.saturating_sum(&part(&open.offer.resources)))
     }
 }

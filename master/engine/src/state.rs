@@ -118,6 +118,8 @@ pub(crate) struct OpenOffer {
     pub offer: Offer,
     pub framework: FrameworkId,
     pub grant: GrantId,
+    /// The same for all offers of these very resources.
+    pub race: GrantId,
     pub share: Share,
     pub sent: Now,
 }

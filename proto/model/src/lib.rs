@@ -39,7 +39,7 @@ pub use placement::{Placement, PlacementError};
 pub use quota::{Limit, Quota, QuotaError};
 pub use reservation::{Pool, PoolId, Reserved, ReservedUse, StaticReservation};
 pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
-pub use role_policy::{RolePolicy, RolePolicyError};
+pub use role_policy::{OfferMode, RolePolicy, RolePolicyError};
 pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
 pub use time::{Epoch, Moment, Now, UnixMillis};
 pub use volume::{HeldState, HeldVolume, Volume, VolumeInfo, VolumeReport, VolumeState};

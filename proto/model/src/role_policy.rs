@@ -14,6 +14,27 @@ pub struct RolePolicy {
     pub placement: Option<Placement>,
     /// No offer of the role itself holds less than this; empty for no least amount.
     pub min_offer: Option<Resources>,
+    /// To how many of its frameworks the same is offered.
+    pub offers: OfferMode,
+}
+
+/// To how many frameworks what is free is offered at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OfferMode {
+    /// To one: nobody else is offered it until it has answered.
+    #[default]
+    Exclusive,
+    /// To all in such roles that want it: the first that uses it has it.
+    Optimistic,
+}
+
+impl fmt::Display for OfferMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Exclusive => "exclusive",
+            Self::Optimistic => "optimistic",
+        })
+    }
 }
 
 /// What is wrong with a role's policy.
@@ -43,12 +64,13 @@ impl RolePolicy {
 
 impl fmt::Display for RolePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { placement, min_offer } = self;
+        let Self { placement, min_offer, offers } = self;
         let least = min_offer.as_ref().map(|least| match least.is_empty() {
             true => "no least amount".to_owned(),
             false => format!("at least {least}"),
         });
-        let parts: Vec<String> = placement.iter().map(Placement::to_string).chain(least).collect();
+        let mode = (*offers != OfferMode::default()).then(|| offers.to_string());
+        let parts: Vec<String> = placement.iter().map(Placement::to_string).chain(least).chain(mode).collect();
         f.pad(&parts.join(", "))
     }
 }
@@ -61,8 +83,9 @@ mod tests {
     #[test]
     fn a_policy_is_shown_in_words() {
         let some = Resources::new(MilliCpus(500), Bytes::mib(64));
-        let policy = RolePolicy { placement: Some(Placement::Pack), min_offer: Some(some) };
-        assert_eq!(policy.to_string(), "pack, at least 0.5 cpus, 64MiB memory");
+        let policy =
+            RolePolicy { placement: Some(Placement::Pack), min_offer: Some(some), offers: OfferMode::Optimistic };
+        assert_eq!(policy.to_string(), "pack, at least 0.5 cpus, 64MiB memory, optimistic");
         let policy = RolePolicy { min_offer: Some(Resources::default()), ..RolePolicy::default() };
         assert_eq!(policy.to_string(), "no least amount");
         assert_eq!(RolePolicy::default().to_string(), "");

@@ -13,5 +13,6 @@ mod model;
 mod placement;
 mod pools;
 mod quota;
+mod races;
 mod shares;
 mod sizes;

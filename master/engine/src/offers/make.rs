@@ -27,7 +27,7 @@ impl State {
     }
 
     fn make_offer(&mut self, now: Now, grant: Grant) -> Option<Offer> {
-        let Grant { id: grant, framework, role, agent, resources, reserved } = grant;
+        let Grant { id: grant, framework, role, agent, resources, reserved, race } = grant;
         let unavailability = self.unavailability(&agent);
         let volumes = self.volumes_in_offer(&agent, &role);
         let (Some(place), Some(receiver)) = (self.agents.get_mut(&agent), self.frameworks.get_mut(&framework)) else {
@@ -65,7 +65,7 @@ impl State {
             held_ms: 0,
         });
         self.count_offer_in_roles(&offer.role, &offer.resources);
-        self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, share, sent: now });
+        self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, race, share, sent: now });
         self.start_timer(now.mono + self.config.offer_timeout_ms, Timer::OfferExpires(id));
         Some(offer)
     }

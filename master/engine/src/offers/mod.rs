@@ -3,5 +3,6 @@
 mod end;
 mod guard;
 mod make;
+mod race;
 
 pub(crate) use guard::Guard;

@@ -22,13 +22,18 @@ impl State {
         };
         let mut held = Held::default();
         let mut beside = BTreeMap::new();
+        let mut races: BTreeMap<AgentId, BTreeSet<_>> = BTreeMap::new();
         for id in &accept.offers {
             let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()) };
             let Some((open, closed)) = self.close_offer(now, id, outcome) else { continue };
             held.left.entry(open.offer.agent.clone()).or_default().add(&open.share);
+            races.entry(open.offer.agent.clone()).or_default().insert(open.race);
             beside.insert(open.offer.agent, closed.beside);
         }
         self.offers_answered(framework, accept.offers.len());
+        if !accept.operations.is_empty() {
+            races.iter().for_each(|(agent, won)| self.end_races(now, agent, won));
+        }
         let offered: BTreeMap<AgentId, _> =
             held.left.iter().map(|(agent, share)| (agent.clone(), share.total())).collect();
         for operation in accept.operations {

@@ -157,7 +157,7 @@ impl State {
         }
         let mut offers: Vec<OfferId> = agent.offers.iter().cloned().collect();
         let mut all = self.free_share(id);
-        offers.iter().filter_map(|offer| self.offers.get(offer)).for_each(|open| all.add(&open.share));
+        self.apart(&agent.offers).for_each(|open| all.add(&open.share));
         for volume in self.doomed_volumes(id, &all, wish) {
             self.destroy_volume(id, &mut all, wish.role(), &volume).map_err(refused)?;
         }
@@ -167,10 +167,8 @@ impl State {
         while self.check_wish(id, &free, wish).is_err()
             && let Some(offer) = offers.pop()
         {
-            if let Some(open) = self.offers.get(&offer) {
-                free.add(&open.share.clone());
-            }
             self.rescind(now, &offer, RescindReason::Operator);
+            free = self.free_share(id);
         }
         self.reserve(id, &mut free, wish).map_err(refused)
     }
@@ -190,7 +188,7 @@ impl State {
             let parts: Vec<_> = task.record.reserved.iter().filter(is_there).cloned().collect();
             used.add(&Share::split(&task.record.resources, &parts));
         }
-        agent.offers.iter().filter_map(|offer| self.offers.get(offer)).for_each(|open| used.add(&open.share));
+        self.apart(&agent.offers).for_each(|open| used.add(&open.share));
         free.take_from(None, &used.unreserved);
         used.pools.iter().for_each(|(pool, part)| free.take_from(Some(*pool), part));
         free

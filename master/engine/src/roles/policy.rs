@@ -1,6 +1,6 @@
 //! How a role is offered what is free: which agents come first, and the smallest offer worth making.
 
-use proffer_proto_model::{Placement, Resources, Role, RolePolicy};
+use proffer_proto_model::{OfferMode, Placement, Resources, Role, RolePolicy};
 
 use crate::state::State;
 
@@ -11,6 +11,8 @@ pub struct PolicyChange {
     pub placement: Option<Option<Placement>>,
     /// `Some(None)` for the cluster's; empty amounts for none.
     pub min_offer: Option<Option<Resources>>,
+    /// For offers made from now on.
+    pub offers: Option<OfferMode>,
 }
 
 impl PolicyChange {
@@ -19,10 +21,11 @@ impl PolicyChange {
     }
 
     fn of(&self, before: RolePolicy) -> RolePolicy {
-        let Self { placement, min_offer } = self.clone();
+        let Self { placement, min_offer, offers } = self.clone();
         RolePolicy {
             placement: placement.unwrap_or(before.placement),
             min_offer: min_offer.unwrap_or(before.min_offer),
+            offers: offers.unwrap_or(before.offers),
         }
     }
 }
@@ -30,7 +33,9 @@ impl PolicyChange {
 impl State {
     pub(super) fn check_policy(&self, role: &Role, change: &PolicyChange) -> Result<(), String> {
         if change.is_empty() {
-            return Err(format!("policy of role {role}: nothing is to be changed; give a placement or a min_offer"));
+            return Err(format!(
+                "policy of role {role}: nothing is to be changed; give a placement, a min_offer or offers"
+            ));
         }
         change.of(self.policy_of(role)).check().map_err(|error| format!("policy of role {role}: {error}"))
     }
@@ -53,6 +58,9 @@ impl State {
         }
         if policy.min_offer != before.min_offer {
             self.allocator.set_min_offer(Some(role), policy.min_offer.clone());
+        }
+        if policy.offers != before.offers {
+            self.allocator.set_optimistic(role, policy.offers == OfferMode::Optimistic);
         }
         self.with_role(role, |state| state.policy = policy);
     }

@@ -28,6 +28,7 @@ enum Step {
     Reconcile { framework: u64 },
     Quota { at: u8, limit: u64, force: bool },
     Weight { at: u8, milli: u32 },
+    Offers { at: u8, is_optimistic: bool },
     Wait { ms: u64 },
     Drain { agent: u64, max_grace_ms: Option<u64>, mark_gone: bool },
     Mode { agent: u64, is_back: bool },
@@ -61,6 +62,7 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (0u64..40_000).prop_map(|ms| Step::Wait { ms }),
         2 => (0u8..2, 0u64..5, any::<bool>()).prop_map(|(at, limit, force)| Step::Quota { at, limit, force }),
         1 => (0u8..2, 1u32..4_000).prop_map(|(at, milli)| Step::Weight { at, milli }),
+        2 => (0u8..2, any::<bool>()).prop_map(|(at, is_optimistic)| Step::Offers { at, is_optimistic }),
         2 => (0u64..3, proptest::option::of(0u64..60_000), prop::bool::weighted(0.2))
             .prop_map(|(agent, max_grace_ms, mark_gone)| Step::Drain { agent, max_grace_ms, mark_gone }),
         3 => (0u64..3, prop::bool::weighted(0.8)).prop_map(|(agent, is_back)| Step::Mode { agent, is_back }),
@@ -153,6 +155,11 @@ impl Run {
             Step::Weight { at, milli } => {
                 let weights = vec![(role(at), Weight::from_milli(milli).unwrap())];
                 self.roles(RolesCall::SetWeights { weights });
+            }
+            Step::Offers { at, is_optimistic } => {
+                let offers = if is_optimistic { OfferMode::Optimistic } else { OfferMode::Exclusive };
+                let change = Box::new(PolicyChange { offers: Some(offers), ..PolicyChange::default() });
+                self.roles(RolesCall::SetPolicy { role: role(at), change });
             }
             Step::Gang { framework, tasks } => self.gang(framework, tasks),
             Step::Demand { framework, cpus, count } => {

@@ -2,7 +2,7 @@
 
 use proffer_master_engine::view::RoleView;
 use proffer_master_engine::{PolicyChange, RolesCall};
-use proffer_proto_model::{Quota, Resources, Role, RolePolicy, Weight};
+use proffer_proto_model::{OfferMode, Quota, Resources, Role, RolePolicy, Weight};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
 use tokio::sync::oneshot;
@@ -77,7 +77,7 @@ impl OperatorApi {
         &self,
         request: wire::SetRolePolicyRequest,
     ) -> Result<wire::SetRolePolicyResponse, Status> {
-        let wire::SetRolePolicyRequest { role, placement, min_offer, reset_min_offer, dry_run } = request;
+        let wire::SetRolePolicyRequest { role, placement, min_offer, reset_min_offer, dry_run, offers } = request;
         let role = read_role(role)?;
         let placement = match placement.as_deref() {
             None => None,
@@ -96,7 +96,13 @@ impl OperatorApi {
             }
             (None, false) => None,
         };
-        let change = Box::new(PolicyChange { placement, min_offer });
+        let offers = match wire::OfferMode::try_from(offers) {
+            Ok(wire::OfferMode::Unspecified) => None,
+            Ok(wire::OfferMode::Exclusive) => Some(OfferMode::Exclusive),
+            Ok(wire::OfferMode::Optimistic) => Some(OfferMode::Optimistic),
+            Err(_) => return Err(invalid(format!("offers: {offers} is not known; use EXCLUSIVE or OPTIMISTIC"))),
+        };
+        let change = Box::new(PolicyChange { placement, min_offer, offers });
         self.ask(RolesCall::SetPolicy { role, change }, dry_run).await?;
         Ok(wire::SetRolePolicyResponse {})
     }
@@ -114,10 +120,15 @@ impl OperatorApi {
 }
 
 fn policy(policy: &RolePolicy) -> wire::RolePolicy {
-    let RolePolicy { placement, min_offer } = policy;
+    let RolePolicy { placement, min_offer, offers } = policy;
+    let offers = match offers {
+        OfferMode::Exclusive => wire::OfferMode::Exclusive,
+        OfferMode::Optimistic => wire::OfferMode::Optimistic,
+    };
     wire::RolePolicy {
         placement: placement.as_ref().map(ToString::to_string),
         min_offer: min_offer.clone().map(Into::into),
+        offers: offers.into(),
     }
 }
 

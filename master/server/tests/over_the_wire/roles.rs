@@ -1,8 +1,9 @@
 //! Roles, weights and quotas as operators see and set them, before and after a restart of the master.
 
-use proffer_proto_wire::common::{Quota, ResourceLimit, Resources};
+use proffer_proto_wire::common::{Quota, ResourceLimit, Resources, TaskReason, TaskState};
 use proffer_proto_wire::operator::{self, cluster_event};
-use proffer_proto_wire::scheduler::{self, call};
+use proffer_proto_wire::scheduler::rescind::Reason;
+use proffer_proto_wire::scheduler::{self, call, event};
 use tonic::Code;
 
 use crate::support::{Agent, Cluster, Framework, soon};
@@ -160,6 +161,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
         role: "eng".to_owned(),
         placement: Some("spread:@zone".to_owned()),
         min_offer: Some(cpus(500)),
+        offers: operator::OfferMode::Optimistic.into(),
         ..Default::default()
     };
     let mut operators = cluster.operator();
@@ -174,6 +176,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
 
     let cluster = Cluster::start(dir.path()).await;
     let shown = role(&cluster, "eng").await.policy.unwrap();
+    assert_eq!(shown.offers(), operator::OfferMode::Optimistic);
     assert_eq!((shown.placement.as_deref(), shown.min_offer), (Some("spread:@zone"), Some(cpus(500))));
     let mut operators = cluster.operator();
     let wrong =
@@ -192,6 +195,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
             }),
             "min_offer names ports",
         ),
+        (wrong(operator::SetRolePolicyRequest { offers: 9, ..Default::default() }), "offers: 9 is not known"),
         (wrong(operator::SetRolePolicyRequest::default()), "give a placement"),
         (operator::SetRolePolicyRequest { role: "a//b".into(), ..set }, "role: "),
     ];
@@ -203,6 +207,7 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
         role: "eng".into(),
         placement: Some(String::new()),
         reset_min_offer: true,
+        offers: operator::OfferMode::Exclusive.into(),
         ..Default::default()
     };
     operators.set_role_policy(back).await.unwrap();
@@ -213,4 +218,34 @@ async fn a_policy_is_set_shown_kept_and_taken_back() {
     framework.say(crate::words::subscribe(info)).await;
     let told = framework.error().await.message;
     assert!(told.contains("placement") && told.contains("write first, pack"), "{told}");
+}
+
+#[tokio::test]
+async fn frameworks_of_an_optimistic_role_race_and_the_slower_one_is_told_and_offered_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(dir.path()).await;
+    let set = operator::SetRolePolicyRequest {
+        role: "lab".to_owned(),
+        offers: operator::OfferMode::Optimistic.into(),
+        ..Default::default()
+    };
+    cluster.operator().set_role_policy(set).await.unwrap();
+    let mut agent = Agent::attach(&cluster, "one").await;
+    let mut slow = subscribe_in(&cluster, "slow", "lab").await;
+    let mut fast = subscribe_in(&cluster, "fast", "lab").await;
+    let (first, second) = (slow.offer().await, fast.offer().await);
+    assert_eq!(first.resources, second.resources, "both see the whole agent");
+    fast.launch(&second, vec![task("won")]).await;
+    assert_eq!(agent.launched().await.task.unwrap().task_id, "won");
+    let rescind = slow.wait_for("the end of the race", |event| match event {
+        event::Event::Rescind(rescind) => Some(rescind),
+        _ => None,
+    });
+    let rescind = rescind.await;
+    assert_eq!((rescind.offer_ids.as_slice(), rescind.reason()), (&[first.offer_id.clone()][..], Reason::LostRace));
+    let rest = slow.offer().await.resources.unwrap();
+    assert_eq!(rest.cpus_milli, first.resources.as_ref().unwrap().cpus_milli - 100);
+    slow.launch(&first, vec![task("late")]).await;
+    let status = slow.status().await;
+    assert_eq!((status.state(), status.reason()), (TaskState::Dropped, TaskReason::InvalidOffers));
 }
