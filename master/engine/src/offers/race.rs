@@ -8,13 +8,13 @@ use proffer_proto_model::{AgentId, Now, OfferId, RescindReason};
 use crate::state::{OpenOffer, State};
 
 impl State {
-    /// Somebody uses these resources: whoever else was offered them has lost. Before anything is taken of them, as they
-    /// are counted as out in offers until then.
-    pub fn end_races(&mut self, now: Now, agent: &AgentId, won: &BTreeSet<GrantId>) {
+    /// Withdraws all offers of these resources. Before anything is taken of them, as they are counted as out in offers
+    /// until then.
+    pub fn end_races(&mut self, now: Now, agent: &AgentId, races: &BTreeSet<GrantId>, reason: RescindReason) {
         let offers = self.agents.get(agent).map(|agent| agent.offers.clone()).unwrap_or_default();
         for offer in offers {
-            if self.offers.get(&offer).is_some_and(|open| won.contains(&open.race)) {
-                self.rescind(now, &offer, RescindReason::LostRace);
+            if self.offers.get(&offer).is_some_and(|open| races.contains(&open.race)) {
+                self.rescind(now, &offer, reason);
             }
         }
     }

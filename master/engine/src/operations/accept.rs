@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{
-    Accept, AgentId, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, Role,
-    TaskLaunch, TaskReason, TaskState,
+    Accept, AgentId, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, RescindReason,
+    Role, TaskLaunch, TaskReason, TaskState,
 };
 
 use super::Held;
@@ -32,7 +32,7 @@ impl State {
         }
         self.offers_answered(framework, accept.offers.len());
         if !accept.operations.is_empty() {
-            races.iter().for_each(|(agent, won)| self.end_races(now, agent, won));
+            races.iter().for_each(|(agent, won)| self.end_races(now, agent, won, RescindReason::LostRace));
         }
         let offered: BTreeMap<AgentId, _> =
             held.left.iter().map(|(agent, share)| (agent.clone(), share.total())).collect();

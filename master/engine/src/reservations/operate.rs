@@ -1,6 +1,6 @@
 //! Reserve and unreserve: by a framework out of its offers, by an operator out of what is free or only offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_allocator::AgentPool;
 use proffer_proto_model::resources::Shortage;
@@ -167,8 +167,11 @@ impl State {
         while self.check_wish(id, &free, wish).is_err()
             && let Some(offer) = offers.pop()
         {
-            self.rescind(now, &offer, RescindReason::Operator);
-            free = self.free_share(id);
+            // It is free when the last offer of it has ended.
+            if let Some((share, race)) = self.offers.get(&offer).map(|open| (open.share.clone(), open.race)) {
+                free.add(&share);
+                self.end_races(now, id, &BTreeSet::from([race]), RescindReason::Operator);
+            }
         }
         self.reserve(id, &mut free, wish).map_err(refused)
     }

@@ -113,6 +113,30 @@ fn a_reservation_out_of_a_raced_offer_is_nobody_elses_any_more() {
 }
 
 #[test]
+fn what_an_operator_reserves_is_withdrawn_from_all_who_race_for_it() {
+    let mut world = two_racers();
+    let (first, second) = (offer_of(&mut world, 10), offer_of(&mut world, 11));
+    let wish = proffer_master_engine::reservations::OperatorReservation::Reserve {
+        role: Role::new("eng").unwrap(),
+        from_role: None,
+        resources: Resources::new(MilliCpus(4_000), Bytes::mib(1_000)),
+        labels: Default::default(),
+        principal: "somebody".into(),
+    };
+    let call = OperatorCall::Reservation { request: 1, agent: AgentId::new("A1-1").unwrap(), wish };
+    let said = world.handle("operator: reserve", Input::Operator(call));
+    for (session, offer) in [(10, first), (11, second)] {
+        let is_told = said.iter().any(|effect| {
+            matches!(effect, Effect::ToFramework {
+                session: to, message: ToFramework::Rescind { offers, reason: RescindReason::Operator }
+            } if to.0 == session && offers.contains(&offer))
+        });
+        assert!(is_told, "{said:?}");
+    }
+    assert!(world.offers.iter().all(|(_, offer)| offer.resources.cpus == MilliCpus(0)), "{:?}", world.offers);
+}
+
+#[test]
 fn a_role_that_is_exclusive_again_races_no_more_and_a_new_master_remembers() {
     let mut world = two_racers();
     world.fail_over(2);
