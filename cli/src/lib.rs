@@ -89,6 +89,7 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Tasks(args) => commands::lists::tasks(&cluster, output, args).await,
         Command::Reserve(args) => commands::reservations::reserve(&cluster, output, args).await,
         Command::Unreserve(args) => commands::reservations::unreserve(&cluster, output, args).await,
+        Command::Volumes(args) => commands::volumes::volumes(&cluster, output, args.command).await,
         Command::Reservations => commands::reservations::list(&cluster, output).await,
         Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }

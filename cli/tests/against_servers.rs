@@ -34,6 +34,8 @@ struct World {
     lists: Option<Arc<AtomicUsize>>,
     jobs: Arc<Mutex<Vec<String>>>,
     reserved: Arc<Mutex<Option<operator::ReserveRequest>>>,
+    /// Volumes as they were asked for; each look makes one that is being made ready, and forgets one that is destroyed.
+    volumes: Arc<Mutex<Vec<common::Volume>>>,
     /// What operators asked for.
     asked: Arc<Mutex<Vec<String>>>,
     is_drained: Arc<AtomicBool>,
@@ -113,6 +115,17 @@ fn why_items() -> Vec<operator::WhyItem> {
     ]
 }
 
+impl World {
+    fn look_at_volumes(&self) -> Vec<common::Volume> {
+        use common::volume::State;
+        let mut volumes = self.volumes.lock().unwrap();
+        let told = volumes.clone();
+        volumes.retain(|volume| volume.state() != State::Destroying);
+        volumes.iter_mut().for_each(|volume| volume.set_state(State::Ready));
+        told
+    }
+}
+
 /// A request to leave host-1 that was declined.
 fn declined(start_unix_ms: u64) -> operator::InverseOfferRecord {
     let offer = scheduler::InverseOffer {
@@ -150,6 +163,7 @@ impl Operator for World {
             api_address: self.address.clone(),
             state: AgentState::Attached.into(),
             reservations: self.reserved.lock().unwrap().iter().map(reserved).collect(),
+            volumes: self.look_at_volumes(),
             total: Some(common::Resources { cpus_milli: 4000, memory_bytes: 8 << 30, ..Default::default() }),
             ..Default::default()
         };
@@ -200,6 +214,30 @@ impl Operator for World {
     async fn unreserve(&self, request: Request<operator::UnreserveRequest>) -> Answer<operator::UnreserveResponse> {
         let role = request.into_inner().role;
         Err(Status::invalid_argument(format!("role: nothing is reserved for {role} on A1-1")))
+    }
+
+    async fn create_volume(
+        &self,
+        request: Request<operator::CreateVolumeRequest>,
+    ) -> Answer<operator::CreateVolumeResponse> {
+        let operator::CreateVolumeRequest { agent_id: _, volume_id, role, size_bytes } = request.into_inner();
+        let state = common::volume::State::Creating.into();
+        let volume = common::Volume { volume_id, role, size_bytes, state, used_by: vec!["F1-1/db.0".into()] };
+        self.volumes.lock().unwrap().push(volume);
+        Ok(Response::new(operator::CreateVolumeResponse {}))
+    }
+
+    async fn destroy_volume(
+        &self,
+        request: Request<operator::DestroyVolumeRequest>,
+    ) -> Answer<operator::DestroyVolumeResponse> {
+        let wanted = request.into_inner().volume_id;
+        let mut volumes = self.volumes.lock().unwrap();
+        let Some(volume) = volumes.iter_mut().find(|volume| volume.volume_id == wanted) else {
+            return Err(Status::invalid_argument(format!("volume_id: A1-1 has no volume {wanted}")));
+        };
+        volume.set_state(common::volume::State::Destroying);
+        Ok(Response::new(operator::DestroyVolumeResponse {}))
     }
 
     async fn list_roles(&self, _: Request<operator::ListRolesRequest>) -> Answer<operator::ListRolesResponse> {
@@ -796,4 +834,28 @@ async fn an_agent_is_reserved_by_its_host_name_and_wrong_words_are_told() {
         let (is_good, _, err) = proffer(&world, &[&words[..], &amounts[..]].concat()).await;
         assert!(!is_good && err.contains(told), "{words:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn a_volume_is_made_shown_and_destroyed_and_wrong_words_are_told() {
+    let (world, _shutdown) = world(false).await;
+    let words = ["volumes", "create", "host-1", "data", "--role", "eng", "--size", "10GiB", "--wait"];
+    let (is_good, out, err) = proffer(&world, &words).await;
+    assert!(is_good && out.contains("READY") && out.contains("10GiB") && out.contains("F1-1/db.0"), "{out}{err}");
+    let (_, out, _) = proffer(&world, &["volumes", "ls", "-o", "json"]).await;
+    let all: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&all[0]["volume_id"], &all[0]["size_bytes"]), (&"data".into(), &(10u64 << 30).into()), "{all}");
+    for (words, told) in [
+        (&["create", "nobody", "data", "--role", "eng", "--size", "1GiB"][..], "there is no agent \"nobody\""),
+        (&["create", "host-1", "a/b", "--role", "eng", "--size", "1GiB"], "holds '/'"),
+        (&["create", "host-1", "b", "--role", "eng", "--size", "0"], "at least 1 byte"),
+        (&["create", "host-1", "b", "--role", "eng", "--size", "1gb"], "did you mean"),
+        (&["destroy", "host-1", "b", "--role", "eng"], "A1-1 has no volume b"),
+    ] {
+        let (is_good, _, err) = proffer(&world, &[&["volumes"], words].concat()).await;
+        assert!(!is_good && err.contains(told), "{words:?}: {err}");
+    }
+    let (is_good, out, err) =
+        proffer(&world, &["volumes", "destroy", "host-1", "data", "--role", "eng", "--wait"]).await;
+    assert!(is_good && out.contains("there are no volumes"), "{out}{err}");
 }

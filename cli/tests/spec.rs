@@ -19,7 +19,7 @@ services:
     resources: {cpus: 0.1, memory: 64MiB}
     limits: {memory: 128MiB, pids: 50}
     ports: [{name: http, container: 8080, protocol: tcp}]
-    mounts: [{target: /data, host: /srv, read_only: true}, {target: /tmp, tmpfs: 16MiB}]
+    mounts: [{target: /data, host: /srv, read_only: true}, {target: /tmp, tmpfs: 16MiB}, {target: /db, volume: db}]
     pull: never
     stop_grace: 5s
     constraints: ["zone == b", "exists gpu"]
@@ -52,7 +52,7 @@ fn a_whole_stack_is_read() {
     assert_eq!((web.limits.memory, web.limits.pids), (Some(Bytes::mib(128)), Some(50)));
     assert_eq!((web.container.ports[0].container_port, web.container.ports[0].protocol), (8080, Protocol::Tcp));
     assert_eq!((web.container.network, web.container.pull), (NetworkMode::Bridge, PullPolicy::Never));
-    assert_eq!((web.kill_policy.grace_ms, web.container.mounts.len()), (5_000, 2));
+    assert_eq!((web.kill_policy.grace_ms, web.container.mounts.len()), (5_000, 3));
     assert_eq!(web.constraints[1].operator, ConstraintOperator::Exists);
     assert_eq!(web.role.as_ref().map(ToString::to_string).as_deref(), Some("eng/web"));
 
@@ -96,7 +96,7 @@ const BAD_LINES: &[(&str, &str, u64, &str)] = &[
     ("constraints: [\"zone = b\"]", "services.web.constraints[0]", 19, "\"zone == b\""),
     ("working_dir: tmp", "services.web.working_dir", 18, "absolute path"),
     ("read_only_root: maybe", "services.web.read_only_root", 21, "true or false"),
-    ("mounts: [{target: /a}]", "services.web.mounts[0]", 14, "either \"host: /path\" or \"tmpfs: 64MiB\""),
+    ("mounts: [{target: /a}]", "services.web.mounts[0]", 14, "one of \"volume: name\", \"host: /path\""),
     ("role: /eng", "services.web.role", 11, "empty part"),
     ("completions: 3", "services.web.completions", 5, "not a field here"),
 ];

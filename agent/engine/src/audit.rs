@@ -62,7 +62,7 @@ fn check(task: &Task) -> Result<(), String> {
         return Err("is over and still held".to_owned());
     }
     let fits = match task.step {
-        Step::Clear | Step::Image | Step::AwaitPorts | Step::Network | Step::Create => {
+        Step::Clear | Step::Image | Step::AwaitVolumes | Step::AwaitPorts | Step::Network | Step::Create => {
             progress.phase == Phase::Launching
         }
         Step::Start => progress.phase == Phase::Starting || progress.phase == Phase::Running,
@@ -73,7 +73,7 @@ fn check(task: &Task) -> Result<(), String> {
     if !fits {
         return Err(format!("is at step {:?} in phase {:?}", task.step, progress.phase));
     }
-    let rests = matches!(task.step, Step::AwaitPorts | Step::Done);
+    let rests = matches!(task.step, Step::AwaitVolumes | Step::AwaitPorts | Step::Done);
     if rests != (task.activity == Activity::Idle) {
         return Err(format!("is {:?} at step {:?}", task.activity, task.step));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use proffer_proto_model::{AgentId, ClusterId, Epoch, Role, TaskKey, TaskReason, TaskSpec, TaskStatus};
+use proffer_proto_model::{AgentId, ClusterId, Epoch, HeldVolume, Role, TaskKey, TaskReason, TaskSpec, TaskStatus};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -23,6 +23,13 @@ pub enum Operation {
     DropEnded {
         /// [`EndedTask::serial`].
         serial: u64,
+    },
+    /// A volume is to be made, is there, or is to be removed.
+    PutVolume(Box<HeldVolume>),
+    /// A volume is gone, and its data with it.
+    DropVolume {
+        /// Its number.
+        number: u64,
     },
 }
 
@@ -117,6 +124,8 @@ pub struct Checkpoint {
     pub progress: BTreeMap<TaskKey, Progress>,
     /// Tasks that have been here, by serial.
     pub ended: BTreeMap<u64, EndedTask>,
+    /// Volumes by number.
+    pub volumes: BTreeMap<u64, HeldVolume>,
 }
 
 impl Checkpoint {
@@ -139,6 +148,12 @@ impl Checkpoint {
             }
             Operation::DropEnded { serial } => {
                 self.ended.remove(serial);
+            }
+            Operation::PutVolume(held) => {
+                self.volumes.insert(held.volume.number, (**held).clone());
+            }
+            Operation::DropVolume { number } => {
+                self.volumes.remove(number);
             }
         }
     }

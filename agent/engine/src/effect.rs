@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use proffer_proto_model::{
-    AgentInfo, ClusterId, Epoch, FrameworkId, Role, TaskKey, TaskSpec, TaskState, TaskStatus, task::PortMapping,
+    AgentInfo, ClusterId, Epoch, FrameworkId, HeldVolume, Role, TaskKey, TaskSpec, TaskState, TaskStatus, Volume,
+    VolumeReport, task::PortMapping,
 };
 
 use crate::SessionId;
@@ -106,6 +107,16 @@ pub enum Effect {
         /// The container.
         container: String,
     },
+    /// Make the empty directory of a volume. No task has ever used it: what an interrupted try left of it can go.
+    MakeVolume {
+        /// Which.
+        volume: Volume,
+    },
+    /// Remove the directory of a volume with all its data.
+    RemoveVolume {
+        /// Which.
+        volume: Volume,
+    },
     /// Remove the logs of a container that was forgotten.
     RemoveLogs {
         /// The container.
@@ -137,9 +148,13 @@ pub enum ToMaster {
         seen_epoch: Epoch,
         /// Its cluster, when it has one.
         cluster: Option<ClusterId>,
+        /// All volumes it holds.
+        volumes: Vec<HeldVolume>,
     },
     /// Task updates.
     Updates(Vec<Update>),
+    /// What became of volumes.
+    Volumes(Vec<VolumeReport>),
     /// Answer to a ping.
     Pong {
         /// The number in the ping.

@@ -6,10 +6,11 @@ mod master;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proffer_proto_model::{AgentId, Moment, Now, TaskKey, TaskSpec, TaskState, task::PortMapping};
+use proffer_proto_model::{AgentId, Moment, Now, TaskKey, TaskSpec, TaskState, Volume, task::PortMapping};
 
 use crate::link::Link;
 use crate::task::{Context, Task};
+use crate::volumes::KeptVolume;
 use crate::{Config, Effect, EndedTask, Frame, Identity, Input, Operation, StepResult, ToMaster};
 
 /// Every decision of one agent.
@@ -19,6 +20,7 @@ pub struct Engine {
     pub(crate) identity: Identity,
     pub(crate) link: Link,
     pub(crate) tasks: BTreeMap<TaskKey, Task>,
+    pub(crate) volumes: BTreeMap<u64, KeptVolume>,
     pub(crate) ended: BTreeMap<u64, EndedTask>,
     pub(crate) ended_serials: BTreeMap<TaskKey, u64>,
     pub(crate) next_serial: u64,
@@ -46,9 +48,11 @@ impl Engine {
             Input::Master { session, epoch, message } => self.heard(now, session, epoch, message),
             Input::MasterDisconnected { session } => self.disconnected(session),
             Input::Step { key, result } => self.finish_step(now, &key, result),
+            Input::Volume { number, result } => self.finish_volume(now, number, result),
             Input::Stopping => self.stopping(),
             Input::Tick => self.tick(now),
         }
+        self.settle_volumes(now);
         self.let_ports_go(now);
         std::mem::take(&mut self.out)
     }
@@ -56,7 +60,7 @@ impl Engine {
     /// The moment at which [`Input::Tick`] is due; `None` when nothing waits for time to pass.
     pub fn next_deadline(&self) -> Option<Moment> {
         let tasks = self.tasks.values().filter_map(Task::deadline).min();
-        tasks.into_iter().chain(self.link.deadline(&self.config.timing)).min()
+        tasks.into_iter().chain(self.link.deadline(&self.config.timing)).chain(self.volume_deadline()).min()
     }
 
     /// Who the agent is, as far as a master said.
@@ -90,6 +94,11 @@ impl Engine {
     pub fn known_containers(&self) -> BTreeSet<String> {
         let held = self.tasks.values().map(|task| task.container.clone());
         held.chain(self.ended_serials.keys().map(crate::container_id)).collect()
+    }
+
+    /// The volumes whose directories must be there; all else that lies among them is nobody's.
+    pub fn known_volumes(&self) -> Vec<Volume> {
+        self.volumes.values().map(|kept| kept.held.volume.clone()).collect()
     }
 
     fn summary(&self, key: &TaskKey) -> Option<TaskSummary> {

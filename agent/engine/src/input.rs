@@ -1,7 +1,7 @@
 //! Everything that can happen to the agent, in one closed enum.
 
 use proffer_proto_model::{
-    AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey, TaskReason, TaskSpec, task::KillPolicy,
+    AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey, TaskReason, TaskSpec, Volume, task::KillPolicy,
 };
 
 /// A live connection to a master, numbered by the server and never used again in this process.
@@ -37,6 +37,13 @@ pub enum Input {
         /// The outcome.
         result: StepResult,
     },
+    /// What was done about a volume has an outcome.
+    Volume {
+        /// Its number.
+        number: u64,
+        /// The outcome.
+        result: VolumeResult,
+    },
     /// The process is about to end; containers go on.
     Stopping,
     /// Time has passed: due timers fire. The server sends it at [`crate::Engine::next_deadline`].
@@ -70,6 +77,13 @@ pub enum MasterMessage {
     Acknowledge(Vec<(TaskKey, u64)>),
     /// Tasks the master believes the agent has.
     Expect(Vec<TaskKey>),
+    /// Make a volume.
+    CreateVolume(Volume),
+    /// Remove a volume and its data.
+    DestroyVolume {
+        /// Its number.
+        number: u64,
+    },
     /// Answer it.
     Ping {
         /// To be given back.
@@ -134,6 +148,17 @@ pub enum StepResult {
     Detached,
     /// It could not be taken away.
     DetachFailed(Failure),
+}
+
+/// The outcome of what was done about a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VolumeResult {
+    /// Its directory is there and empty.
+    Made,
+    /// Its directory is gone.
+    Removed,
+    /// Neither; trying again may help.
+    Failed(String),
 }
 
 /// A failed step.

@@ -15,6 +15,7 @@ mod link;
 mod names;
 mod recover;
 mod task;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,6 @@ pub use engine::{Engine, TaskSummary};
 pub use frame::{Frame, Stored};
 pub use input::{
     Exit, ExitCause, Failure, FailureKind, Input, LaunchTask, MasterMessage, SeenContainer, SeenStatus, SessionId,
-    StepResult,
+    StepResult, VolumeResult,
 };
 pub use names::{LABEL_FRAMEWORK, LABEL_TASK, MAX_CONTAINER_ID, container_id};

@@ -6,6 +6,7 @@ use proffer_proto_model::Now;
 
 use crate::link::Link;
 use crate::task::Task;
+use crate::volumes::KeptVolume;
 use crate::{Checkpoint, Config, Effect, Engine, Frame, Identity, Operation, SeenContainer, SeenStatus, container_id};
 
 impl Engine {
@@ -13,13 +14,14 @@ impl Engine {
     ///
     /// Tasks are taken up where they are; containers of this agent that no task owns are removed.
     pub fn recover(config: Config, stored: Checkpoint, seen: Vec<SeenContainer>, now: Now) -> (Engine, Frame) {
-        let Checkpoint { identity, mut launches, progress, ended } = stored;
+        let Checkpoint { identity, mut launches, progress, ended, volumes } = stored;
         let identity = Identity { incarnation: identity.incarnation + 1, ..identity };
         let mut engine = Engine {
             config,
             identity,
             link: Link::Down,
             tasks: BTreeMap::new(),
+            volumes: volumes.into_iter().map(|(number, held)| (number, KeptVolume::new(held))).collect(),
             ended_serials: ended.iter().map(|(serial, ended)| (ended.key.clone(), *serial)).collect(),
             next_serial: ended.last_key_value().map_or(1, |(serial, _)| serial + 1),
             ended,
@@ -41,6 +43,8 @@ impl Engine {
         for orphan in seen.into_iter().filter(|c| c.is_ours && !owned.contains(&c.id)) {
             engine.out.send(Effect::RemoveOrphan { container: orphan.id });
         }
+        // What was to be made or removed and may not be yet is begun again.
+        engine.settle_volumes(now);
         let frame = std::mem::take(&mut engine.out);
         (engine, frame)
     }

@@ -24,6 +24,7 @@ use crate::owner::Owner;
 use crate::request::Directories;
 use crate::store::Store;
 use crate::view::View;
+use crate::volumes::warn_of_strangers;
 use crate::{AgentError, Config, Handle, detect, words};
 
 /// Inputs that may wait for the owner; who brings more waits.
@@ -53,6 +54,7 @@ impl Agent {
         let clock = Clock::new();
         let (engine, first) = recover(&config, info, &store, runtime.as_ref(), network.as_ref(), clock).await?;
         sweep_logs(&directories, &engine.known_containers()).await;
+        warn_of_strangers(&directories, &engine.known_volumes());
 
         let parts = Parts { listener, api_address, directories, host_address, store, clock, engine, first };
         Ok(launch(config, parts, runtime, network))

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_agent_engine::{Effect, Input, Signal, StepResult};
+use proffer_agent_engine::{Effect, Input, Signal, StepResult, VolumeResult};
 use proffer_agent_network::Network;
 use proffer_agent_runtime::ContainerRuntime;
 use proffer_proto_model::{TaskKey, TaskSpec};
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::owner::ToOwner;
 use crate::request::{Directories, container_request};
-use crate::steps;
+use crate::{steps, volumes};
 
 /// Containers created and started at a time; more only make each other slower.
 const LAUNCHES_AT_ONCE: usize = 6;
@@ -99,7 +99,7 @@ impl Executor {
             }
             Effect::CreateContainer { key, container, spec, netns } => {
                 let request = container_request(&key, &container, &spec, netns, &self.host_address, &self.directories);
-                self.step(key, &self.launch_slots, steps::create(runtime, request));
+                self.step(key, &self.launch_slots, steps::create(runtime, request, self.directories.volumes()));
             }
             Effect::StartContainer { key, container } => {
                 self.step(key, &self.launch_slots, steps::start(runtime, container));
@@ -122,6 +122,13 @@ impl Executor {
                     // A failure was logged; the next start tries again.
                     let _ = steps::delete(runtime, container).await;
                 });
+            }
+            Effect::MakeVolume { volume } => {
+                self.volume(volume.number, volumes::make(self.directories.clone(), volume));
+            }
+            Effect::RemoveVolume { volume } => {
+                tracing::info!(volume = %volume.id, role = %volume.role, "removing a destroyed volume with its data");
+                self.volume(volume.number, volumes::remove(self.directories.clone(), volume));
             }
             Effect::RemoveLogs { container } => {
                 self.spawn(remove_directory(self.directories.of_container(&container)));
@@ -152,6 +159,16 @@ impl Executor {
             if let Err(error) = runtime.signal(&container, number).await {
                 tracing::debug!(task = %key, %container, signal = number, %error, "signal not delivered");
             }
+        });
+    }
+
+    /// Works on a volume and brings the outcome to the owner. What is cut off is begun again at the next start.
+    fn volume(&self, number: u64, work: impl Future<Output = VolumeResult> + Send + 'static) {
+        let outcomes = self.outcomes.clone();
+        self.spawn(async move {
+            let result = work.await;
+            // Only an ended owner takes no outcome any more; then nobody wants it.
+            let _ = outcomes.send(ToOwner::Input(Input::Volume { number, result })).await;
         });
     }
 

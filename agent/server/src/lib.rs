@@ -20,6 +20,7 @@ mod request;
 mod steps;
 mod store;
 mod view;
+mod volumes;
 mod words;
 
 pub use agent::Agent;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proffer_agent_engine::{LABEL_FRAMEWORK, LABEL_TASK};
 use proffer_agent_runtime::{ContainerRequest, Limits, Mount};
 use proffer_proto_model::task::{DEFAULT_PIDS, MountSource, NetworkMode};
-use proffer_proto_model::{TaskKey, TaskSpec, task};
+use proffer_proto_model::{Role, TaskKey, TaskSpec, VolumeId, task};
 
 /// Label that holds the name of a container's task.
 const LABEL_NAME: &str = "proffer.name";
@@ -32,6 +32,16 @@ impl Directories {
     /// Archives on their way into the runtime.
     pub fn temporary(&self) -> PathBuf {
         self.data_dir.join("tmp")
+    }
+
+    /// Persistent volumes, a directory for each role that has some.
+    pub fn volumes(&self) -> PathBuf {
+        self.data_dir.join("volumes")
+    }
+
+    /// The data of one volume. No role holds a `+`, and no id is `.` or `..` or holds a `/`.
+    pub fn volume(&self, role: &Role, id: &VolumeId) -> PathBuf {
+        self.volumes().join(role.as_str().replace('/', "+")).join(id.as_str())
     }
 
     /// What is kept for containers, a directory for each.
@@ -70,7 +80,7 @@ pub(crate) fn container_request(
         working_dir: given(&wanted.working_dir),
         hostname: netns.is_some().then(|| inner_hostname(key.task.as_str())),
         read_only_root: wanted.read_only_root,
-        mounts: wanted.mounts.iter().map(mount).collect(),
+        mounts: wanted.mounts.iter().map(|wanted| mount(wanted, directories)).collect(),
         limits: limits(spec),
         netns: netns.map(PathBuf::from),
         log_dir: directories.logs(container),
@@ -139,11 +149,16 @@ fn given(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn mount(mount: &task::Mount) -> Mount {
+fn mount(mount: &task::Mount, directories: &Directories) -> Mount {
     let target = PathBuf::from(&mount.target);
     match &mount.source {
         MountSource::Host { path, read_only } => {
             Mount::Bind { source: PathBuf::from(path), target, read_only: *read_only }
+        }
+        MountSource::Volume { id, role, read_only } => {
+            // The master names the role of every volume; the default role has none of that name otherwise.
+            let role = role.clone().unwrap_or_else(Role::default_role);
+            Mount::Bind { source: directories.volume(&role, id), target, read_only: *read_only }
         }
         MountSource::Tmpfs { size_bytes } => Mount::Tmpfs { target, size_bytes: *size_bytes },
     }

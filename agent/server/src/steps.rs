@@ -1,10 +1,11 @@
 //! The single steps of a task's life at the runtime and the network, each from an order to an outcome.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use proffer_agent_engine::StepResult;
+use proffer_agent_engine::{Failure, FailureKind, StepResult};
 use proffer_agent_network::Network;
-use proffer_agent_runtime::{ContainerRequest, ContainerRuntime};
+use proffer_agent_runtime::{ContainerRequest, ContainerRuntime, Mount};
 use proffer_proto_model::TaskSpec;
 use proffer_proto_model::task::PortMapping;
 
@@ -30,7 +31,19 @@ pub(crate) async fn attach(network: Arc<dyn Network>, container: String, ports: 
     }
 }
 
-pub(crate) async fn create(runtime: Runtime, request: ContainerRequest) -> StepResult {
+/// Creates a container. The directories of its volumes must be there: an empty one in their place would hide that their
+/// data is lost.
+pub(crate) async fn create(runtime: Runtime, request: ContainerRequest, volumes: PathBuf) -> StepResult {
+    for mount in &request.mounts {
+        let Mount::Bind { source, .. } = mount else { continue };
+        if source.starts_with(&volumes) && !tokio::fs::metadata(source).await.is_ok_and(|found| found.is_dir()) {
+            let message = format!(
+                "the directory of a volume, {}, is not there: its data is lost; put it back, or destroy the volume",
+                source.display()
+            );
+            return StepResult::CreateFailed(Failure { kind: FailureKind::Permanent, message });
+        }
+    }
     match runtime.create(&request).await {
         Ok(created) => StepResult::Created { pid: created.pid },
         Err(error) => StepResult::CreateFailed(words::runtime_failure(&error)),

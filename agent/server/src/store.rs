@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use proffer_agent_engine::{Checkpoint, EndedTask, Identity, Launch, Operation, Progress, Stored};
-use proffer_proto_model::TaskKey;
+use proffer_proto_model::{HeldVolume, TaskKey};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const LAUNCHES: TableDefinition<&str, &[u8]> = TableDefinition::new("launches");
 const PROGRESS: TableDefinition<&str, &[u8]> = TableDefinition::new("progress");
 const ENDED: TableDefinition<u64, &[u8]> = TableDefinition::new("ended");
+const VOLUMES: TableDefinition<u64, &[u8]> = TableDefinition::new("volumes");
 const META_FORMAT: &str = "format";
 const META_IDENTITY: &str = "identity";
 
@@ -125,6 +126,12 @@ impl Store {
             let ended: EndedTask = self.decode(&format!("ended {}", key.value()), value.value())?;
             checkpoint.ended.insert(ended.serial, ended);
         }
+        let volumes = read.open_table(VOLUMES).map_err(|error| self.failed("read", error))?;
+        for entry in volumes.iter().map_err(|error| self.failed("read", error))? {
+            let (key, value) = entry.map_err(|error| self.failed("read", error))?;
+            let held: HeldVolume = self.decode(&format!("volume {}", key.value()), value.value())?;
+            checkpoint.volumes.insert(held.volume.number, held);
+        }
         Ok(checkpoint)
     }
 
@@ -151,9 +158,11 @@ impl Store {
             write.open_table(LAUNCHES)?;
             write.open_table(PROGRESS)?;
             write.open_table(ENDED)?;
+            write.open_table(VOLUMES)?;
             found
         };
-        if found.is_none() {
+        // A file of an older build of this format gets the tables it lacks.
+        if found.is_none_or(|found| found == FORMAT) {
             write.commit()?;
         } else {
             write.abort()?;
@@ -209,6 +218,12 @@ fn apply(write: &WriteTransaction, operation: &Operation) -> Result<(), redb::Er
         Operation::DropEnded { serial } => {
             write.open_table(ENDED)?.remove(serial)?;
         }
+        Operation::PutVolume(held) => {
+            write.open_table(VOLUMES)?.insert(held.volume.number, encode(held)?.as_slice())?;
+        }
+        Operation::DropVolume { number } => {
+            write.open_table(VOLUMES)?.remove(number)?;
+        }
     }
     Ok(())
 }
@@ -225,7 +240,9 @@ fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, redb::Error> {
 #[cfg(test)]
 mod tests {
     use proffer_agent_engine::Phase;
-    use proffer_proto_model::{FrameworkId, TaskId, TaskSource, TaskState, TaskStatus, UnixMillis};
+    use proffer_proto_model::{
+        Bytes, FrameworkId, HeldState, Role, TaskId, TaskSource, TaskState, TaskStatus, UnixMillis, Volume, VolumeId,
+    };
 
     use super::*;
 
@@ -250,6 +267,11 @@ mod tests {
         }
     }
 
+    fn held(number: u64) -> HeldVolume {
+        let (id, role) = (VolumeId::new("db").unwrap(), Role::default_role());
+        HeldVolume { volume: Volume { number, id, role, size: Bytes(1) }, state: HeldState::Making }
+    }
+
     #[test]
     fn what_is_read_back_is_what_was_committed() {
         let directory = tempfile::tempdir().unwrap();
@@ -262,6 +284,9 @@ mod tests {
             Operation::Remember(Box::new(EndedTask { serial: 1, key: key("a"), last: status("a") })),
             Operation::Remember(Box::new(EndedTask { serial: 2, key: key("c"), last: status("c") })),
             Operation::DropEnded { serial: 1 },
+            Operation::PutVolume(Box::new(held(1))),
+            Operation::PutVolume(Box::new(held(2))),
+            Operation::DropVolume { number: 1 },
         ];
         let mut expected = Checkpoint::default();
         operations.iter().for_each(|operation| expected.apply(operation));

@@ -13,7 +13,7 @@ use runtime::RuntimeErrorKind;
 pub(crate) fn to_wire(message: engine::ToMaster) -> wire::AgentMessage {
     use engine::ToMaster;
     let message = match message {
-        ToMaster::Attach { agent, incarnation, tasks, seen_epoch, cluster } => {
+        ToMaster::Attach { agent, incarnation, tasks, seen_epoch, cluster, volumes } => {
             let tasks = tasks.into_iter().map(|task| convert::AgentTask {
                 framework: task.framework,
                 spec: (*task.spec).clone(),
@@ -26,6 +26,7 @@ pub(crate) fn to_wire(message: engine::ToMaster) -> wire::AgentMessage {
                 tasks: tasks.collect(),
                 seen_epoch,
                 cluster,
+                volumes,
             }))
         }
         ToMaster::Updates(updates) => {
@@ -36,6 +37,7 @@ pub(crate) fn to_wire(message: engine::ToMaster) -> wire::AgentMessage {
             });
             convert::AgentMessage::Updates(updates.collect())
         }
+        ToMaster::Volumes(reports) => convert::AgentMessage::Volumes(reports),
         ToMaster::Pong { nonce } => convert::AgentMessage::Pong { nonce },
         ToMaster::Detach => convert::AgentMessage::Detach,
     };
@@ -63,6 +65,8 @@ pub(crate) fn from_wire(message: wire::MasterMessage) -> Result<(Epoch, engine::
         }
         convert::MasterMessage::Acknowledge(confirmed) => To::Acknowledge(confirmed),
         convert::MasterMessage::Expect(tasks) => To::Expect(tasks),
+        convert::MasterMessage::CreateVolume(volume) => To::CreateVolume(volume),
+        convert::MasterMessage::DestroyVolume { number } => To::DestroyVolume { number },
         convert::MasterMessage::Ping { nonce } => To::Ping { nonce },
         convert::MasterMessage::Refused { message, is_final } => To::Refused { message, last: is_final },
     };

@@ -8,6 +8,7 @@ mod reservations;
 mod role_policy;
 mod roles;
 mod serve;
+mod volumes;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -25,6 +26,7 @@ pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use role_policy::{OffersArg, RolesArgs, RolesCommand, RolesSetArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
+pub use volumes::{CreateVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
 
 use crate::output::Format;
 
@@ -108,6 +110,8 @@ pub enum Command {
     Unreserve(UnreserveArgs),
     /// Show what is reserved
     Reservations,
+    /// Show, create and destroy persistent volumes
+    Volumes(VolumesArgs),
     /// Say why something is not started: a service, job, task or framework
     Why(WhyArgs),
 }

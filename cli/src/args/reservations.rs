@@ -38,6 +38,9 @@ pub struct UnreserveArgs {
     /// How much, e.g. cpus=2,memory=4GiB
     #[arg(long, value_name = "AMOUNTS")]
     pub resources: ResourcesArg,
+    /// Also destroy unused volumes that rest on it, with their data: the newest first, as many as must go
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What an agent reserves, as `eng:cpus=2,memory=4GiB`.

@@ -14,4 +14,5 @@ pub(crate) mod reservations;
 pub(crate) mod role_policy;
 pub(crate) mod roles;
 pub(crate) mod scale;
+pub(crate) mod volumes;
 pub(crate) mod why;

@@ -41,8 +41,8 @@ pub(crate) async fn reserve(cluster: &Cluster, format: Format, args: ReserveArgs
 
 pub(crate) async fn unreserve(cluster: &Cluster, format: Format, args: UnreserveArgs) -> Result<Outcome, CliError> {
     let agent = find(cluster, &args.agent).await?;
-    let request =
-        UnreserveRequest { agent_id: agent.agent_id, role: args.role.into(), resources: Some(args.resources.0.into()) };
+    let (agent_id, resources) = (agent.agent_id, Some(args.resources.0.into()));
+    let request = UnreserveRequest { agent_id, role: args.role.into(), resources, force: args.force };
     let answer = cluster.operator().await?.unreserve(request).await;
     answer.map_err(|error| CliError::remote(&format!("unreserve on {}", args.agent), error))?;
     list_of(cluster, format, Some(&args.agent)).await
@@ -94,12 +94,12 @@ fn views(agent: Agent) -> Result<Vec<ReservationView>, CliError> {
     agent.reservations.iter().cloned().map(view).collect()
 }
 
-fn is_it(agent: &Agent, wanted: &str) -> bool {
+pub(super) fn is_it(agent: &Agent, wanted: &str) -> bool {
     agent.agent_id == wanted || agent.hostname == wanted
 }
 
 /// The one agent of that id or host name.
-async fn find(cluster: &Cluster, wanted: &str) -> Result<Agent, CliError> {
+pub(super) async fn find(cluster: &Cluster, wanted: &str) -> Result<Agent, CliError> {
     let mut agents = cluster.agents().await?;
     agents.retain(|agent| is_it(agent, wanted));
     match <[Agent; 1]>::try_from(agents) {

@@ -5,7 +5,7 @@ use proffer_proto_model::task::{
     ContainerSpec, KillPolicy, MAX_GRACE_MS, Mount, MountSource, NetworkMode, PortMapping, Protocol, PullPolicy,
     ResourceLimits,
 };
-use proffer_proto_model::{Bytes, Constraint, MilliCpus, Resources, Role};
+use proffer_proto_model::{Bytes, Constraint, MilliCpus, Resources, Role, VolumeId};
 
 use super::constraint::parse_constraint;
 use super::read::{Field, Fields, Reader};
@@ -170,22 +170,29 @@ impl Reader {
     fn mounts(&mut self, field: Option<Field<'_>>) -> Vec<Mount> {
         let mut mounts = Vec::new();
         for item in self.items(field, "[{target: /data, host: /srv/data}]") {
-            let Some(fields) = self.fields(&item, &["target", "host", "read_only", "tmpfs"]) else { continue };
+            let Some(fields) = self.fields(&item, &["target", "host", "volume", "read_only", "tmpfs"]) else {
+                continue;
+            };
             if fields.get("target").is_none() {
                 self.lacks(&fields, "target", "say where it is in the container, e.g. \"target: /data\"");
             }
             let target = self.parsed(fields.get("target"), parse_path).unwrap_or_default();
-            let source = match (fields.get("host"), fields.get("tmpfs")) {
-                (Some(host), None) => {
+            let source = match (fields.get("host"), fields.get("volume"), fields.get("tmpfs")) {
+                (Some(host), None, None) => {
                     let read_only = self.flag(fields.get("read_only")).unwrap_or(false);
                     MountSource::Host { path: self.parsed(Some(host), parse_path).unwrap_or_default(), read_only }
                 }
-                (None, Some(tmpfs)) => {
+                (None, Some(volume), None) => {
+                    let read_only = self.flag(fields.get("read_only")).unwrap_or(false);
+                    let Some(id) = self.parsed(Some(volume), parse_volume) else { continue };
+                    MountSource::Volume { id, role: None, read_only }
+                }
+                (None, None, Some(tmpfs)) => {
                     let size = self.parsed(Some(tmpfs), parse_bytes).unwrap_or_default();
                     MountSource::Tmpfs { size_bytes: size.0 }
                 }
                 _ => {
-                    self.wrong(&item, "needs either \"host: /path\" or \"tmpfs: 64MiB\"");
+                    self.wrong(&item, "needs one of \"volume: name\", \"host: /path\" and \"tmpfs: 64MiB\"");
                     continue;
                 }
             };
@@ -241,6 +248,10 @@ pub(crate) fn parse_image(text: &str) -> Result<String, String> {
         return Err(format!("is {text:?}; an image has no blanks, e.g. \"hello:latest\""));
     }
     Ok(text.to_owned())
+}
+
+fn parse_volume(text: &str) -> Result<VolumeId, String> {
+    VolumeId::new(text).map_err(|error| format!("is {text:?}; the name of a volume {error}"))
 }
 
 fn parse_path(text: &str) -> Result<String, String> {

@@ -48,6 +48,7 @@ async fn offer(session: &FakeSession, number: u64) {
         agent_address: "127.0.0.1".into(),
         unavailability: None,
         reserved: Vec::new(),
+        volumes: Vec::new(),
     };
     session.say(MasterEvent::Offers(vec![offer])).await;
 }

@@ -65,13 +65,13 @@ mod task;
 
 pub use config::{ConfigError, DEFAULT_MASTER, FrameworkConfig};
 pub use driver::{Driver, DriverError, Handle, Stopped, run};
-pub use offer::{DoesNotFit, Gang, InverseOffer, Launched, NotAdded, Offer};
+pub use offer::{DoesNotFit, Gang, InverseOffer, Launched, NotAdded, NotOffered, Offer};
 pub use proffer_proto_model as model;
 pub use proffer_proto_model::{
     AgentId, Attribute, AttributeValue, Bytes, Constraint, ConstraintOperator, DeclineKind, DeclineReason, FrameworkId,
     InverseCause, InverseEnd, InverseOfferId, MilliCpus, Moment, Now, OfferId, OperationOutcome, Placement, PortSet,
     RescindReason, Resources, Role, TaskId, TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus, Unavailability,
-    UnixMillis,
+    UnixMillis, VolumeId, VolumeInfo, VolumeState,
     task::{KillPolicy, NetworkMode, PortMapping, Protocol, PullPolicy},
 };
 pub use scheduler::{Context, Demand, Event, Handled, KillRequest, KnownTask, Scheduler, SchedulerError, StoredState};

@@ -91,10 +91,15 @@ impl ServiceSpec {
         }
     }
 
-    /// May an instance start while the one it replaces still runs? Not when both would write to one directory of the
-    /// host, nor when both may bind the same port of it.
+    /// May an instance start while the one it replaces still runs? Not when both would write to one volume or directory
+    /// of the host, nor when both may bind the same port of it.
     pub fn may_overlap(&self) -> bool {
-        let writes = |mount: &Mount| matches!(mount.source, MountSource::Host { read_only: false, .. });
+        let writes = |mount: &Mount| {
+            matches!(
+                mount.source,
+                MountSource::Host { read_only: false, .. } | MountSource::Volume { read_only: false, .. }
+            )
+        };
         let binds = self.container.network == NetworkMode::Host && self.container.ports.is_empty();
         !binds && !self.container.mounts.iter().any(writes)
     }

@@ -67,6 +67,7 @@ fn offer(number: u64) -> Offer {
         agent_address: "127.0.0.1".into(),
         unavailability: None,
         reserved: Vec::new(),
+        volumes: Vec::new(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Offers as a test writes them.
 
 use proffer_sdk::model::{self, PortRange};
-use proffer_sdk::{Attribute, AttributeValue, Bytes, MilliCpus, PortSet, Resources, Role};
+use proffer_sdk::{
+    Attribute, AttributeValue, Bytes, MilliCpus, PortSet, Resources, Role, VolumeId, VolumeInfo, VolumeState,
+};
 
 /// An offer in the making. Starts with 4 CPUs, 4 GiB of memory, 10 GiB of disk and the ports 31000-31099.
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct TestOffer {
     zone: String,
     region: String,
     unavailability: Option<model::Unavailability>,
+    volumes: Vec<VolumeInfo>,
 }
 
 /// An offer of this agent. Its host name is the same and its address 127.0.0.1.
@@ -29,6 +32,7 @@ pub fn agent(name: impl Into<String>) -> TestOffer {
         zone: String::new(),
         region: String::new(),
         unavailability: None,
+        volumes: Vec::new(),
     }
 }
 
@@ -69,6 +73,13 @@ impl TestOffer {
         self
     }
 
+    /// A persistent volume of the agent, of the offer's role as it is now, that nobody uses.
+    pub fn volume(mut self, id: VolumeId, size: Bytes) -> Self {
+        let (role, state) = (self.role.clone(), VolumeState::Ready);
+        self.volumes.push(VolumeInfo { id, role, size, state, used_by: Vec::new() });
+        self
+    }
+
     /// The agent's zone.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         self.zone = zone.into();
@@ -102,6 +113,7 @@ impl TestOffer {
             agent_address: "127.0.0.1".to_owned(),
             unavailability: self.unavailability,
             reserved: Vec::new(),
+            volumes: self.volumes,
         }
     }
 }

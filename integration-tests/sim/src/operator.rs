@@ -1,11 +1,13 @@
-//! What an operator does to agents during a run: drains, deactivates and reactivates them at random, and plans
-//! maintenance; and to roles: their frameworks race for offers, or not.
+//! What an operator does to agents during a run: drains, deactivates and reactivates them at random, plans
+//! maintenance, and makes and destroys volumes, which the frameworks' tasks mount; and to roles: their frameworks race
+//! for offers, or not.
 //!
 //! Nothing is marked gone: a run must end with every agent at work again.
 
 use proffer_master_engine::registry::{AgentMode, WindowAction, WindowId};
+use proffer_master_engine::reservations::OperatorReservation;
 use proffer_master_engine::{AgentCommand, Input, MaintenanceCommand, OperatorCall, PolicyChange, RolesCall};
-use proffer_proto_model::{AgentId, OfferMode, Role, UnixMillis};
+use proffer_proto_model::{AgentId, Bytes, OfferMode, Resources, Role, UnixMillis, VolumeId};
 
 use crate::world::{Event, World};
 
@@ -31,6 +33,9 @@ impl World {
         if self.faults.operator.chance(300) {
             return self.maintain(agent);
         }
+        if self.faults.operator.chance(500) {
+            return self.change_volumes(agent);
+        }
         let command = match self.faults.operator.range(0, 5) {
             0 => AgentCommand::Deactivate,
             1 => AgentCommand::Drain { max_grace_ms: Some(500), mark_gone: false },
@@ -39,6 +44,29 @@ impl World {
             _ => AgentCommand::Reactivate,
         };
         self.order(agent, command);
+    }
+
+    /// Reserves disk for one of the frameworks' roles, makes or destroys volumes of it, or ends the reservation with them.
+    fn change_volumes(&mut self, agent: AgentId) {
+        let record = self.master.registry.agents.iter().find(|record| record.id == agent);
+        let known: Vec<_> = record.into_iter().flat_map(|record| record.volumes.iter()).cloned().collect();
+        let roles: Vec<String> = self.scenario.cast.iter().map(|part| part.role.clone()).collect();
+        let operator = &mut self.faults.operator;
+        let Some(role) = operator.pick(&roles).and_then(|role| Role::new(role).ok()) else { return };
+        let resources = Resources { disk: Bytes::mib(100), ..Resources::default() };
+        let wish = match (operator.range(0, 9), operator.pick(&known).cloned()) {
+            (0..=3, _) => {
+                let (labels, principal) = (Default::default(), "operator".to_owned());
+                OperatorReservation::Reserve { role, from_role: None, resources, labels, principal }
+            }
+            (4..=6, _) => {
+                let Ok(id) = VolumeId::new(format!("vol-{}", operator.range(0, 1))) else { return };
+                OperatorReservation::CreateVolume { role, id, size: Bytes::mib(40) }
+            }
+            (7..=8, Some(known)) => OperatorReservation::DestroyVolume { role: known.volume.role, id: known.volume.id },
+            _ => OperatorReservation::Unreserve { role, resources, is_forced: true },
+        };
+        self.master_handle(Input::Operator(OperatorCall::Reservation { request: 1, agent, wish }));
     }
 
     /// Lets the frameworks of a role race for offers, or no more.

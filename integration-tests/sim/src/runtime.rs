@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use proffer_agent_engine::{Exit, ExitCause, SeenContainer, SeenStatus};
-use proffer_proto_model::Resources;
+use proffer_proto_model::task::MountSource;
+use proffer_proto_model::{Resources, TaskSpec};
 
 /// Where in its life a simulated container is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ struct Container {
     state: State,
     pid: u32,
     resources: Resources,
+    /// Volumes it writes to, as role/name.
+    volumes: Vec<String>,
 }
 
 /// All containers of one agent, and which were started since somebody asked.
@@ -29,13 +32,24 @@ pub struct SimRuntime {
 }
 
 impl SimRuntime {
+    /// The volumes that running containers write to, once for each.
+    pub fn mounted(&self) -> Vec<&str> {
+        let running = self.containers.values().filter(|container| container.state == State::Running);
+        running.flat_map(|container| container.volumes.iter().map(String::as_str)).collect()
+    }
+
     /// Makes a container; `None` when there is one of that id.
-    pub fn create(&mut self, id: &str, resources: Resources) -> Option<u32> {
+    pub fn create(&mut self, id: &str, spec: &TaskSpec) -> Option<u32> {
         if self.containers.contains_key(id) {
             return None;
         }
         self.pids += 1;
-        self.containers.insert(id.to_owned(), Container { state: State::Created, pid: self.pids, resources });
+        let named = spec.container.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Volume { id, role: Some(role), .. } => Some(format!("{role}/{id}")),
+            _ => None,
+        });
+        let (resources, volumes) = (spec.resources.clone(), named.collect());
+        self.containers.insert(id.to_owned(), Container { state: State::Created, pid: self.pids, resources, volumes });
         Some(self.pids)
     }
 

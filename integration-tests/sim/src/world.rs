@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_agent_engine::{StepResult, ToMaster};
+use proffer_agent_engine::{StepResult, ToMaster, VolumeResult};
 use proffer_master_engine::{ToAgent, ToFramework};
 use proffer_proto_model::{Epoch, Moment, Now, TaskKey, UnixMillis};
 
@@ -125,6 +125,17 @@ pub enum Event {
         key: TaskKey,
         /// The outcome.
         result: StepResult,
+    },
+    /// What was done about a volume has an outcome.
+    Volume {
+        /// At which agent.
+        agent: usize,
+        /// Its life.
+        life: u64,
+        /// Its number.
+        number: u64,
+        /// The outcome.
+        result: VolumeResult,
     },
     /// A container ends by itself.
     ContainerEnds {
@@ -331,6 +342,7 @@ impl World {
             Event::Dial { node: Node::Framework(n), life } => self.framework_dial(n, life),
             Event::Dial { node: Node::Master, .. } => {}
             Event::Step { agent, life, key, result } => self.agent_step(agent, life, key, result),
+            Event::Volume { agent, life, number, result } => self.agent_volume(agent, life, number, result),
             Event::ContainerEnds { agent, container } => self.container_ends(agent, &container),
             Event::Start(Node::Master) => self.master_start(),
             Event::Start(Node::Agent(n)) => self.agent_start(n),

@@ -12,6 +12,7 @@ impl State {
         for id in self.agents.keys() {
             self.audit_agent(id, &mut broken);
             self.audit_pools(id, &mut broken);
+            self.audit_volumes(id, &mut broken);
         }
         self.audit_frameworks(&mut broken);
         self.audit_tasks(&mut broken);
@@ -44,8 +45,9 @@ impl State {
             return;
         };
         let has_offers = !agent.offers.is_empty();
-        if has_offers && !agent.record.info.resources.contains(&sum) {
-            broken.push(format!("I1: agent {id}: {sum} is held and offered of {}", agent.record.info.resources));
+        let room = agent.record.room();
+        if has_offers && !room.contains(&sum) {
+            broken.push(format!("I1: agent {id}: {sum} is held and offered of {room}"));
         }
         if let Some(used) = self.allocator.agent_used(id)
             && used != sum
@@ -86,8 +88,9 @@ impl State {
             let offered =
                 open.iter().fold(Resources::default(), |sum, o| sum.saturating_sum(&o.share.of(Some(pool.id))));
             used.add(offered.clone());
-            if !offered.is_empty() && !pool.resources.contains(&used) {
-                broken.push(format!("pool {} of {id}: {used} is used of {}", pool.id, pool.resources));
+            let room = record.room_of(pool);
+            if !offered.is_empty() && !room.contains(&used) {
+                broken.push(format!("pool {} of {id}: {used} is used of {room}", pool.id));
             }
             if let Some(counted) = self.allocator.pool_used(id, pool.id)
                 && *counted != used
@@ -100,6 +103,37 @@ impl State {
         }
         if !open.is_empty() && !record.info.resources.contains(&record.reserved()) {
             broken.push(format!("agent {id}: {} is reserved of {}", record.reserved(), record.info.resources));
+        }
+    }
+
+    /// I15: a volume rests on a reservation of its own role, has one writer, and is shown to no other role.
+    fn audit_volumes(&self, id: &AgentId, broken: &mut Vec<String>) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let record = &agent.record;
+        for known in &record.volumes {
+            let volume = &known.volume;
+            if volume.number > record.last_volume {
+                broken.push(format!("I15: volume {} of {id} has a number that comes again", volume.number));
+            }
+            if !known.state.is_kept() {
+                continue;
+            }
+            let held = record.held_by_volumes_of(known.pool);
+            if !record.pool(known.pool).is_some_and(|p| p.role == volume.role && p.resources.contains(&held)) {
+                broken.push(format!("I15: volume {} of {id} is not covered by pool {}", volume.id, known.pool));
+            }
+            if record.kept_volumes().filter(|o| o.volume.id == volume.id && o.volume.role == volume.role).count() > 1 {
+                broken.push(format!("I15: volume {} of {} is twice on {id}", volume.id, volume.role));
+            }
+            let users = self.volume_users(id, &volume.role, &volume.id);
+            if users.len() > 1 && users.iter().any(|(_, writes)| *writes) {
+                broken.push(format!("I15: volume {} of {id} is written by one and used by others", volume.id));
+            }
+        }
+        for open in agent.offers.iter().filter_map(|offer| self.offers.get(offer)) {
+            for shown in open.offer.volumes.iter().filter(|shown| !shown.role.holds(&open.offer.role)) {
+                broken.push(format!("I15: offer {} for {} shows {}", open.offer.id, open.offer.role, shown.id));
+            }
         }
     }
 

@@ -130,6 +130,7 @@ impl State {
             offered: self.sum_of_offers(&agent.offers, Clone::clone),
             tasks_active: agent.tasks_active,
             reserved: agent.record.all_reserved(),
+            volumes: self.all_volumes(&agent.record.id),
         }
     }
 

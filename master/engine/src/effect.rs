@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     AgentId, ClusterId, Epoch, FrameworkId, InverseEnd, InverseOffer, InverseOfferId, Offer, OfferId, OperationOutcome,
-    RescindReason, Role, TaskId, TaskKey, TaskReason, TaskSpec, TaskStatus, task::KillPolicy,
+    RescindReason, Role, TaskId, TaskKey, TaskReason, TaskSpec, TaskStatus, Volume, task::KillPolicy,
 };
 
 use crate::SessionId;
@@ -184,6 +184,13 @@ pub enum ToAgent {
     },
     /// Tasks the master believes the agent has.
     Expect(Vec<TaskKey>),
+    /// Makes a volume. Sent again after an attach that did not list it.
+    CreateVolume(Volume),
+    /// Destroys a volume and its data. Sent again until the agent said that it is gone.
+    DestroyVolume {
+        /// Its number.
+        number: u64,
+    },
     /// Answer with a pong.
     Ping,
     /// Not wanted; [`Effect::Close`] follows.

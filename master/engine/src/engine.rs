@@ -87,9 +87,10 @@ impl Engine {
     pub fn decide(&mut self, now: Now, input: Input) {
         let state = &mut self.state;
         match input {
-            Input::AgentAttach { session, agent, incarnation, tasks, seen_epoch, cluster } => {
-                state.agent_attach(now, session, agent, incarnation, tasks, seen_epoch, cluster);
+            Input::AgentAttach { session, agent, incarnation, tasks, seen_epoch, cluster, volumes } => {
+                state.agent_attach(now, session, agent, incarnation, tasks, seen_epoch, cluster, &volumes);
             }
+            Input::AgentVolumes { session, reports } => state.agent_volumes(now, session, &reports),
             Input::AgentUpdates { session, updates } => state.agent_updates(now, session, updates),
             Input::AgentPong { session } => state.agent_pong(now, session),
             Input::AgentDisconnected { session } => state.agent_disconnected(now, session),

@@ -4,7 +4,8 @@ use crate::agents::drain::AgentCommand;
 use crate::maintenance::MaintenanceCommand;
 use proffer_proto_model::{
     Accept, AgentId, AgentInfo, ClusterId, DeclineReason, Demand, Epoch, Filter, FrameworkId, FrameworkInfo,
-    InverseReply, OfferId, Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, Weight, task::KillPolicy,
+    HeldVolume, InverseReply, OfferId, Quota, Role, TaskId, TaskSource, TaskSpec, TaskState, TaskStatus, VolumeReport,
+    Weight, task::KillPolicy,
 };
 
 use crate::reservations::OperatorReservation;
@@ -15,6 +16,8 @@ use crate::roles::PolicyChange;
 pub struct SessionId(pub u64);
 
 /// Everything that can happen to the master.
+// Inputs live a few at a time; a box around the largest one would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// An agent opened a stream and said who it is and all it has.
@@ -31,6 +34,15 @@ pub enum Input {
         seen_epoch: Epoch,
         /// Its cluster, when it has one.
         cluster: Option<ClusterId>,
+        /// All volumes it holds.
+        volumes: Vec<HeldVolume>,
+    },
+    /// An attached agent says what became of volumes.
+    AgentVolumes {
+        /// Its stream.
+        session: SessionId,
+        /// In order.
+        reports: Vec<VolumeReport>,
     },
     /// An attached agent reports updates.
     AgentUpdates {
@@ -175,7 +187,7 @@ pub enum OperatorCall {
         /// Only what it wants in this role.
         role: Option<Role>,
     },
-    /// Reserves or unreserves what no task uses. The answer is [`crate::Effect::OperatorReply`].
+    /// Reserves or unreserves what no task uses, makes or destroys volumes of it. The answer is [`crate::Effect::OperatorReply`].
     Reservation {
         /// The server's number for this request.
         request: u64,

@@ -25,6 +25,7 @@ mod tasks;
 mod timers;
 mod validate;
 pub mod view;
+mod volumes;
 
 pub use agents::drain::AgentCommand;
 pub use effect::{Effect, FatalError, FrameworkErrorKind, ToAgent, ToFramework};

@@ -35,14 +35,11 @@ impl State {
             if let AgentMode::Draining(_) = record.mode {
                 state.draining.insert(id.clone());
             }
-            if !is_unreachable {
-                state.allocator.put_agent(&id, &record.info, false);
-            }
             if state.agents.insert(id.clone(), Agent::new(record)).is_some() {
                 return Err(RecoverError(format!("agent {id} is there twice")));
             }
             if !is_unreachable {
-                state.put_pools(&id);
+                state.put_room(&id);
                 state.expect_agent(now, &id);
             }
             state.touched.agent(&id);

@@ -7,7 +7,7 @@ pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
 pub use crate::operations::gang::{GangId, GangPart, GangStage};
 use proffer_proto_model::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, RolePolicy, TaskKey,
-    TaskSpec, TaskStatus, Weight,
+    TaskSpec, TaskStatus, Volume, VolumeState, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,23 @@ pub struct AgentRecord {
     /// The highest number a pool of it was given.
     #[serde(default)]
     pub last_pool: u64,
+    /// Its volumes, ordered by number; a destroyed one stays until the agent said that its data is gone.
+    #[serde(default)]
+    pub volumes: Vec<VolumeRecord>,
+    /// The highest number a volume of it was given.
+    #[serde(default)]
+    pub last_volume: u64,
+}
+
+/// A persistent volume on an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeRecord {
+    /// Which.
+    pub volume: Volume,
+    /// The pool whose disk it holds.
+    pub pool: PoolId,
+    /// Where in its life it is.
+    pub state: VolumeState,
 }
 
 /// A framework the master admitted.

@@ -105,6 +105,13 @@ pub(crate) struct Task {
     pub kill_policy: Option<KillPolicy>,
 }
 
+impl Task {
+    /// It has not ended, as far as is known.
+    pub fn is_alive(&self) -> bool {
+        !self.is_over && !self.record.status.state.is_terminal()
+    }
+}
+
 /// An offer nobody has answered yet.
 #[derive(Debug)]
 pub(crate) struct OpenOffer {

@@ -2,7 +2,7 @@
 
 use proffer_proto_model::{
     AgentInfo, ClusterId, DeclineReason, Demand, Epoch, FrameworkId, FrameworkInfo, InverseEnd, InverseOffer, Offer,
-    Quota, RescindReason, Reserved, Resources, Role, RolePolicy, TaskKey, UnixMillis, Weight,
+    Quota, RescindReason, Reserved, Resources, Role, RolePolicy, TaskKey, UnixMillis, VolumeInfo, Weight,
 };
 
 use crate::registry::{AgentMode, TaskRecord, WindowId, WindowRecord};
@@ -64,6 +64,8 @@ pub struct AgentView {
     pub tasks_active: u32,
     /// What is reserved on it.
     pub reserved: Vec<Reserved>,
+    /// Its volumes, those included whose data is still being removed.
+    pub volumes: Vec<VolumeInfo>,
 }
 
 /// Whether an agent is there.

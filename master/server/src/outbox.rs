@@ -180,6 +180,8 @@ fn master_message(message: ToAgent) -> MasterMessage {
             MasterMessage::Acknowledge(vec![(TaskKey { framework, task }, seq)])
         }
         ToAgent::Expect(keys) => MasterMessage::Expect(keys),
+        ToAgent::CreateVolume(volume) => MasterMessage::CreateVolume(volume),
+        ToAgent::DestroyVolume { number } => MasterMessage::DestroyVolume { number },
         ToAgent::Ping => MasterMessage::Ping { nonce: 0 },
         ToAgent::Refused { message, is_final } => MasterMessage::Refused { message, is_final },
     }

@@ -119,6 +119,11 @@ id!(
     TaskId
 );
 
+id!(
+    /// A persistent volume: chosen by who makes it, unique within its role on one agent.
+    VolumeId
+);
+
 impl FrameworkId {
     /// The id of the `number`-th framework admitted in `epoch`.
     pub fn numbered(epoch: u64, number: u64) -> Self {

@@ -21,13 +21,14 @@ pub mod resources;
 mod role_policy;
 pub mod task;
 mod time;
+mod volume;
 mod weight;
 
 pub use agent::{AgentInfo, Attribute, AttributeValue};
 pub use constraint::{Constraint, ConstraintOperator};
 pub use demand::{Demand, DemandItem};
 pub use framework::{DEFAULT_FAILOVER_TIMEOUT_MS, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS, Role, RoleError};
-pub use ids::{AgentId, ClusterId, FrameworkId, IdError, InverseOfferId, OfferId, TaskId, TaskKey};
+pub use ids::{AgentId, ClusterId, FrameworkId, IdError, InverseOfferId, OfferId, TaskId, TaskKey, VolumeId};
 pub use inverse::{
     InverseAnswer, InverseCause, InverseEnd, InverseOffer, InverseReply, MIN_ASK_AGAIN_MS, Unavailability,
 };
@@ -41,4 +42,5 @@ pub use resources::{Bytes, MilliCpus, PortRange, PortSet, Resources};
 pub use role_policy::{OfferMode, RolePolicy, RolePolicyError};
 pub use task::{TaskReason, TaskSource, TaskSpec, TaskState, TaskStatus};
 pub use time::{Epoch, Moment, Now, UnixMillis};
+pub use volume::{HeldState, HeldVolume, Volume, VolumeInfo, VolumeReport, VolumeState};
 pub use weight::{Weight, WeightError};

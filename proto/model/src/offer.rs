@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Attribute, Constraint, OfferId, Reserved, Resources, Role, Unavailability};
+use crate::{AgentId, Attribute, Constraint, OfferId, Reserved, Resources, Role, Unavailability, VolumeInfo};
 
 /// How long a declined offer's resources are kept away when the framework did not say: 5 s, as in Mesos.
 pub const DEFAULT_REFUSE_MS: u64 = 5_000;
@@ -39,6 +39,9 @@ pub struct Offer {
     /// The next time at which its agent is not there for tasks, when one is planned.
     #[serde(default)]
     pub unavailability: Option<Unavailability>,
+    /// The agent's volumes that tasks of the role may mount. Their disk is beside `resources`.
+    #[serde(default)]
+    pub volumes: Vec<VolumeInfo>,
 }
 
 /// Keeps the same or less of an agent away from a framework for a while.

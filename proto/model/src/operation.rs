@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, DeclineReason, Filter, OfferId, ReservedUse, Resources, Role, TaskSpec};
+use crate::{AgentId, Bytes, DeclineReason, Filter, OfferId, ReservedUse, Resources, Role, TaskSpec, VolumeId};
 
 /// Uses offers: operations in order, what is left is declined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +67,11 @@ pub enum Operation {
         /// Where.
         agent: AgentId,
         /// Its name.
-        volume_id: String,
+        volume_id: VolumeId,
         /// Whose.
         role: Role,
-        /// Size in bytes.
-        size_bytes: u64,
+        /// How much reserved disk it takes.
+        size: Bytes,
     },
     /// Destroys a persistent volume.
     DestroyVolume {
@@ -80,7 +80,7 @@ pub enum Operation {
         /// Where.
         agent: AgentId,
         /// Its name.
-        volume_id: String,
+        volume_id: VolumeId,
         /// Whose.
         role: Role,
     },

@@ -27,6 +27,7 @@ impl Engine {
             tasks,
             seen_epoch: self.identity.seen_epoch,
             cluster: self.identity.cluster.clone(),
+            volumes: self.held_volumes(),
         };
         self.out.send(Effect::ToMaster { session, message });
     }
@@ -72,6 +73,8 @@ impl Engine {
                 }
             }
             MasterMessage::Expect(keys) => keys.into_iter().for_each(|key| self.expect(now, key)),
+            MasterMessage::CreateVolume(volume) => self.create_volume(volume),
+            MasterMessage::DestroyVolume { number } => self.destroy_volume(number),
             MasterMessage::Ping { nonce } => {
                 self.out.send(Effect::ToMaster { session, message: ToMaster::Pong { nonce } });
             }
@@ -106,6 +109,7 @@ impl Engine {
         for key in keys {
             self.with_task(now, &key, |task, cx| task.attach(cx));
         }
+        self.report_volumes();
     }
 
     /// Takes a task on, once in its life.
@@ -115,6 +119,10 @@ impl Engine {
             return;
         }
         let launch = Launch { key, role: task.role, spec: Arc::new(task.spec) };
+        let in_the_way = self.missing_volume(&launch.spec, &launch.role);
+        if let Some(message) = in_the_way.or_else(|| self.volume_in_use(&launch.spec, &launch.role)) {
+            return self.add_task(now, |cx| Task::refuse(launch, TaskReason::VolumeUnavailable, message, cx));
+        }
         match self.shortage(&launch.spec.resources) {
             None => self.add_task(now, |cx| Task::launch(launch, cx)),
             Some(message) => {

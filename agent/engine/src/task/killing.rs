@@ -42,7 +42,7 @@ impl Task {
             }
             // The outcome of a short step decides what there is to remove: it is waited for.
             Step::Clear | Step::Network | Step::Create | Step::Start if is_busy => {}
-            Step::Clear | Step::AwaitPorts | Step::Network | Step::Create | Step::Start => {
+            Step::Clear | Step::AwaitVolumes | Step::AwaitPorts | Step::Network | Step::Create | Step::Start => {
                 self.stop_launch(cx);
             }
             Step::Delete | Step::Detach | Step::Done => {}

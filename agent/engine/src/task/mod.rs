@@ -28,12 +28,14 @@ pub(crate) struct Context<'a> {
     pub out: &'a mut Frame,
 }
 
-/// The step a task is at. Only [`Step::Wait`] lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The step a task is at, in their order. Only [`Step::Wait`] lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Remove what an earlier try left.
     Clear,
     Image,
+    /// Wait until the volumes it mounts are there.
+    AwaitVolumes,
     /// Wait until no other task holds the same host ports.
     AwaitPorts,
     Network,
@@ -186,7 +188,12 @@ impl Task {
 
     /// Its host ports may be wired to its container.
     pub fn holds_wired_ports(&self) -> bool {
-        self.is_bridged() && !matches!(self.step, Step::Clear | Step::Image | Step::AwaitPorts | Step::Done)
+        self.is_bridged() && self.step > Step::AwaitPorts && self.step != Step::Done
+    }
+
+    /// It would go on if its volumes were there.
+    pub fn waits_for_volumes(&self) -> bool {
+        self.step == Step::AwaitVolumes
     }
 
     /// It would go on if its host ports were free.

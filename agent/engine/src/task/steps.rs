@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proffer_proto_model::{TaskReason, TaskState};
 
 use super::{Activity, Context, Retry, Step, Task};
+use crate::volumes::mounted;
 use crate::{Effect, Failure, FailureKind, Phase, StepResult};
 
 impl Task {
@@ -15,7 +16,7 @@ impl Task {
         let Some(spec) = self.spec().map(Arc::clone) else { return };
         self.activity = Activity::Busy;
         let effect = match self.step {
-            Step::AwaitPorts | Step::Done => {
+            Step::AwaitVolumes | Step::AwaitPorts | Step::Done => {
                 self.activity = Activity::Idle;
                 return;
             }
@@ -43,9 +44,9 @@ impl Task {
         match (self.step, result) {
             (Step::Clear, StepResult::Deleted) => self.launch_on(Step::Image, cx),
             (Step::Clear, StepResult::DeleteFailed(failure)) => self.launch_failed(Step::Clear, failure, cx),
-            // The engine lets a bridged task on when its ports are free.
-            (Step::Image, StepResult::ImageReady) if self.is_bridged() => self.launch_on(Step::AwaitPorts, cx),
-            (Step::Image, StepResult::ImageReady) => self.launch_on(Step::Create, cx),
+            // The engine lets a task on when its volumes are there and its ports are free.
+            (Step::Image, StepResult::ImageReady) if self.mounts_volumes() => self.launch_on(Step::AwaitVolumes, cx),
+            (Step::Image, StepResult::ImageReady) => self.launch_on(self.step_with_volumes(), cx),
             (Step::Image, StepResult::ImageFailed(failure)) => self.launch_failed(Step::Image, failure, cx),
             (Step::Network, StepResult::NetworkReady { netns, address }) => {
                 (self.netns, self.progress.address) = (Some(netns), address);
@@ -85,6 +86,29 @@ impl Task {
             self.dirty = true;
         }
         self.go(next, cx);
+    }
+
+    /// All its volumes are there.
+    pub fn volumes_are_ready(&mut self, cx: &mut Context<'_>) {
+        if self.step == Step::AwaitVolumes {
+            let next = self.step_with_volumes();
+            self.go(next, cx);
+        }
+    }
+
+    /// A volume it waits for could not be made.
+    pub fn volume_failed(&mut self, message: String, cx: &mut Context<'_>) {
+        if self.step == Step::AwaitVolumes {
+            self.end(cx, TaskState::Failed, TaskReason::ContainerLaunchFailed, message);
+        }
+    }
+
+    fn step_with_volumes(&self) -> Step {
+        if self.is_bridged() { Step::AwaitPorts } else { Step::Create }
+    }
+
+    fn mounts_volumes(&self) -> bool {
+        self.launch.as_ref().is_some_and(|launch| mounted(&launch.spec, &launch.role).next().is_some())
     }
 
     /// No other task holds this one's host ports.

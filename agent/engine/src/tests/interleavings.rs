@@ -1,6 +1,7 @@
 //! Random lives: any order of messages, outcomes, failures, lost connections and deaths of the process.
 
-use proffer_proto_model::TaskSpec;
+use proffer_proto_model::task::{Mount, MountSource};
+use proffer_proto_model::{Bytes, HeldState, Role, TaskSpec, Volume, VolumeId};
 use proptest::prelude::*;
 
 use super::world::*;
@@ -24,6 +25,9 @@ enum Happening {
     Connect,
     Disconnect,
     Pass(u64),
+    /// The volume that task `a` mounts is made, or destroyed, under the next number.
+    CreateVolume,
+    DestroyVolume,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -56,15 +60,32 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Connect),
         1 => Just(Disconnect),
         2 => (1u64..20_000).prop_map(Pass),
+        2 => Just(CreateVolume),
+        1 => Just(DestroyVolume),
     ]
 }
 
 fn task(index: usize) -> TaskSpec {
     match index {
-        0 => spec(TASKS[0]),
+        0 => {
+            let mut spec = spec(TASKS[0]);
+            let source = MountSource::Volume { id: volume(1).id, role: Some(volume(1).role), read_only: false };
+            spec.container.mounts = vec![Mount { target: "/data".to_owned(), source }];
+            spec
+        }
         // Two that want the same port.
         other => bridged(TASKS[other], 31000),
     }
+}
+
+fn volume(number: u64) -> Volume {
+    Volume { number, id: VolumeId::new("db").unwrap(), role: Role::default_role(), size: Bytes::mib(1) }
+}
+
+/// The highest number of a volume, and whether it lives; a master makes a new one only when it does not.
+fn newest(world: &World) -> (u64, bool) {
+    let newest = world.store.volumes.last_key_value();
+    (world.volumes, newest.is_some_and(|(number, held)| *number == world.volumes && held.state != HeldState::Removing))
 }
 
 fn happen(world: &mut World, happening: Happening) {
@@ -106,6 +127,13 @@ fn happen(world: &mut World, happening: Happening) {
         Happening::Connect if !world.connected => world.connect(),
         Happening::Disconnect if world.connected => world.disconnect(),
         Happening::Pass(ms) => world.pass(ms),
+        Happening::CreateVolume if world.engine.is_attached() && !newest(world).1 => {
+            world.volumes += 1;
+            world.master(MasterMessage::CreateVolume(volume(world.volumes)));
+        }
+        Happening::DestroyVolume if world.engine.is_attached() => {
+            world.master(MasterMessage::DestroyVolume { number: world.volumes });
+        }
         _ => {}
     }
 }
@@ -117,6 +145,7 @@ fn settle(world: &mut World) {
         if !world.engine.is_attached() {
             world.connect();
         }
+        (1..=world.volumes).for_each(|number| world.master(MasterMessage::DestroyVolume { number }));
         let open = |world: &World, k: &proffer_proto_model::TaskKey| {
             world.told.get(k).and_then(|told| told.last()).is_none_or(|last| !last.state.is_terminal())
         };
@@ -151,6 +180,8 @@ proptest! {
         prop_assert!(world.starts.values().all(|count| *count == 1), "started twice: {:?}", world.starts);
         prop_assert!(world.boxes.is_empty(), "containers left: {:?}", world.boxes);
         prop_assert!(world.networks.is_empty(), "networks left: {:?}", world.networks);
+        prop_assert!(world.store.volumes.is_empty(), "volumes left: {:?}", world.store.volumes);
+        prop_assert!(world.directories.is_empty(), "directories left: {:?}", world.directories);
         prop_assert!(world.store.progress.is_empty() && world.store.launches.is_empty());
     }
 }

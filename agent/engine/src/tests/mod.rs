@@ -6,4 +6,5 @@ mod interleavings;
 mod launches;
 mod masters;
 mod recoveries;
+mod volumes;
 mod world;

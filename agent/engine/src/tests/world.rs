@@ -34,6 +34,10 @@ pub struct World {
     pub pending: Vec<Effect>,
     pub boxes: BTreeMap<String, Container>,
     pub networks: BTreeSet<String>,
+    /// Directories of volumes, and how many containers were made that mount each.
+    pub directories: BTreeMap<String, u32>,
+    /// The highest number a volume was given.
+    pub volumes: u64,
     pub starts: BTreeMap<String, u32>,
     pub signals: Vec<(String, Signal)>,
     pub session: u64,
@@ -108,6 +112,8 @@ impl World {
             pending: Vec::new(),
             boxes: BTreeMap::new(),
             networks: BTreeSet::new(),
+            directories: BTreeMap::new(),
+            volumes: 0,
             starts: BTreeMap::new(),
             signals: Vec::new(),
             session: 0,

@@ -82,6 +82,12 @@ fn fill(job: &mut Job, offer: &mut Offer, cx: &Context<'_>) -> Filled {
     }
     let mut filled = Filled::NothingWanted;
     while let Some(next) = job.next_try() {
+        // Each launch may take a volume that the next one wants.
+        if let Some(why) = offer.volume_problem(&job.spec().container) {
+            let message = format!("job {}: {why}", job.id());
+            let refused = DeclineReason { kind: DeclineKind::Other, message };
+            return if matches!(filled, Filled::Some) { filled } else { Filled::Refused(refused) };
+        }
         // It was checked when the job was taken.
         let Ok(task) = task_of(job, next.index, next.number) else { break };
         let id = task.id.clone();

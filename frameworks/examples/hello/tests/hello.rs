@@ -42,6 +42,7 @@ async fn launched(session: &mut FakeSession) -> TaskSpec {
         agent_address: "127.0.0.1".into(),
         unavailability: None,
         reserved: Vec::new(),
+        volumes: Vec::new(),
     };
     session.say(MasterEvent::Offers(vec![offer])).await;
     let Calls(calls) = Calls(vec![session.hear().await]);

@@ -2,6 +2,7 @@
 
 mod gang;
 mod inverse;
+mod operations;
 mod outbox;
 mod ports;
 #[cfg(test)]
@@ -13,11 +14,12 @@ use proffer_proto_model as model;
 use proffer_proto_model::task::PortMapping;
 use proffer_proto_model::{
     AgentId, Attribute, Constraint, DeclineKind, DeclineReason, Filter, OfferId, Operation, Resources, Role, TaskId,
-    TaskLaunch, TaskSpec,
+    TaskLaunch, TaskSpec, VolumeId,
 };
 
 pub use gang::{Gang, NotAdded};
 pub use inverse::InverseOffer;
+pub use operations::NotOffered;
 pub(crate) use outbox::{Answer, Outbox};
 
 /// Resources of one agent, for this framework, until it answers or the offer expires (30 s).
@@ -29,6 +31,8 @@ pub struct Offer {
     facts: model::Offer,
     left: Resources,
     taken_ports: model::PortSet,
+    /// Volumes that tasks launched on it mount, and whether they write.
+    mounted: Vec<(VolumeId, bool)>,
     operations: Vec<Operation>,
     reason: Option<DeclineReason>,
     filter: Filter,
@@ -68,6 +72,7 @@ impl Offer {
             facts,
             left,
             taken_ports,
+            mounted: Vec::new(),
             operations,
             reason: None,
             filter: Filter::default(),
@@ -156,6 +161,7 @@ impl Offer {
     pub fn launch(&mut self, task: TaskSpec) -> Result<Launched, DoesNotFit> {
         let (task, left, taken) = self.fit(task, &self.left, &self.taken_ports)?;
         (self.left, self.taken_ports) = (left, taken);
+        self.note_mounts(&task.container);
         let launched = self.launched(&task);
         let launch = TaskLaunch { agent: Some(self.facts.agent.clone()), task, reserved_use: Default::default() };
         match self.operations.last_mut() {
@@ -179,6 +185,7 @@ impl Offer {
             });
         }
         (self.left, self.taken_ports) = (left, taken);
+        launches.iter().for_each(|launch| self.note_mounts(&launch.task.container));
         let launched = launches.iter().map(|l| self.launched(&l.task)).collect();
         if !launches.is_empty() {
             self.operations.push(Operation::LaunchGroup { operation_id: String::new(), tasks: launches });

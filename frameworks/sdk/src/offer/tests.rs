@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{PortRange, PortSet};
-use crate::{Bytes, MilliCpus, NetworkMode, Task};
+use crate::{Bytes, MilliCpus, NetworkMode, Task, VolumeId, VolumeInfo, VolumeState};
 
 fn offer(cpus: u64, ports: &[(u16, u16)]) -> (Offer, Outbox) {
     let mut resources = Resources::new(MilliCpus(cpus), Bytes::mib(1_024));
@@ -22,6 +22,7 @@ fn offer(cpus: u64, ports: &[(u16, u16)]) -> (Offer, Outbox) {
         agent_address: "10.0.0.1".into(),
         unavailability: None,
         reserved: Vec::new(),
+        volumes: Vec::new(),
     };
     let outbox = Outbox::default();
     (Offer::new(facts, outbox.clone()), outbox)
@@ -137,5 +138,51 @@ proptest! {
             }
         }
         prop_assert_eq!(sum, whole);
+    }
+}
+
+#[test]
+fn a_volume_is_made_of_what_is_left_and_mounted_by_a_later_task() {
+    let (mut offer, outbox) = offer(4_000, &[]);
+    offer.left.disk = Bytes::mib(10);
+    offer.facts.volumes = vec![volume("old", VolumeState::Lost, &[]), volume("busy", VolumeState::Ready, &["F1-1/a"])];
+    let db = VolumeId::new("db").unwrap();
+    let missing = offer.create_volume("c", db.clone(), Bytes::mib(11)).unwrap_err();
+    assert_eq!(missing.shortage.disk, Bytes::mib(1));
+    let mount = |id: &str| task("t").volume(id, "/data").build().unwrap();
+    for (id, words) in [("db", "not on this agent"), ("old", "lost"), ("busy", "in use by task F1-1/a")] {
+        assert!(offer.volume_problem(&mount(id).container).unwrap().contains(words));
+    }
+    let reader = task("r").volume_read_only("busy", "/data").build().unwrap();
+    assert_eq!(offer.volume_problem(&reader.container), None);
+    offer.reserve("r", Resources { disk: Bytes::mib(10), ..Resources::default() }).unwrap();
+    offer.create_volume("c", db, Bytes::mib(8)).unwrap();
+    assert_eq!((offer.volume_problem(&mount("db").container), offer.left().disk), (None, Bytes::mib(2)));
+    offer.launch(mount("db")).unwrap();
+    assert!(offer.volume_problem(&mount("db").container).unwrap().contains("launched on this offer"));
+    offer.destroy_volume("d", VolumeId::new("old").unwrap());
+    drop(offer);
+    let kinds: Vec<_> = outbox.take().remove(0).operations.iter().map(kind).collect();
+    assert_eq!(kinds, ["reserve", "create", "launch", "destroy"]);
+    let defects = task("t").volume("a/b", "/data").build().unwrap_err().defects;
+    assert!(defects[0].field == "volume" && defects[0].problem.contains("a/b"), "{defects:?}");
+}
+
+fn volume(id: &str, state: VolumeState, users: &[&str]) -> VolumeInfo {
+    let key = |text: &&str| {
+        let (framework, task) = text.split_once('/').unwrap();
+        model::TaskKey { framework: crate::FrameworkId::new(framework).unwrap(), task: TaskId::new(task).unwrap() }
+    };
+    let (id, role) = (VolumeId::new(id).unwrap(), Role::default_role());
+    VolumeInfo { id, role, size: Bytes::mib(1), state, used_by: users.iter().map(key).collect() }
+}
+
+fn kind(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Launch { .. } | Operation::LaunchGroup { .. } => "launch",
+        Operation::Reserve { .. } => "reserve",
+        Operation::Unreserve { .. } => "unreserve",
+        Operation::CreateVolume { .. } => "create",
+        Operation::DestroyVolume { .. } => "destroy",
     }
 }

@@ -13,7 +13,7 @@ use proffer_proto_model::task::{
     ContainerSpec, KillPolicy, MAX_GRACE_MS, Mount, MountSource, NetworkMode, PortMapping, Protocol, PullPolicy,
     ResourceLimits,
 };
-use proffer_proto_model::{Bytes, MilliCpus, Resources};
+use proffer_proto_model::{Bytes, MilliCpus, Resources, VolumeId};
 
 /// A task in the making. Set what it needs, then [`Task::build`] it.
 ///
@@ -190,6 +190,28 @@ impl Task {
     pub fn mount_host(mut self, path: impl Into<String>, target: impl Into<String>, is_read_only: bool) -> Self {
         let source = MountSource::Host { path: path.into(), read_only: is_read_only };
         self.container.mounts.push(Mount { target: target.into(), source });
+        self
+    }
+
+    /// Mounts a persistent volume of the agent: see [`crate::Offer::volumes`] and [`crate::Offer::create_volume`]. While
+    /// the task runs no other task can mount it.
+    pub fn volume(self, id: impl Into<String>, target: impl Into<String>) -> Self {
+        self.mount_volume(id.into(), target.into(), false)
+    }
+
+    /// Mounts a persistent volume of the agent for reading; other tasks may read it at the same time.
+    pub fn volume_read_only(self, id: impl Into<String>, target: impl Into<String>) -> Self {
+        self.mount_volume(id.into(), target.into(), true)
+    }
+
+    fn mount_volume(mut self, id: String, target: String, read_only: bool) -> Self {
+        match VolumeId::new(&id) {
+            Ok(id) => {
+                let source = MountSource::Volume { id, role: None, read_only };
+                self.container.mounts.push(Mount { target, source });
+            }
+            Err(error) => self.defect("volume", format!("id {id:?} {error}")),
+        }
         self
     }
 

@@ -43,6 +43,7 @@ fn offer(name: &str) -> model::Offer {
         agent_address: "127.0.0.1".into(),
         unavailability: None,
         reserved: Vec::new(),
+        volumes: Vec::new(),
     }
 }
 

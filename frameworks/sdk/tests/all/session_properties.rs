@@ -167,6 +167,7 @@ impl World {
             agent_address: String::new(),
             unavailability: None,
             reserved: Vec::new(),
+            volumes: Vec::new(),
         }])));
     }
 

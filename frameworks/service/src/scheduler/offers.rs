@@ -139,8 +139,11 @@ fn refusal(spec: &ServiceSpec, role: &Role, offer: &Offer) -> Option<DeclineReas
         let message = format!("service {} is paid by role {role}", spec.name);
         return Some(DeclineReason { kind: DeclineKind::Other, message });
     }
-    let unmet = spec.constraints.iter().find(|rule| !offer.meets(rule))?;
-    Some(DeclineReason::new(DeclineKind::Constraint { constraint: Some(unmet.clone()) }))
+    if let Some(unmet) = spec.constraints.iter().find(|rule| !offer.meets(rule)) {
+        return Some(DeclineReason::new(DeclineKind::Constraint { constraint: Some(unmet.clone()) }));
+    }
+    let message = offer.volume_problem(&spec.container)?;
+    Some(DeclineReason { kind: DeclineKind::Other, message })
 }
 
 fn explain(reason: &DeclineReason, hostname: &str) -> String {

@@ -132,9 +132,16 @@ fn on_end(slot: &mut Slot, placed: &crate::state::Placed, status: &TaskStatus, c
     }
     slot.last_failure = describe(status);
     tracing::warn!(task = %status.task, state = %status.state, reason = %status.reason, "an instance ended");
-    // The offer was gone before the launch came, or nobody may have more now: nothing ran and nothing failed.
+    // The offer was gone before the launch came, nobody may have more now, or somebody else has the volume: nothing ran
+    // and nothing failed.
     if status.state == TaskState::Dropped
-        && matches!(status.reason, TaskReason::InvalidOffers | TaskReason::TaskUnknown | TaskReason::QuotaExceeded)
+        && matches!(
+            status.reason,
+            TaskReason::InvalidOffers
+                | TaskReason::TaskUnknown
+                | TaskReason::QuotaExceeded
+                | TaskReason::VolumeUnavailable
+        )
     {
         return;
     }

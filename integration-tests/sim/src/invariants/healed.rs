@@ -29,5 +29,5 @@ pub fn is_healed(world: &World) -> Result<(), String> {
             return Err(format!("task {task} of framework {framework} never ended: last told {:?}", told.last));
         }
     }
-    Ok(())
+    super::volumes::is_healed(world)
 }

@@ -6,6 +6,7 @@ mod healed;
 mod launched_once;
 mod no_overcommit;
 mod told_once;
+mod volumes;
 
 use crate::world::World;
 
@@ -17,5 +18,6 @@ pub fn check_step(world: &mut World) -> Result<(), String> {
     told_once::check(world)?;
     audits::check(world, &touched)?;
     launched_once::check(world, &touched)?;
-    no_overcommit::check(world, &touched)
+    no_overcommit::check(world, &touched)?;
+    volumes::check(world, &touched)
 }

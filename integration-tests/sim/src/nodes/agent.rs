@@ -1,13 +1,16 @@
 //! An agent's process around its real engine, its disk, and its containers, which outlive it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proffer_agent_engine::{
     Checkpoint, Config, Effect, Engine, ExitCause, Failure, FailureKind, Frame, Input, LaunchTask, MasterMessage,
-    SessionId, Signal, StepResult, Stored,
+    SessionId, Signal, StepResult, Stored, VolumeResult,
 };
 use proffer_master_engine::ToAgent;
-use proffer_proto_model::{AgentInfo, Bytes, Epoch, MilliCpus, PortRange, PortSet, Resources, TaskKey, TaskSpec};
+use proffer_proto_model::{
+    AgentInfo, Bytes, Epoch, MilliCpus, PortRange, PortSet, Resources, TaskKey, TaskSpec, Volume,
+};
 
 use crate::faults::CommitFault;
 use crate::net::{ConnId, End};
@@ -22,6 +25,8 @@ pub struct AgentNode {
     pub disk: Checkpoint,
     /// Its containers.
     pub runtime: SimRuntime,
+    /// Directories of volumes, as role/name; as durable as its containers.
+    pub directories: BTreeSet<String>,
     /// The engine of the living process.
     pub engine: Option<Engine>,
     /// Counts the lives of the process.
@@ -39,6 +44,7 @@ impl AgentNode {
             number,
             disk: Checkpoint::default(),
             runtime: SimRuntime::default(),
+            directories: BTreeSet::new(),
             engine: None,
             life: 0,
             conn: None,
@@ -46,10 +52,11 @@ impl AgentNode {
         }
     }
 
-    /// What it has: 4 CPUs, 4 GiB, 20 ports.
+    /// What it has: 4 CPUs, 4 GiB, 1 GiB of disk, 20 ports.
     pub fn resources() -> Resources {
         Resources {
             ports: PortSet::from(vec![PortRange { begin: 31_000, end: 31_019 }]),
+            disk: Bytes::mib(1_024),
             ..Resources::new(MilliCpus(4_000), Bytes::mib(4_096))
         }
     }
@@ -137,6 +144,12 @@ impl World {
         }
     }
 
+    pub(crate) fn agent_volume(&mut self, n: usize, life: u64, number: u64, result: VolumeResult) {
+        if self.agents[n].life == life {
+            self.agent_handle(n, Input::Volume { number, result });
+        }
+    }
+
     pub(crate) fn agent_hears(&mut self, n: usize, conn: ConnId, epoch: Epoch, message: ToAgent) {
         if self.agents[n].conn != Some(conn) {
             return;
@@ -155,6 +168,8 @@ impl World {
                 MasterMessage::Acknowledge(vec![(TaskKey { framework, task }, seq)])
             }
             ToAgent::Expect(keys) => MasterMessage::Expect(keys),
+            ToAgent::CreateVolume(volume) => MasterMessage::CreateVolume(volume),
+            ToAgent::DestroyVolume { number } => MasterMessage::DestroyVolume { number },
             ToAgent::Ping => MasterMessage::Ping { nonce: 1 },
             ToAgent::Refused { message, is_final } => MasterMessage::Refused { message, last: is_final },
         };
@@ -245,12 +260,32 @@ impl World {
                 self.step_after(n, key, 0, 50, StepResult::Deleted);
             }
             Effect::DetachNetwork { key, .. } => self.step_after(n, key, 0, 20, StepResult::Detached),
+            Effect::MakeVolume { volume } => self.work_on_volume(n, volume, VolumeResult::Made),
+            Effect::RemoveVolume { volume } => self.work_on_volume(n, volume, VolumeResult::Removed),
             Effect::RemoveOrphan { container } => self.agents[n].runtime.delete(&container),
         }
     }
 
+    /// The disk turns at once or not at all; that it has is told later, if the process still lives.
+    fn work_on_volume(&mut self, n: usize, volume: Volume, good: VolumeResult) {
+        let name = format!("{}/{}", volume.role, volume.id);
+        let result = match (self.faults.does_step_fail(self.queue.now()), &good) {
+            (true, _) => VolumeResult::Failed("simulated".to_owned()),
+            (false, VolumeResult::Removed) => {
+                self.agents[n].directories.remove(&name);
+                good
+            }
+            (false, _) => {
+                self.agents[n].directories.insert(name);
+                good
+            }
+        };
+        let (life, ms) = (self.agents[n].life, self.workload.range(0, 200));
+        self.queue.after(ms, Event::Volume { agent: n, life, number: volume.number, result });
+    }
+
     fn create(&mut self, n: usize, key: TaskKey, container: &str, spec: &Arc<TaskSpec>) {
-        let result = match self.agents[n].runtime.create(container, spec.resources.clone()) {
+        let result = match self.agents[n].runtime.create(container, spec) {
             Some(pid) => StepResult::Created { pid },
             None => StepResult::CreateFailed(failed(FailureKind::AlreadyExists)),
         };

@@ -237,7 +237,16 @@ impl KeepRunning {
         for mut offer in offers {
             while missing > 0 && offer.left().contains(&self.part.shape) {
                 let id = format!("fw{}-{}", self.number, self.launched + 1);
-                let task = Task::new(id).image("sim").resources(self.part.shape.clone()).build()?;
+                let task = Task::new(id).image("sim").resources(self.part.shape.clone());
+                // Whatever volume is free is used.
+                let mounts = |volume: &proffer_sdk::VolumeInfo| {
+                    let task = task.clone().volume(volume.id.as_str(), "/data").build().ok()?;
+                    offer.volume_problem(&task.container).is_none().then_some(task)
+                };
+                let task = match offer.volumes().iter().find_map(mounts) {
+                    Some(task) => task,
+                    None => task.build()?,
+                };
                 if offer.launch(task).is_err() {
                     break;
                 }

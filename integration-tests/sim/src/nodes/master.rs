@@ -144,19 +144,21 @@ impl World {
 fn from_agent(session: SessionId, message: proffer_agent_engine::ToMaster) -> Option<Input> {
     use proffer_agent_engine::ToMaster;
     Some(match message {
-        ToMaster::Attach { agent, incarnation, tasks, seen_epoch, cluster } => {
+        ToMaster::Attach { agent, incarnation, tasks, seen_epoch, cluster, volumes } => {
             let tasks = tasks.into_iter().map(|t| AttachedTask {
                 framework: t.framework,
                 spec: (*t.spec).clone(),
                 latest: t.latest,
                 role: t.role,
             });
-            Input::AgentAttach { session, agent: *agent, incarnation, tasks: tasks.collect(), seen_epoch, cluster }
+            let (agent, tasks) = (*agent, tasks.collect());
+            Input::AgentAttach { session, agent, incarnation, tasks, seen_epoch, cluster, volumes }
         }
         ToMaster::Updates(updates) => {
             let updates = updates.into_iter().map(|u| (u.framework, u.status, u.latest)).collect();
             Input::AgentUpdates { session, updates }
         }
+        ToMaster::Volumes(reports) => Input::AgentVolumes { session, reports },
         ToMaster::Pong { .. } => Input::AgentPong { session },
         // The stream's end says the same.
         ToMaster::Detach => return None,

@@ -17,5 +17,6 @@ mod registry;
 mod reservations;
 mod service;
 mod sharing;
+mod volumes;
 mod walls;
 mod why;

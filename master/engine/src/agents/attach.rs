@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, Now, RescindReason, Resources};
+use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, HeldVolume, Now, RescindReason, Resources};
 
 use super::drain::told_gone;
 use super::replace::Former;
@@ -28,6 +28,7 @@ impl State {
         tasks: Vec<AttachedTask>,
         seen_epoch: Epoch,
         cluster: Option<ClusterId>,
+        volumes: &[HeldVolume],
     ) {
         let refusal = check_reservations(&info)
             .and_then(|()| self.check_agent_home(&cluster, seen_epoch))
@@ -50,7 +51,7 @@ impl State {
             self.expect_agent(now, &first);
         }
         self.drop_older_stream(now, &id, session);
-        let was_unreachable = self.admit_agent(&id, info, incarnation, session);
+        let (was_unreachable, orders) = self.admit_agent(&id, info, incarnation, session, volumes);
         let attached = ToAgent::Attached {
             agent: id.clone(),
             cluster: self.cluster.clone(),
@@ -59,6 +60,7 @@ impl State {
         self.tell_agent(&id, attached);
         self.expect_agent(now, &id);
         self.start_pings(now, &id);
+        orders.into_iter().for_each(|order| self.tell_agent(&id, order));
         self.sync_tasks(now, &id, tasks, was_unreachable);
         self.kill_for_drain(&id);
         self.touched.agent(&id);
@@ -131,26 +133,35 @@ impl State {
         }
     }
 
-    /// Stores the agent as it describes itself now and connects it. True when it was unreachable.
-    fn admit_agent(&mut self, id: &AgentId, info: AgentInfo, incarnation: u64, session: SessionId) -> bool {
+    /// Stores the agent as it describes itself now and connects it. Was it unreachable, and what of its volumes must it
+    /// be told again?
+    fn admit_agent(
+        &mut self,
+        id: &AgentId,
+        info: AgentInfo,
+        incarnation: u64,
+        session: SessionId,
+        volumes: &[HeldVolume],
+    ) -> (bool, Vec<ToAgent>) {
         let info = AgentInfo { id: Some(id.clone()), ..info };
         let known = self.agents.get(id).map(|agent| agent.record.clone());
-        let (pools, last_pool) = known.as_ref().map(|old| (old.pools.clone(), old.last_pool)).unwrap_or_default();
-        let mode = known.as_ref().map(|known| known.mode).unwrap_or_default();
-        let mut record =
-            AgentRecord { id: id.clone(), info, incarnation, is_unreachable: false, mode, pools, last_pool };
+        let mut record = match known.clone() {
+            Some(known) => AgentRecord { info, incarnation, is_unreachable: false, ..known },
+            None => AgentRecord::new(id.clone(), info, incarnation),
+        };
         let reservations = record.info.reservations.clone();
         record.set_static_pools(&reservations);
+        let orders = record.sync_volumes(volumes);
+        record.keep_volumes_covered();
         if known.as_ref() != Some(&record) {
             self.store.push(Operation::PutAgent(Box::new(record.clone())));
         }
-        self.allocator.put_agent(id, &record.info, mode.is_offered());
         let agent = self.agents.entry(id.clone()).or_insert_with(|| Agent::new(record.clone()));
         agent.record = record;
         agent.session = Some(session);
         self.agent_sessions.insert(session, id.clone());
-        self.put_pools(id);
-        known.is_some_and(|record| record.is_unreachable)
+        self.put_room(id);
+        (known.is_some_and(|record| record.is_unreachable), orders)
     }
 }
 
@@ -167,6 +178,23 @@ fn check_reservations(info: &AgentInfo) -> Result<(), Refusal> {
         info.resources
     );
     Err(Refusal { message, is_final: true })
+}
+
+impl AgentRecord {
+    /// An agent nobody knew before.
+    fn new(id: AgentId, info: AgentInfo, incarnation: u64) -> Self {
+        Self {
+            id,
+            info,
+            incarnation,
+            is_unreachable: false,
+            mode: Default::default(),
+            pools: Vec::new(),
+            last_pool: 0,
+            volumes: Vec::new(),
+            last_volume: 0,
+        }
+    }
 }
 
 impl Agent {

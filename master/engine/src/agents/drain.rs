@@ -127,6 +127,7 @@ impl State {
         agent.record.is_unreachable = true;
         agent.record.mode = AgentMode::Gone;
         agent.record.pools.clear();
+        agent.record.volumes.clear();
         let hostname = agent.record.info.hostname.clone();
         self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));
         self.draining.remove(id);

@@ -29,6 +29,7 @@ impl State {
     fn make_offer(&mut self, now: Now, grant: Grant) -> Option<Offer> {
         let Grant { id: grant, framework, role, agent, resources, reserved, race } = grant;
         let unavailability = self.unavailability(&agent);
+        let volumes = self.volumes_in_offer(&agent, &role);
         let (Some(place), Some(receiver)) = (self.agents.get_mut(&agent), self.frameworks.get_mut(&framework)) else {
             self.allocator.close(grant);
             return None;
@@ -50,6 +51,7 @@ impl State {
             agent_address: info.address.clone(),
             reserved: place.record.reserved_parts(&reserved),
             unavailability,
+            volumes,
         };
         place.offers.insert(id.clone());
         receiver.offers.insert(id.clone());

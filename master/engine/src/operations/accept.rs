@@ -117,17 +117,21 @@ impl State {
                 self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
             Operation::Unreserve { operation_id, agent, role: target, resources } => {
-                let wish = OperatorReservation::Unreserve { role: target, resources };
+                let wish = OperatorReservation::Unreserve { role: target, resources, is_forced: false };
                 self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
-            other => {
-                let message = "this operation is not implemented in this version of the master".to_owned();
-                self.operation_status(framework, parts(other).0, OperationOutcome::Refused, message);
+            Operation::CreateVolume { operation_id, agent, volume_id: id, role: target, size } => {
+                let wish = OperatorReservation::CreateVolume { role: target, id, size };
+                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
+            }
+            Operation::DestroyVolume { operation_id, agent, volume_id: id, role: target } => {
+                let wish = OperatorReservation::DestroyVolume { role: target, id };
+                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
         }
     }
 
-    /// Reserves or unreserves out of what was offered; later operations of the accept see the result.
+    /// Reserves, unreserves, makes or destroys volumes out of what was offered; later operations of the accept see the result.
     fn reserve_offered(
         &mut self,
         framework: &FrameworkId,
@@ -137,8 +141,7 @@ impl State {
         agent: &AgentId,
         wish: &OperatorReservation,
     ) {
-        let (OperatorReservation::Reserve { role: target, .. } | OperatorReservation::Unreserve { role: target, .. }) =
-            wish;
+        let target = wish.role();
         let result = match held.left.get_mut(agent) {
             None => Err(format!("agent_id: none of the accepted offers is of {agent}")),
             Some(_) if !role.holds(target) => {

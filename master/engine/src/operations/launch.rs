@@ -12,6 +12,7 @@ use crate::registry::{GangPart, GangStage, TaskRecord};
 use crate::reservations::{Share, order};
 use crate::state::{State, countable};
 use crate::validate::check_task;
+use crate::volumes::Mounted;
 use crate::{FrameworkErrorKind, ToAgent};
 
 /// What an accept has to work with.
@@ -23,6 +24,8 @@ pub(crate) struct Held {
     pub refused: BTreeSet<TaskId>,
     /// Taken for a group that is not yet started: nobody else counts it.
     pub begun: Resources,
+    /// Volumes that tasks of such a group mount.
+    pub mounts: Vec<Mounted>,
 }
 
 type Refusal = (TaskReason, String);
@@ -31,7 +34,7 @@ impl State {
     /// Starts one task, or tells why not.
     pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, held: &mut Held, task: TaskLaunch) {
         let taken = self.take_from_pool(framework, role, held, &task);
-        held.begun = Resources::default();
+        (held.begun, held.mounts) = Default::default();
         match taken {
             Ok(place) => self.start_task(now, framework, role, place, task, None),
             Err((reason, message)) => {
@@ -71,7 +74,7 @@ impl State {
             }
         }
         let Some((bad, (reason, message))) = defect else {
-            *held = Held { begun: Resources::default(), ..rest };
+            *held = Held { begun: Resources::default(), mounts: Vec::new(), ..rest };
             // One task alone is whole or nothing anyhow.
             let gang = (tasks.len() > 1).then(|| GangPart { gang: self.next_gang(), stage: GangStage::Starting });
             for (task, place) in tasks.into_iter().zip(places) {
@@ -141,6 +144,10 @@ impl State {
                 None => return Err(invalid("agent: must be named, the offers are of several agents".to_owned())),
             },
         };
+        if !held.left.contains_key(&agent) {
+            return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
+        }
+        let mounts = self.check_volumes(&agent, role, held, &launch.task)?;
         let Some(have) = held.left.get_mut(&agent) else {
             return Err(invalid(format!("agent: none of the accepted offers is of {agent}")));
         };
@@ -148,6 +155,7 @@ impl State {
         match have.take(&launch.task.resources, launch.reserved_use, &pools) {
             Ok(share) => {
                 held.begun = begun;
+                held.mounts.extend(mounts);
                 Ok((agent, share))
             }
             Err(Shortage(missing)) => {
@@ -172,7 +180,8 @@ impl State {
         launch: TaskLaunch,
         gang: Option<GangPart>,
     ) {
-        let spec = launch.task;
+        let mut spec = launch.task;
+        self.name_volumes(&agent, role, &mut spec);
         let status =
             TaskStatus::new(spec.id.clone(), Some(agent.clone()), TaskState::Staging, TaskSource::Master, now.unix);
         self.allocator.note_launch(framework, role, &spec.resources, now.mono);
@@ -195,5 +204,8 @@ impl State {
 
 /// A wrong description can never run; one without room can later.
 fn state_of_refused(reason: TaskReason) -> TaskState {
-    if reason == TaskReason::QuotaExceeded { TaskState::Dropped } else { TaskState::Error }
+    match reason {
+        TaskReason::QuotaExceeded | TaskReason::VolumeUnavailable => TaskState::Dropped,
+        _ => TaskState::Error,
+    }
 }

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_allocator::AgentPool;
 use proffer_proto_model::resources::Shortage;
-use proffer_proto_model::{AgentId, Now, OfferId, Pool, PoolId, RescindReason, Resources, Role};
+use proffer_proto_model::{
+    AgentId, AgentInfo, Bytes, Now, OfferId, Pool, PoolId, RescindReason, Resources, Role, VolumeId,
+};
 
 use super::Share;
-use crate::registry::Operation;
+use crate::registry::{AgentRecord, Operation};
 use crate::state::State;
+use crate::volumes::{beside_volumes, home_of};
 use crate::{Effect, FatalError};
 
 /// What an operator wants of an agent's reservations.
@@ -33,7 +36,37 @@ pub enum OperatorReservation {
         role: Role,
         /// How much.
         resources: Resources,
+        /// Also unused volumes that rest on it go, as many as must. Only for operators.
+        is_forced: bool,
     },
+    /// Makes a persistent volume of reserved disk.
+    CreateVolume {
+        /// Whose.
+        role: Role,
+        /// Its name.
+        id: VolumeId,
+        /// How much disk it takes.
+        size: Bytes,
+    },
+    /// Destroys a persistent volume and its data.
+    DestroyVolume {
+        /// Whose.
+        role: Role,
+        /// Its name.
+        id: VolumeId,
+    },
+}
+
+impl OperatorReservation {
+    /// For whom it is.
+    pub fn role(&self) -> &Role {
+        match self {
+            Self::Reserve { role, .. }
+            | Self::Unreserve { role, .. }
+            | Self::CreateVolume { role, .. }
+            | Self::DestroyVolume { role, .. } => role,
+        }
+    }
 }
 
 /// What moves from one pool to another; `None` is what is not reserved.
@@ -71,14 +104,18 @@ impl State {
             OperatorReservation::Reserve { role, from_role, resources, .. } => {
                 moves_of_reserve(&record.pools, agent, share, role, from_role.as_ref(), resources)?
             }
-            OperatorReservation::Unreserve { role, resources } => {
-                moves_of_unreserve(&record.pools, agent, share, role, resources)?
+            OperatorReservation::Unreserve { role, resources, .. } => {
+                moves_of_unreserve(record, agent, share, role, resources)?
             }
+            OperatorReservation::CreateVolume { role, id, size } => {
+                return self.create_volume(agent, share, role, id, *size);
+            }
+            OperatorReservation::DestroyVolume { role, id } => return self.destroy_volume(agent, share, role, id),
         };
         let nothing = (BTreeMap::new(), String::new());
         let (labels, principal) = match reservation {
             OperatorReservation::Reserve { labels, principal, .. } => (labels, principal),
-            OperatorReservation::Unreserve { .. } => (&nothing.0, &nothing.1),
+            _ => (&nothing.0, &nothing.1),
         };
         let Some(record) = self.agents.get_mut(agent).map(|agent| &mut agent.record) else { return Ok(()) };
         for Move { from, to, part } in moves {
@@ -118,14 +155,16 @@ impl State {
             let message = format!("agent_id: agent {id} is not attached; try again when it is back");
             return Err(refused(message));
         }
-        let mut free = self.free_share(id);
         let mut offers: Vec<OfferId> = agent.offers.iter().cloned().collect();
-        let mut all = free.clone();
+        let mut all = self.free_share(id);
         self.apart(&agent.offers).for_each(|open| all.add(&open.share));
+        for volume in self.doomed_volumes(id, &all, wish) {
+            self.destroy_volume(id, &mut all, wish.role(), &volume).map_err(refused)?;
+        }
         // Refused without disturbing anybody when even all offers would not do.
-        let pools = self.agents.get(id).map(|agent| agent.record.pools.clone()).unwrap_or_default();
-        check(&pools, id, &all, wish).map_err(refused)?;
-        while check(&pools, id, &free, wish).is_err()
+        self.check_wish(id, &all, wish).map_err(refused)?;
+        let mut free = self.free_share(id);
+        while self.check_wish(id, &free, wish).is_err()
             && let Some(offer) = offers.pop()
         {
             // It is free when the last offer of it has ended.
@@ -143,7 +182,9 @@ impl State {
         let record = &agent.record;
         let mut free =
             Share { unreserved: record.info.resources.saturating_minus(&record.reserved()), ..Share::default() };
-        record.pools.iter().for_each(|pool| free.add_to(Some(pool.id), &pool.resources));
+        for pool in &record.pools {
+            free.add_to(Some(pool.id), &pool.resources.saturating_minus(&record.held_by_volumes_of(pool.id)));
+        }
         let mut used = Share::default();
         for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
             let is_there = |part: &&(PoolId, Resources)| record.pool(part.0).is_some();
@@ -159,19 +200,36 @@ impl State {
     /// Tells the allocator the agent's pools as they are now.
     pub fn put_pools(&mut self, id: &AgentId) {
         let Some(agent) = self.agents.get(id) else { return };
-        let pool = |pool: &Pool| AgentPool { id: pool.id, role: pool.role.clone(), resources: pool.resources.clone() };
-        let pools = agent.record.pools.iter().map(pool).collect();
+        let record = &agent.record;
+        let pool = |pool: &Pool| AgentPool { id: pool.id, role: pool.role.clone(), resources: record.room_of(pool) };
+        let pools = record.pools.iter().map(pool).collect();
         self.allocator.set_pools(id, pools);
     }
-}
 
-fn check(pools: &[Pool], agent: &AgentId, share: &Share, wish: &OperatorReservation) -> Result<(), String> {
-    match wish {
-        OperatorReservation::Reserve { role, from_role, resources, .. } => {
-            moves_of_reserve(pools, agent, share, role, from_role.as_ref(), resources).map(drop)
-        }
-        OperatorReservation::Unreserve { role, resources } => {
-            moves_of_unreserve(pools, agent, share, role, resources).map(drop)
+    /// Tells the allocator what of the agent can be granted now: all but its volumes, and its pools.
+    pub fn put_room(&mut self, id: &AgentId) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let is_active = agent.session.is_some() && agent.record.mode.is_offered();
+        let info = AgentInfo { resources: agent.record.room(), ..agent.record.info.clone() };
+        self.allocator.put_agent(id, &info, is_active);
+        self.put_pools(id);
+    }
+
+    /// Would it be done out of this share? Changes nothing.
+    pub(crate) fn check_wish(&self, id: &AgentId, share: &Share, wish: &OperatorReservation) -> Result<(), String> {
+        let Some(agent) = self.agents.get(id) else { return Err(format!("agent_id: there is no agent {id}")) };
+        let record = &agent.record;
+        match wish {
+            OperatorReservation::Reserve { role, from_role, resources, .. } => {
+                moves_of_reserve(&record.pools, id, share, role, from_role.as_ref(), resources).map(drop)
+            }
+            OperatorReservation::Unreserve { role, resources, .. } => {
+                moves_of_unreserve(record, id, share, role, resources).map(drop)
+            }
+            OperatorReservation::CreateVolume { role, id: volume, size } => {
+                home_of(record, id, share, role, volume, *size).map(drop)
+            }
+            OperatorReservation::DestroyVolume { role, id: volume } => self.check_destroy(id, role, volume).map(drop),
         }
     }
 }
@@ -209,7 +267,7 @@ fn moves_of_reserve(
 }
 
 fn moves_of_unreserve(
-    pools: &[Pool],
+    record: &AgentRecord,
     agent: &AgentId,
     share: &Share,
     role: &Role,
@@ -218,6 +276,7 @@ fn moves_of_unreserve(
     if resources.is_empty() {
         return Err("resources: nothing is named; name an amount, e.g. cpus=2,memory=4GiB".to_owned());
     }
+    let pools = &record.pools;
     if !pools.iter().any(|pool| pool.role == *role) {
         return Err(format!("role: nothing is reserved for {role} on {agent}"));
     }
@@ -227,7 +286,9 @@ fn moves_of_unreserve(
         let Lack { missing, have } = *lack;
         let is_static = pools.iter().any(|pool| pool.role == *role && pool.is_static);
         let fixed = if is_static { "; what the agent reserves by its own flags can only be changed there" } else { "" };
-        format!("resources: {agent} lacks {missing} that is reserved for {role} and not used; {have} is{fixed}")
+        let lack =
+            format!("resources: {agent} lacks {missing} that is reserved for {role} and not used; {have} is{fixed}");
+        if missing.disk > Bytes(0) { beside_volumes(record, role, lack) } else { lack }
     })?;
     let back = |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Known(pool.parent), part };
     Ok(parts.into_iter().map(back).collect())

@@ -78,7 +78,7 @@ fn check_mounts(task: &TaskSpec) -> Result<(), String> {
             MountSource::Host { path, .. } if !path.starts_with('/') => {
                 return Err(format!("{field}.host.path: {path:?} must be an absolute path"));
             }
-            MountSource::Host { .. } | MountSource::Tmpfs { .. } => {}
+            MountSource::Host { .. } | MountSource::Volume { .. } | MountSource::Tmpfs { .. } => {}
         }
     }
     Ok(())

@@ -140,6 +140,7 @@ fn agents_of_other_clusters_and_newer_epochs_are_refused() {
             tasks: vec![],
             seen_epoch: Epoch(seen),
             cluster: cluster.map(|id| ClusterId::new(id).unwrap()),
+            volumes: vec![],
         };
         world.handle("attach", input);
     };

@@ -17,4 +17,5 @@ mod random_runs;
 mod reservations;
 mod roles;
 mod strays;
+mod volumes;
 mod why;

@@ -45,6 +45,7 @@ fn attach(world: &mut World, id: Option<&str>, statics: &[(&str, u64)]) {
         tasks: vec![],
         seen_epoch: Epoch(0),
         cluster: id.map(|_| cluster()),
+        volumes: Vec::new(),
     };
     world.handle("attach", input);
 }
@@ -60,7 +61,7 @@ fn reserve(name: &str, from: Option<&str>, cpus: u64) -> OperatorReservation {
 }
 
 fn unreserve(name: &str, cpus: u64) -> OperatorReservation {
-    OperatorReservation::Unreserve { role: role(name), resources: res(cpus) }
+    OperatorReservation::Unreserve { role: role(name), resources: res(cpus), is_forced: false }
 }
 
 /// An operator's wish, and the answer.
@@ -207,6 +208,7 @@ fn a_task_takes_from_the_deepest_pool_first_and_gives_it_back_there() {
         tasks: tasks.to_vec(),
         seen_epoch: Epoch(1),
         cluster: Some(cluster()),
+        volumes: Vec::new(),
     };
     world.handle("attach again", input);
     subscribe(&mut world, 12, "eng/web", None);

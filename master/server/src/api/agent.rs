@@ -88,6 +88,9 @@ impl AgentLink {
                     let updates = updates.into_iter().map(|u| (u.framework, u.status, u.latest_state)).collect();
                     self.owner.input(Input::AgentUpdates { session, updates }).await?;
                 }
+                Ok(AgentMessage::Volumes(reports)) => {
+                    self.owner.input(Input::AgentVolumes { session, reports }).await?;
+                }
                 Ok(AgentMessage::Pong { .. }) => self.owner.input(Input::AgentPong { session }).await?,
                 Ok(AgentMessage::Detach) => break,
                 Ok(AgentMessage::Attach(_)) => {
@@ -131,12 +134,12 @@ impl AgentLink {
 }
 
 fn attach_input(session: SessionId, attach: AttachRequest) -> Input {
-    let AttachRequest { agent, incarnation, tasks, seen_epoch, cluster } = attach;
+    let AttachRequest { agent, incarnation, tasks, seen_epoch, cluster, volumes } = attach;
     let tasks = tasks.into_iter().map(|t| AttachedTask {
         framework: t.framework,
         spec: t.spec,
         latest: t.latest,
         role: t.role,
     });
-    Input::AgentAttach { session, agent, incarnation, tasks: tasks.collect(), seen_epoch, cluster }
+    Input::AgentAttach { session, agent, incarnation, tasks: tasks.collect(), seen_epoch, cluster, volumes }
 }

@@ -204,6 +204,19 @@ impl Operator for OperatorApi {
         Ok(Response::new(wire::UnreserveResponse {}))
     }
 
+    async fn create_volume(&self, request: Request<wire::CreateVolumeRequest>) -> Answer<wire::CreateVolumeResponse> {
+        self.volume_for(request.into_inner().try_into()).await?;
+        Ok(Response::new(wire::CreateVolumeResponse {}))
+    }
+
+    async fn destroy_volume(
+        &self,
+        request: Request<wire::DestroyVolumeRequest>,
+    ) -> Answer<wire::DestroyVolumeResponse> {
+        self.volume_for(request.into_inner().try_into()).await?;
+        Ok(Response::new(wire::DestroyVolumeResponse {}))
+    }
+
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let kinds = Kinds::try_from(request.into_inner())?;
         let (to, events) = queue(WATCH_QUEUE);
@@ -300,6 +313,7 @@ pub(super) fn agent(view: &AgentView) -> wire::Agent {
         tasks_active: view.tasks_active,
         address: info.address.clone(),
         reservations: view.reserved.iter().cloned().map(Into::into).collect(),
+        volumes: view.volumes.iter().cloned().map(Into::into).collect(),
     }
 }
 

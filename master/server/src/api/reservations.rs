@@ -1,8 +1,8 @@
-//! Reserve and unreserve for operators: read from the wire, asked of the owner, answered in its words.
+//! Reservations and volumes for operators: read from the wire, asked of the owner, answered in its words.
 
 use proffer_master_engine::reservations::OperatorReservation;
 use proffer_proto_model::AgentId;
-use proffer_proto_model::convert::{ReserveCall, unreserve_from_wire};
+use proffer_proto_model::convert::{ReserveCall, UnreserveCall, VolumeCall, WireError};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
 use tokio::sync::oneshot;
@@ -23,9 +23,19 @@ impl OperatorApi {
     }
 
     pub(super) async fn unreserve_for(&self, request: wire::UnreserveRequest) -> Result<(), Status> {
-        let read = unreserve_from_wire(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
-        let (agent, role, resources) = read;
-        self.reservation(agent, OperatorReservation::Unreserve { role, resources }).await
+        let read = UnreserveCall::try_from(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
+        let UnreserveCall { agent, role, resources, is_forced } = read;
+        self.reservation(agent, OperatorReservation::Unreserve { role, resources, is_forced }).await
+    }
+
+    /// Creates or destroys a volume.
+    pub(super) async fn volume_for(&self, read: Result<VolumeCall, WireError>) -> Result<(), Status> {
+        let VolumeCall { agent, id, role, size } = read.map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
+        let wish = match size {
+            Some(size) => OperatorReservation::CreateVolume { role, id, size },
+            None => OperatorReservation::DestroyVolume { role, id },
+        };
+        self.reservation(agent, wish).await
     }
 
     async fn reservation(&self, agent: AgentId, wish: OperatorReservation) -> Result<(), Status> {

@@ -37,6 +37,8 @@ pub(super) const ROUTES: &[Route] = &[
     post("/v1/agents/{agent_id}/gone", "MarkAgentGone"),
     post("/v1/agents/{agent_id}/reserve", "Reserve"),
     post("/v1/agents/{agent_id}/unreserve", "Unreserve"),
+    post("/v1/agents/{agent_id}/volumes", "CreateVolume"),
+    post("/v1/agents/{agent_id}/volumes/{volume_id}/destroy", "DestroyVolume"),
     get("/v1/maintenance", "ListMaintenance"),
     post("/v1/maintenance", "ScheduleMaintenance"),
     get("/v1/inverse-offers", "ListInverseOffers"),

@@ -26,6 +26,7 @@ impl Metrics {
         let (peer, kind) = match input {
             Input::AgentAttach { .. } => ("agent", "attach"),
             Input::AgentUpdates { .. } => ("agent", "updates"),
+            Input::AgentVolumes { .. } => ("agent", "volumes"),
             Input::AgentPong { .. } => ("agent", "pong"),
             Input::AgentDisconnected { .. } => ("agent", "disconnected"),
             Input::Subscribe { .. } => ("framework", "subscribe"),
@@ -181,6 +182,8 @@ fn order_kind(message: &ToAgent) -> &'static str {
         ToAgent::Kill { .. } => "kill",
         ToAgent::Acknowledge { .. } => "acknowledge",
         ToAgent::Expect(_) => "expect",
+        ToAgent::CreateVolume(_) => "create_volume",
+        ToAgent::DestroyVolume { .. } => "destroy_volume",
         ToAgent::Ping => "ping",
         ToAgent::Refused { .. } => "refused",
     }

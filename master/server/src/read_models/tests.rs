@@ -37,6 +37,7 @@ fn agent(number: u64, ports: PortRange) -> AgentView {
         offered: default(),
         tasks_active: 1,
         reserved: Vec::new(),
+        volumes: Vec::new(),
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn agent(number: u64) -> AgentRecord {
         mode: AgentMode::Active,
         pools: Vec::new(),
         last_pool: 0,
+        volumes: Vec::new(),
+        last_volume: 0,
     }
 }
 

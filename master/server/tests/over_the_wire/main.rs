@@ -18,4 +18,5 @@ mod sharing;
 mod shutdown;
 mod slow_readers;
 mod support;
+mod volumes;
 mod words;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Defect, WireError};
-use crate::{AgentId, ClusterId, FrameworkId, IdError, InverseOfferId, OfferId, Role, TaskId};
+use crate::{AgentId, ClusterId, FrameworkId, IdError, InverseOfferId, OfferId, Role, TaskId, VolumeId};
 
 /// Longest opaque data of a task, status or message: 64 KiB.
 pub const MAX_DATA_BYTES: usize = 64 << 10;
@@ -46,7 +46,7 @@ macro_rules! ids {
         }
     })* };
 }
-ids!(AgentId, ClusterId, FrameworkId, InverseOfferId, OfferId, TaskId);
+ids!(AgentId, ClusterId, FrameworkId, InverseOfferId, OfferId, TaskId, VolumeId);
 
 pub(super) fn fail<T>(field: &str, defect: Defect) -> Checked<T> {
     Err(WireError::new(field, defect))

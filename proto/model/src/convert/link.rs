@@ -9,8 +9,8 @@ use super::status::{task_reason, task_state};
 use super::{Defect, MAX_TEXT_BYTES, WireError};
 use crate::task::KillPolicy;
 use crate::{
-    AgentId, AgentInfo, ClusterId, Epoch, FrameworkId, Role, TaskId, TaskKey, TaskReason, TaskSpec, TaskState,
-    TaskStatus,
+    AgentId, AgentInfo, ClusterId, Epoch, FrameworkId, HeldVolume, Role, TaskId, TaskKey, TaskReason, TaskSpec,
+    TaskState, TaskStatus, Volume, VolumeReport,
 };
 
 /// Most tasks or updates in one message between agent and master.
@@ -23,6 +23,8 @@ pub enum AgentMessage {
     Attach(Box<AttachRequest>),
     /// New task updates, in order.
     Updates(Vec<StatusUpdate>),
+    /// What became of volumes, in order.
+    Volumes(Vec<VolumeReport>),
     /// Answer to a ping.
     Pong {
         /// The number in the ping.
@@ -45,6 +47,8 @@ pub struct AttachRequest {
     pub seen_epoch: Epoch,
     /// The cluster it belongs to; `None` the first time.
     pub cluster: Option<ClusterId>,
+    /// All volumes it holds.
+    pub volumes: Vec<HeldVolume>,
 }
 
 /// A task as the agent holds it.
@@ -109,6 +113,13 @@ pub enum MasterMessage {
     Acknowledge(Vec<(TaskKey, u64)>),
     /// Tasks the master believes the agent has.
     Expect(Vec<TaskKey>),
+    /// Makes a volume; the same twice makes it once.
+    CreateVolume(Volume),
+    /// Destroys a volume and its data.
+    DestroyVolume {
+        /// Its number.
+        number: u64,
+    },
     /// Answer with a pong.
     Ping {
         /// Any number.
@@ -148,6 +159,9 @@ impl TryFrom<wire::AgentMessage> for AgentMessage {
             }
             Some(FromAgent::Pong(wire::Pong { nonce })) => Ok(Self::Pong { nonce }),
             Some(FromAgent::Detach(wire::Detach {})) => Ok(Self::Detach),
+            Some(FromAgent::Volumes(wire::VolumeReports { reports })) => {
+                Ok(Self::Volumes(check::list("reports", reports, MAX_TASKS).within("volumes")?))
+            }
         }
     }
 }
@@ -156,13 +170,14 @@ impl TryFrom<wire::AttachRequest> for AttachRequest {
     type Error = WireError;
 
     fn try_from(attach: wire::AttachRequest) -> Result<Self, WireError> {
-        let wire::AttachRequest { agent, incarnation, tasks, seen_epoch, cluster_id } = attach;
+        let wire::AttachRequest { agent, incarnation, tasks, seen_epoch, cluster_id, volumes } = attach;
         Ok(Self {
             agent: check::convert("agent", agent)?,
             incarnation,
             tasks: check::list("tasks", tasks, MAX_TASKS)?,
             seen_epoch: Epoch(seen_epoch),
             cluster: check::optional_id("cluster_id", &cluster_id)?,
+            volumes: check::list("volumes", volumes, MAX_TASKS)?,
         })
     }
 }
@@ -215,6 +230,10 @@ impl TryFrom<wire::MasterMessage> for MasterEnvelope {
             Some(FromMaster::Expect(wire::Expect { tasks })) => {
                 MasterMessage::Expect(expected_from(tasks).within("expect")?)
             }
+            Some(FromMaster::CreateVolume(volume)) => {
+                MasterMessage::CreateVolume(Volume::try_from(volume).within("create_volume")?)
+            }
+            Some(FromMaster::DestroyVolume(wire::DestroyVolume { number })) => MasterMessage::DestroyVolume { number },
             Some(FromMaster::Ping(wire::Ping { nonce })) => MasterMessage::Ping { nonce },
             Some(FromMaster::Refused(wire::Refused { message, r#final: is_final })) => MasterMessage::Refused {
                 message: check::text("message", message, MAX_TEXT_BYTES).within("refused")?,
@@ -292,6 +311,9 @@ impl From<AgentMessage> for wire::AgentMessage {
             AgentMessage::Updates(updates) => {
                 FromAgent::Updates(wire::StatusUpdates { updates: updates.into_iter().map(Into::into).collect() })
             }
+            AgentMessage::Volumes(reports) => {
+                FromAgent::Volumes(wire::VolumeReports { reports: reports.into_iter().map(Into::into).collect() })
+            }
             AgentMessage::Pong { nonce } => FromAgent::Pong(wire::Pong { nonce }),
             AgentMessage::Detach => FromAgent::Detach(wire::Detach {}),
         };
@@ -300,13 +322,15 @@ impl From<AgentMessage> for wire::AgentMessage {
 }
 
 impl From<AttachRequest> for wire::AttachRequest {
-    fn from(AttachRequest { agent, incarnation, tasks, seen_epoch, cluster }: AttachRequest) -> Self {
+    fn from(attach: AttachRequest) -> Self {
+        let AttachRequest { agent, incarnation, tasks, seen_epoch, cluster, volumes } = attach;
         Self {
             agent: Some(agent.into()),
             incarnation,
             tasks: tasks.into_iter().map(Into::into).collect(),
             seen_epoch: seen_epoch.0,
             cluster_id: cluster.map(String::from).unwrap_or_default(),
+            volumes: volumes.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -357,6 +381,8 @@ impl From<MasterEnvelope> for wire::MasterMessage {
                     |key: TaskKey| wire::ExpectTask { framework_id: key.framework.into(), task_id: key.task.into() };
                 FromMaster::Expect(wire::Expect { tasks: keys.into_iter().map(wired).collect() })
             }
+            MasterMessage::CreateVolume(volume) => FromMaster::CreateVolume(volume.into()),
+            MasterMessage::DestroyVolume { number } => FromMaster::DestroyVolume(wire::DestroyVolume { number }),
             MasterMessage::Ping { nonce } => FromMaster::Ping(wire::Ping { nonce }),
             MasterMessage::Refused { message, is_final } => {
                 FromMaster::Refused(wire::Refused { message, r#final: is_final })

@@ -25,13 +25,15 @@ mod task;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub use check::{MAX_DATA_BYTES, MAX_ENTRIES, MAX_ENV_VARS, MAX_MESSAGE_CHARS, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 pub use error::{Defect, WireError};
 pub use link::{AgentMessage, AgentTask, AttachRequest, LaunchTask, MasterEnvelope, MasterMessage, StatusUpdate};
 pub use operation::accept_from_wire;
-pub use reservation::{ReserveCall, unreserve_from_wire};
+pub use reservation::{ReserveCall, UnreserveCall};
 pub use scheduler::{
     Acknowledgement, ErrorKind, SchedulerCall, SchedulerEvent, acknowledgements_from_wire, decline_from_wire,
     kill_from_wire, reconcile_from_wire,
 };
+pub use volume::VolumeCall;

@@ -27,6 +27,7 @@ impl TryFrom<wire::Offer> for Offer {
             agent_address,
             reserved,
             unavailability,
+            volumes,
         } = offer;
         Ok(Self {
             id: check::id("offer_id", &offer_id)?,
@@ -41,6 +42,7 @@ impl TryFrom<wire::Offer> for Offer {
             agent_address: check::token("agent_address", agent_address, MAX_NAME_BYTES)?,
             reserved: check::list("reserved", reserved, MAX_ENTRIES)?,
             unavailability: unavailability.map(Into::into),
+            volumes: check::list("volumes", volumes, MAX_ENTRIES)?,
         })
     }
 }
@@ -60,6 +62,7 @@ impl From<Offer> for wire::Offer {
             agent_address,
             reserved,
             unavailability,
+            volumes,
         } = offer;
         Self {
             offer_id: id.into(),
@@ -74,6 +77,7 @@ impl From<Offer> for wire::Offer {
             agent_address,
             reserved: reserved.into_iter().map(Into::into).collect(),
             unavailability: unavailability.map(Into::into),
+            volumes: volumes.into_iter().map(Into::into).collect(),
         }
     }
 }

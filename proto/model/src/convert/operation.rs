@@ -8,7 +8,7 @@ use wire::operation_status::Outcome as WireOutcome;
 
 use super::check::{self, Checked, Within};
 use super::{Defect, MAX_ENTRIES, MAX_NAME_BYTES, WireError};
-use crate::{Accept, DeclineKind, DeclineReason, Operation, OperationOutcome, TaskLaunch};
+use crate::{Accept, Bytes, DeclineKind, DeclineReason, Operation, OperationOutcome, TaskLaunch};
 
 /// An Accept with all its operations. A task id that is launched twice in it is refused.
 pub fn accept_from_wire(accept: wire::Accept) -> Result<Accept, WireError> {
@@ -109,9 +109,9 @@ fn create_from(operation_id: String, create: wire::CreateVolume) -> Checked<Oper
     Ok(Operation::CreateVolume {
         operation_id,
         agent: check::id("agent_id", &agent_id)?,
-        volume_id: check::id_text("volume_id", volume_id)?,
+        volume_id: check::id("volume_id", &volume_id)?,
         role: check::role("role", &role)?,
-        size_bytes,
+        size: Bytes(size_bytes),
     })
 }
 
@@ -120,7 +120,7 @@ fn destroy_from(operation_id: String, destroy: wire::DestroyVolume) -> Checked<O
     Ok(Operation::DestroyVolume {
         operation_id,
         agent: check::id("agent_id", &agent_id)?,
-        volume_id: check::id_text("volume_id", volume_id)?,
+        volume_id: check::id("volume_id", &volume_id)?,
         role: check::role("role", &role)?,
     })
 }
@@ -168,13 +168,13 @@ impl From<Operation> for wire::Operation {
                 let (agent_id, role, resources) = (agent.into(), role.into(), Some(resources.into()));
                 (operation_id, WireOperation::Unreserve(wire::Unreserve { agent_id, role, resources }))
             }
-            Operation::CreateVolume { operation_id, agent, volume_id, role, size_bytes } => {
-                let (agent_id, role) = (agent.into(), role.into());
-                let create = wire::CreateVolume { agent_id, volume_id, role, size_bytes };
+            Operation::CreateVolume { operation_id, agent, volume_id, role, size } => {
+                let (agent_id, volume_id, role) = (agent.into(), volume_id.into(), role.into());
+                let create = wire::CreateVolume { agent_id, volume_id, role, size_bytes: size.0 };
                 (operation_id, WireOperation::CreateVolume(create))
             }
             Operation::DestroyVolume { operation_id, agent, volume_id, role } => {
-                let (agent_id, role) = (agent.into(), role.into());
+                let (agent_id, volume_id, role) = (agent.into(), volume_id.into(), role.into());
                 (operation_id, WireOperation::DestroyVolume(wire::DestroyVolume { agent_id, volume_id, role }))
             }
         };

@@ -90,8 +90,29 @@ impl TryFrom<operator::ReserveRequest> for ReserveCall {
     }
 }
 
-/// An operator's call to end a reservation: where, whose, how much.
-pub fn unreserve_from_wire(request: operator::UnreserveRequest) -> Result<(AgentId, Role, Resources), WireError> {
-    let operator::UnreserveRequest { agent_id, role, resources } = request;
-    Ok((check::id("agent_id", &agent_id)?, check::role("role", &role)?, check::convert("resources", resources)?))
+/// An operator's call to end a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreserveCall {
+    /// Where.
+    pub agent: AgentId,
+    /// Whose.
+    pub role: Role,
+    /// How much.
+    pub resources: Resources,
+    /// Also unused volumes that rest on it go.
+    pub is_forced: bool,
+}
+
+impl TryFrom<operator::UnreserveRequest> for UnreserveCall {
+    type Error = WireError;
+
+    fn try_from(request: operator::UnreserveRequest) -> Result<Self, WireError> {
+        let operator::UnreserveRequest { agent_id, role, resources, force } = request;
+        Ok(Self {
+            agent: check::id("agent_id", &agent_id)?,
+            role: check::role("role", &role)?,
+            resources: check::convert("resources", resources)?,
+            is_forced: force,
+        })
+    }
 }

@@ -15,7 +15,7 @@ check::same_enum!(task_source: TaskSource <-> WireSource, unspecified None, [Mas
 
 /// The reason's unspecified value has a meaning on both sides: nothing to add.
 pub(super) fn task_reason(field: &str, number: i32) -> Result<TaskReason, WireError> {
-    check::choice(field, number, "EXITED to DISK_FULL", |known| Some(reason_from(known)))
+    check::choice(field, number, "EXITED to VOLUME_UNAVAILABLE", |known| Some(reason_from(known)))
 }
 
 macro_rules! reasons {
@@ -60,6 +60,7 @@ reasons! {
     QuotaExceeded = QuotaExceeded,
     GangFailed = GangFailed,
     Preempted = Preempted,
+    VolumeUnavailable = VolumeUnavailable,
 }
 
 impl TryFrom<wire::TaskStatus> for TaskStatus {

@@ -182,8 +182,24 @@ impl TryFrom<wire::Mount> for Mount {
     type Error = WireError;
 
     fn try_from(mount: wire::Mount) -> Result<Self, WireError> {
-        let wire::Mount { target, host_path, read_only, tmpfs_size_bytes } = mount;
+        let wire::Mount { target, host_path, read_only, tmpfs_size_bytes, volume_id, volume_role } = mount;
         let target = path("target", target)?;
+        if !volume_id.is_empty() {
+            let id = check::id("volume_id", &volume_id)?;
+            let role = if volume_role.is_empty() { None } else { Some(check::role("volume_role", &volume_role)?) };
+            let why = "a mount is either a volume, or a host directory, or memory";
+            if !host_path.is_empty() {
+                return check::fail("host_path", Defect::MustBeEmpty { why });
+            }
+            if tmpfs_size_bytes > 0 {
+                return check::fail("tmpfs_size_bytes", Defect::MustBeEmpty { why });
+            }
+            return Ok(Self { target, source: MountSource::Volume { id, role, read_only } });
+        }
+        if !volume_role.is_empty() {
+            let why = "only a volume has a role; set volume_id too";
+            return check::fail("volume_role", Defect::MustBeEmpty { why });
+        }
         if host_path.is_empty() {
             let size_bytes = if tmpfs_size_bytes == 0 { DEFAULT_TMPFS_BYTES } else { tmpfs_size_bytes };
             if read_only {
@@ -301,11 +317,14 @@ impl From<PortMapping> for wire::PortMapping {
 
 impl From<Mount> for wire::Mount {
     fn from(Mount { target, source }: Mount) -> Self {
+        let plain = Self { target, ..Self::default() };
         match source {
-            MountSource::Host { path, read_only } => Self { target, host_path: path, read_only, tmpfs_size_bytes: 0 },
-            MountSource::Tmpfs { size_bytes } => {
-                Self { target, host_path: String::new(), read_only: false, tmpfs_size_bytes: size_bytes }
+            MountSource::Host { path, read_only } => Self { host_path: path, read_only, ..plain },
+            MountSource::Volume { id, role, read_only } => {
+                let volume_role = role.map(String::from).unwrap_or_default();
+                Self { volume_id: id.into(), volume_role, read_only, ..plain }
             }
+            MountSource::Tmpfs { size_bytes } => Self { tmpfs_size_bytes: size_bytes, ..plain },
         }
     }
 }

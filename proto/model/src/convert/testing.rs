@@ -34,7 +34,8 @@ macro_rules! id_strategy {
         "[a-zA-Z0-9_-]{1,20}".prop_map(|text| $id::new(text).unwrap())
     })* };
 }
-id_strategy!(cluster: ClusterId, framework: FrameworkId, agent: AgentId, offer_id: OfferId, task_id: TaskId);
+id_strategy!(cluster: ClusterId, framework: FrameworkId, agent: AgentId, offer_id: OfferId, task_id: TaskId,
+    volume_id: VolumeId);
 
 fn offer_ids() -> impl Strategy<Value = Vec<OfferId>> {
     btree_set(offer_id(), 1..5).prop_map(|ids| ids.into_iter().collect())
@@ -77,6 +78,11 @@ fn mount() -> impl Strategy<Value = Mount> {
     let source = prop_oneof![
         ("/[a-z]{0,9}", any::<bool>()).prop_map(|(path, read_only)| MountSource::Host { path, read_only }),
         (1u64..).prop_map(|size_bytes| MountSource::Tmpfs { size_bytes }),
+        (volume_id(), option::of(role()), any::<bool>()).prop_map(|(id, role, read_only)| MountSource::Volume {
+            id,
+            role,
+            read_only
+        }),
     ];
     ("/[a-z]{0,9}", source).prop_map(|(target, source)| Mount { target, source })
 }
@@ -130,7 +136,7 @@ fn state() -> impl Strategy<Value = TaskState> {
 }
 
 fn reason() -> impl Strategy<Value = TaskReason> {
-    (0i32..=23).prop_map(|number| super::status::task_reason("reason", number).unwrap())
+    (0i32..=27).prop_map(|number| super::status::task_reason("reason", number).unwrap())
 }
 
 fn source() -> impl Strategy<Value = TaskSource> {
@@ -236,16 +242,12 @@ fn offer() -> impl Strategy<Value = Offer> {
     let part = (role(), vec(role(), 0..3), resources(), labels(), any::<bool>()).prop_map(
         |(role, refines, resources, labels, is_static)| Reserved { role, refines, resources, labels, is_static },
     );
-    let place = (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), option::of(unavailability()));
+    let unavailability = option::of(unavailability());
+    let place =
+        (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), vec(volume_info(), 0..3), unavailability);
     (offer_id(), agent(), text(), role(), resources(), place).prop_map(
-        |(
-            id,
-            agent,
-            hostname,
-            role,
-            resources,
-            (attributes, expires_in_ms, region, zone, agent_address, reserved, unavailability),
-        )| {
+        |(id, agent, hostname, role, resources, place)| {
+            let (attributes, expires_in_ms, region, zone, agent_address, reserved, volumes, unavailability) = place;
             Offer {
                 id,
                 agent,
@@ -258,10 +260,33 @@ fn offer() -> impl Strategy<Value = Offer> {
                 zone,
                 agent_address,
                 reserved,
+                volumes,
                 unavailability,
             }
         },
     )
+}
+
+fn volume_info() -> impl Strategy<Value = VolumeInfo> {
+    use VolumeState::*;
+    let key = (framework(), task_id()).prop_map(|(framework, task)| TaskKey { framework, task });
+    let state = select(vec![Creating, Ready, Destroying, Lost]);
+    (volume_id(), role(), any::<u64>(), state, vec(key, 0..3)).prop_map(|(id, role, size, state, used_by)| VolumeInfo {
+        id,
+        role,
+        size: Bytes(size),
+        state,
+        used_by,
+    })
+}
+
+fn volume() -> impl Strategy<Value = Volume> {
+    (1u64.., volume_id(), role(), 1u64..).prop_map(|(number, id, role, size)| Volume {
+        number,
+        id,
+        role,
+        size: Bytes(size),
+    })
 }
 
 fn unavailability() -> impl Strategy<Value = Unavailability> {
@@ -329,7 +354,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             },
         )
     };
-    let volume = || (text(), agent(), "[a-z0-9]{1,9}", role());
+    let volume = || (text(), agent(), volume_id(), role());
     let amount = || (text(), agent(), role(), resources());
     prop_oneof![
         launches().prop_map(|tasks| Operation::Launch { tasks }),
@@ -350,12 +375,12 @@ fn operation() -> impl Strategy<Value = Operation> {
             role,
             resources
         }),
-        (volume(), 1u64..).prop_map(|((operation_id, agent, volume_id, role), size_bytes)| Operation::CreateVolume {
+        (volume(), 1u64..).prop_map(|((operation_id, agent, volume_id, role), size)| Operation::CreateVolume {
             operation_id,
             agent,
             volume_id,
             role,
-            size_bytes
+            size: Bytes(size)
         }),
         volume().prop_map(|(operation_id, agent, volume_id, role)| Operation::DestroyVolume {
             operation_id,
@@ -467,12 +492,15 @@ pub(super) fn agent_message() -> impl Strategy<Value = AgentMessage> {
         latest,
         role,
     });
-    let attach = (info, any::<u64>(), vec(held, 0..3), any::<u64>(), option::of(cluster())).prop_map(
-        |(agent, incarnation, tasks, seen_epoch, cluster)| {
+    let held_state = select(vec![HeldState::Making, HeldState::Ready, HeldState::Removing]);
+    let volumes = vec((volume(), held_state).prop_map(|(volume, state)| HeldVolume { volume, state }), 0..3);
+    let attach = (info, any::<u64>(), vec(held, 0..3), any::<u64>(), option::of(cluster()), volumes).prop_map(
+        |(agent, incarnation, tasks, seen_epoch, cluster, volumes)| {
             let seen_epoch = Epoch(seen_epoch);
-            AgentMessage::Attach(Box::new(AttachRequest { agent, incarnation, tasks, seen_epoch, cluster }))
+            AgentMessage::Attach(Box::new(AttachRequest { agent, incarnation, tasks, seen_epoch, cluster, volumes }))
         },
     );
+    let report = (1u64.., any::<bool>()).prop_map(|(number, is_ready)| VolumeReport { number, is_ready });
     let update = (framework(), status(), state()).prop_map(|(framework, status, latest_state)| StatusUpdate {
         framework,
         status,
@@ -481,6 +509,7 @@ pub(super) fn agent_message() -> impl Strategy<Value = AgentMessage> {
     prop_oneof![
         attach,
         vec(update, 0..3).prop_map(AgentMessage::Updates),
+        vec(report, 0..3).prop_map(AgentMessage::Volumes),
         any::<u64>().prop_map(|nonce| AgentMessage::Pong { nonce }),
         Just(AgentMessage::Detach),
     ]
@@ -501,6 +530,8 @@ pub(super) fn master_message() -> impl Strategy<Value = MasterEnvelope> {
             .prop_map(|(framework, task, policy, reason)| MasterMessage::Kill { framework, task, policy, reason }),
         vec((key(), 1u64..), 0..4).prop_map(MasterMessage::Acknowledge),
         vec(key(), 0..4).prop_map(MasterMessage::Expect),
+        volume().prop_map(MasterMessage::CreateVolume),
+        any::<u64>().prop_map(|number| MasterMessage::DestroyVolume { number }),
         any::<u64>().prop_map(|nonce| MasterMessage::Ping { nonce }),
         (text(), any::<bool>()).prop_map(|(message, is_final)| MasterMessage::Refused { message, is_final }),
     ];

@@ -62,6 +62,8 @@ pub enum TaskReason {
     GangFailed,
     /// Its room was taken for a role that is short of what its quota guarantees.
     Preempted,
+    /// A volume it mounts is elsewhere, used by another task, or lost.
+    VolumeUnavailable,
 }
 
 impl fmt::Display for TaskReason {
@@ -94,6 +96,7 @@ impl fmt::Display for TaskReason {
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::GangFailed => "GANG_FAILED",
             Self::Preempted => "PREEMPTED",
+            Self::VolumeUnavailable => "VOLUME_UNAVAILABLE",
         })
     }
 }

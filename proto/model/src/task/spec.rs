@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, MilliCpus, Resources, TaskId};
+use crate::{Bytes, MilliCpus, Resources, Role, TaskId, VolumeId};
 
 /// Time between SIGTERM and SIGKILL when nobody said: 10 s.
 pub const DEFAULT_GRACE_MS: u64 = 10_000;
@@ -130,6 +130,18 @@ pub struct Mount {
     pub source: MountSource,
 }
 
+impl TaskSpec {
+    /// Does it mount this volume, and may it write to it? `None` when it does not. A mount that does not say of which
+    /// role its volume is counts as none.
+    pub fn writes_to(&self, role: &Role, id: &VolumeId) -> Option<bool> {
+        let uses = self.container.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Volume { id: used, role: Some(of), read_only } if used == id && of == role => Some(!read_only),
+            _ => None,
+        });
+        uses.max()
+    }
+}
+
 /// Where a [`Mount`] comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountSource {
@@ -138,6 +150,16 @@ pub enum MountSource {
         /// Absolute path.
         path: String,
         /// No writes.
+        read_only: bool,
+    },
+    /// A persistent volume of the agent.
+    Volume {
+        /// Its name.
+        id: VolumeId,
+        /// Its role. `None` is the deepest of the task's role and those above it that has such a volume on the agent;
+        /// the master says which when it launches the task.
+        role: Option<Role>,
+        /// No writes. Tasks that only read share a volume; who writes has it alone.
         read_only: bool,
     },
     /// Memory.

@@ -2,7 +2,10 @@
 
 use std::collections::btree_map::Entry;
 
+use proffer_proto_model::{Role, Volume};
+
 use super::{Container, World};
+use crate::volumes::mounted;
 use crate::*;
 
 impl World {
@@ -18,7 +21,11 @@ impl World {
                 (key, StepResult::NetworkReady { netns: format!("/ns/{container}"), address: "10.0.0.2".to_owned() })
             }
             (Effect::AttachNetwork { key, .. }, Some(kind)) => (key, StepResult::NetworkFailed(failure(kind))),
-            (Effect::CreateContainer { key, container, .. }, None) => {
+            (Effect::CreateContainer { key, container, spec, .. }, None) => {
+                for (role, id) in mounted(&spec, &Role::default_role()) {
+                    let directory = self.directories.get_mut(&format!("{role}/{id}"));
+                    *directory.expect("a volume is there before its task") += 1;
+                }
                 if let Entry::Vacant(free) = self.boxes.entry(container) {
                     free.insert(Container::Created);
                     (key, StepResult::Created { pid: 7 })
@@ -71,6 +78,26 @@ impl World {
                 }
                 return true;
             }
+            (Effect::MakeVolume { volume } | Effect::RemoveVolume { volume }, Some(_)) => {
+                self.pending.remove(index);
+                self.finish_volume(volume.number, VolumeResult::Failed("made to fail".to_owned()), loses_result);
+                return true;
+            }
+            (Effect::MakeVolume { volume }, None) => {
+                self.pending.remove(index);
+                self.directories.insert(name(&volume), 0);
+                self.finish_volume(volume.number, VolumeResult::Made, loses_result);
+                return true;
+            }
+            (Effect::RemoveVolume { volume }, None) => {
+                self.pending.remove(index);
+                let running = self.boxes.iter().filter(|(_, state)| **state == Container::Running);
+                let users: Vec<_> = running.filter(|(id, _)| self.uses(id, &volume)).collect();
+                assert!(users.is_empty(), "{volume:?} is removed under {users:?}");
+                self.directories.remove(&name(&volume));
+                self.finish_volume(volume.number, VolumeResult::Removed, loses_result);
+                return true;
+            }
             (Effect::RemoveLogs { .. }, _) => {
                 self.pending.remove(index);
                 return true;
@@ -83,4 +110,20 @@ impl World {
         }
         true
     }
+
+    fn finish_volume(&mut self, number: u64, result: VolumeResult, loses_result: bool) {
+        if !loses_result {
+            self.input(Input::Volume { number, result });
+        }
+    }
+
+    /// Does the container of this name mount the volume?
+    fn uses(&self, container: &str, volume: &Volume) -> bool {
+        let of = self.store.launches.values().find(|launch| container_id(&launch.key) == container);
+        of.is_some_and(|launch| launch.spec.writes_to(&volume.role, &volume.id).is_some())
+    }
+}
+
+fn name(volume: &Volume) -> String {
+    format!("{}/{}", volume.role, volume.id)
 }

@@ -165,6 +165,7 @@ impl World {
             tasks,
             seen_epoch: Epoch(0),
             cluster: id.map(|_| cluster()),
+            volumes: Vec::new(),
         };
         self.handle(&format!("attach {id:?} on {session}"), input)
     }

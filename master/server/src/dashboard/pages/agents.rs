@@ -112,7 +112,7 @@ fn one(dashboard: &Dashboard, id: &AgentId) -> Option<Agent> {
 
 impl Row {
     fn new(view: &AgentView) -> Self {
-        let AgentView { id, info, state: _, mode: _, allocated, offered, tasks_active, reserved: _ } = view;
+        let AgentView { id, info, state: _, mode: _, allocated, offered, tasks_active, reserved: _, volumes: _ } = view;
         let (total, used) = (&info.resources, allocated);
         Self {
             id: id.to_string(),

@@ -1,0 +1,82 @@
+//! Persistent volumes: directories on an agent, made of reserved disk, that outlive tasks and restarts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Bytes, Role, TaskKey, VolumeId};
+
+/// A volume, as master and agent name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its number on the agent, never used again there.
+    pub number: u64,
+    /// Unique within its role on the agent, but for one that is still being removed.
+    pub id: VolumeId,
+    /// Only tasks of this role and of those below it may use it.
+    pub role: Role,
+    /// How much reserved disk it takes.
+    pub size: Bytes,
+}
+
+/// Where in its life a volume is, as the master knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolumeState {
+    /// Recorded; the agent has not said that it made it.
+    Creating,
+    /// It is there.
+    Ready,
+    /// Destroyed; the agent has not said that its data is gone. Holds no disk any more.
+    Destroying,
+    /// The agent does not have it any more: its data is lost.
+    Lost,
+}
+
+/// Where in its life a volume is, as its agent knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HeldState {
+    /// Its directory is being made.
+    Making,
+    /// It is there.
+    Ready,
+    /// Its data is being removed.
+    Removing,
+}
+
+/// A volume as its agent holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldVolume {
+    /// Which.
+    pub volume: Volume,
+    /// Where in its life it is.
+    pub state: HeldState,
+}
+
+/// What became of a volume at its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeReport {
+    /// Its number.
+    pub number: u64,
+    /// It is there; else it is gone, and its data with it.
+    pub is_ready: bool,
+}
+
+/// A volume in an offer, or in the list of an agent's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeInfo {
+    /// Its name.
+    pub id: VolumeId,
+    /// Whose.
+    pub role: Role,
+    /// How much reserved disk it takes.
+    pub size: Bytes,
+    /// Where in its life it is.
+    pub state: VolumeState,
+    /// The tasks that mount it.
+    pub used_by: Vec<TaskKey>,
+}
+
+impl VolumeState {
+    /// It holds disk and may not be named again.
+    pub fn is_kept(self) -> bool {
+        self != Self::Destroying
+    }
+}
