@@ -11,6 +11,7 @@ mod docs;
 mod drain;
 mod gangs;
 mod hello;
+mod leaving;
 mod oom;
 mod recovery;
 mod registry;
