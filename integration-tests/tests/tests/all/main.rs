@@ -11,7 +11,6 @@ mod docs;
 mod drain;
 mod gangs;
 mod hello;
-mod leaving;
 mod oom;
 mod recovery;
 mod registry;
