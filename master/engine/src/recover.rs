@@ -104,6 +104,7 @@ impl State {
             calendar: BTreeMap::new(),
             inverse: Default::default(),
             preempting: BTreeMap::new(),
+            preempt_after: None,
             maintain_at: None,
             next_window: 0,
             strays: BTreeMap::new(),

@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub inverse: Inverse,
     /// Room that is being taken back, by the role it is for.
     pub preempting: BTreeMap<Role, Preemption>,
+    /// The role that was looked at last.
+    pub preempt_after: Option<Role>,
     /// When the windows are looked at next.
     pub maintain_at: Option<Moment>,
     pub next_window: u64,

@@ -272,6 +272,14 @@ impl Scheduler for KeepRunning {
                 self.told.push(status);
                 self.adjust(cx);
             }
+            SdkEvent::InverseOffers(offers) => {
+                for (at, offer) in offers.into_iter().enumerate() {
+                    match at % 2 {
+                        0 => offer.accept("leaving"),
+                        _ => offer.ask_again_after(2_000).decline("staying"),
+                    }
+                }
+            }
             SdkEvent::Reconciled { .. } => self.adjust(cx),
             _ => {}
         }

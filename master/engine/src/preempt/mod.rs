@@ -22,6 +22,9 @@ use crate::timers::Timer;
 /// How often it is looked whether a role is short.
 const LOOK_MS: u64 = 1_000;
 
+/// Wanted shapes that are looked at at a time: each may look at every agent. The next look goes on where this one ended.
+const MOST_WANTS: usize = 64;
+
 /// Room that is being taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Preemption {
@@ -42,11 +45,18 @@ impl State {
             self.go_on(now, &role);
         }
         let promised = |(_, state): &(&Role, &crate::roles::RoleState)| !state.quota.guarantee.is_empty();
-        let roles: Vec<Role> = self.roles.iter().filter(promised).map(|(role, _)| role.clone()).collect();
+        let mut roles: Vec<Role> = self.roles.iter().filter(promised).map(|(role, _)| role.clone()).collect();
+        let first = roles.partition_point(|role| self.preempt_after.as_ref().is_some_and(|last| role <= last));
+        roles.rotate_left(first);
+        let mut wants = MOST_WANTS;
         for role in roles {
+            if wants == 0 {
+                break;
+            }
+            self.preempt_after = Some(role.clone());
             // What is owed to a role within is taken for that one first, and counts for this one too.
             let is_busy = self.preempting.keys().any(|busy| is_within(busy, &role) || is_within(&role, busy));
-            if !is_busy && let Some((framework, item, choice)) = self.find_room(now, &role) {
+            if !is_busy && let Some((framework, item, choice)) = self.find_room(now, &role, &mut wants) {
                 let start = UnixMillis(now.unix.0.saturating_add(notice_ms));
                 let Choice { agent, victims } = choice;
                 self.look_at_always(&agent);
@@ -100,7 +110,7 @@ impl State {
     }
 
     /// The most important want of a role that is owed and fits nowhere, and who makes room for it.
-    fn find_room(&self, now: Now, role: &Role) -> Option<(FrameworkId, DemandItem, Choice)> {
+    fn find_room(&self, now: Now, role: &Role, left: &mut usize) -> Option<(FrameworkId, DemandItem, Choice)> {
         let mut wants: Vec<(&FrameworkId, &DemandItem, Want)> = Vec::new();
         for (id, framework) in self.frameworks.iter().filter(|(_, f)| f.session.is_some() && !f.record.is_removing) {
             for item in framework.demand.items.iter().filter(|item| is_within(&item.role, role)) {
@@ -110,7 +120,9 @@ impl State {
         }
         wants.sort_by_key(|(_, item, _)| std::cmp::Reverse(item.priority));
         let floors = self.floors(role);
+        wants.truncate(*left);
         wants.into_iter().find_map(|(id, item, want)| {
+            *left = left.saturating_sub(1);
             let shape = item.shape.clone().unwrap_or_default();
             if self.check_room(&item.role, &shape).is_err() || self.fits_somewhere(&want, item) {
                 return None;
