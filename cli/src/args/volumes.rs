@@ -43,7 +43,7 @@ pub struct VolumeArgs {
     #[arg(value_parser = volume)]
     pub volume: VolumeId,
     /// Its role: tasks of this role and of those below it may mount it
-    #[arg(long, value_parser = super::reservations::role)]
+    #[arg(long, value_parser = super::role)]
     pub role: Role,
     /// Come back only when the agent has done it
     #[arg(long)]

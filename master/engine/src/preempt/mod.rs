@@ -22,7 +22,8 @@ use crate::timers::Timer;
 /// How often it is looked whether a role is short.
 const LOOK_MS: u64 = 1_000;
 
-/// Wanted shapes that are looked at at a time: each may look at every agent. The next look goes on where this one ended.
+/// Wanted shapes that are looked at at a time, the most important of a role first: each may look at every agent. The
+/// next look goes on with the next role.
 const MOST_WANTS: usize = 64;
 
 /// Room that is being taken back.
