@@ -64,6 +64,7 @@ impl Allocator {
     pub fn remove_agent(&mut self, id: &AgentId) {
         if let Some(slot) = self.agents.find(id) {
             self.count_free(slot, false);
+            self.count_kept(slot, false);
         }
         let Some((slot, agent)) = self.agents.remove(id) else { return };
         self.tree.sub_total(&self.kinds.amounts(&agent.info.resources));

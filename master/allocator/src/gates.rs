@@ -2,6 +2,7 @@
 
 use proffer_proto_model::Limit;
 
+use crate::pools::OwnPool;
 use crate::quota::{Gate, Need, Room};
 use crate::share::{Amounts, Kinds};
 use crate::tree::{EVERYBODY, NodeId, Tree};
@@ -55,14 +56,24 @@ impl Tree {
         self.gate(EVERYBODY).map(|gate| &gate.owed)
     }
 
-    /// What a client may take by the limits above it, and of `spare`, which is not kept for guarantees.
-    pub fn room_of(&self, client: NodeId, spare: impl Fn(usize) -> u64) -> Room {
+    /// What a client may take by the limits above it, beside its `own` pools on an agent: those do not count twice.
+    pub fn room_in_limits(&self, client: NodeId, own: &[OwnPool]) -> Room {
         let mut room = Room::default();
         for (node, gate) in self.gates_of(client) {
-            for (kind, most) in gate.room(self.held(node)).each() {
-                room.cap(kind, most);
+            let of_own = |kind| {
+                let within = own.iter().filter(|pool| self.path(pool.role).any(|at| at == node));
+                within.map(|pool| pool.free.of(kind)).fold(0, u64::saturating_add)
+            };
+            for (kind, most) in gate.room(&self.consumed(node)).each() {
+                room.cap(kind, most.saturating_add(of_own(kind)));
             }
         }
+        room
+    }
+
+    /// What a client may take of `spare`, which is not kept for guarantees.
+    pub fn room_beside_owed(&self, client: NodeId, spare: impl Fn(usize) -> u64) -> Room {
+        let mut room = Room::default();
         for (kind, _) in self.owed().into_iter().flat_map(Amounts::present) {
             room.cap(kind, spare(kind).saturating_add(self.owed_to(client, kind)));
         }

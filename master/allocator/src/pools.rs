@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use proffer_proto_model::{AgentId, PoolId, Resources, Role};
 
 use crate::allocator::{Agent, Allocator};
+use crate::share::Amounts;
+use crate::tree::NodeId;
 
 /// A reserved part of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,17 @@ pub(crate) type Pools = Option<Box<Vec<PoolState>>>;
 #[derive(Debug)]
 pub(crate) struct PoolState {
     pool: AgentPool,
+    /// Of its role.
+    node: NodeId,
     used: Resources,
+}
+
+/// What is free of a pool that a client sees.
+pub(crate) struct OwnPool {
+    /// For whom it is.
+    pub role: NodeId,
+    pub free: Amounts,
+    pub ports: u32,
 }
 
 impl PoolState {
@@ -62,14 +74,19 @@ impl Allocator {
     /// not reserved. Unknown agents are ignored.
     pub fn set_pools(&mut self, id: &AgentId, pools: Vec<AgentPool>) {
         let Some(slot) = self.agents.find(id) else { return };
+        let nodes: Vec<Option<NodeId>> = pools.iter().map(|pool| self.role_node(&pool.role)).collect();
         self.count_free(slot, false);
+        self.count_kept(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return };
         let old = agent.pools.take().map(|pools| *pools).unwrap_or_default();
         let used = |id: PoolId| old.iter().find(|old| old.pool.id == id).map(|old| old.used.clone());
-        let mut states: Vec<PoolState> =
-            pools.into_iter().map(|pool| PoolState { used: used(pool.id).unwrap_or_default(), pool }).collect();
+        let with_node = |(pool, node): (AgentPool, Option<NodeId>)| {
+            Some(PoolState { used: used(pool.id).unwrap_or_default(), node: node?, pool })
+        };
+        let mut states: Vec<PoolState> = pools.into_iter().zip(nodes).filter_map(with_node).collect();
         states.sort_by_key(|state| (std::cmp::Reverse(state.pool.role.depth()), state.pool.id));
         agent.pools = (!states.is_empty()).then(|| Box::new(states));
+        self.count_kept(slot, true);
         self.count_free(slot, true);
         // Somebody may see more of it than before.
         self.look_at_agent(slot);
@@ -111,12 +128,13 @@ impl Allocator {
             return Vec::new();
         }
         self.count_free(agent, false);
+        self.count_kept(agent, false);
         let role = self.clients.get(client).and_then(|client| self.roles.get(client.role));
         let pools = self.agents.get_mut(agent).and_then(|agent| agent.pools.as_mut());
-        let (Some(role), Some(pools)) = (role, pools) else { return Vec::new() };
         let mut rest = taken.clone();
         let mut parts = Vec::new();
-        for state in pools.iter_mut().filter(|state| state.pool.role.holds(&role.name)) {
+        let is_theirs = |state: &&mut PoolState| role.is_some_and(|role| state.pool.role.holds(&role.name));
+        for state in pools.into_iter().flat_map(|pools| pools.iter_mut()).filter(is_theirs) {
             let part = state.free().common(&rest);
             if !part.is_empty() {
                 rest = rest.saturating_minus(&part);
@@ -124,6 +142,7 @@ impl Allocator {
                 parts.push((state.pool.id, part));
             }
         }
+        self.count_kept(agent, true);
         self.count_free(agent, true);
         parts
     }
@@ -134,6 +153,7 @@ impl Allocator {
             return;
         }
         self.count_free(slot, false);
+        self.count_kept(slot, false);
         let mut pools = self.agents.get_mut(slot).and_then(|agent| agent.pools.as_mut());
         for (id, part) in parts {
             let Some(pools) = &mut pools else { break };
@@ -143,7 +163,32 @@ impl Allocator {
                 false => state.used.saturating_minus(part),
             };
         }
+        self.count_kept(slot, true);
         self.count_free(slot, true);
+    }
+
+    /// What is free of the agent's pools that a client sees.
+    pub(crate) fn own_pools(&self, client: NodeId, agent: usize) -> Vec<OwnPool> {
+        let Some(pools) = self.agents.get(agent).and_then(|agent| agent.pools.as_ref()) else { return Vec::new() };
+        let is_own = |state: &&PoolState| self.tree.path(client).any(|at| at == state.node);
+        let own = pools.iter().filter(is_own).map(|state| (state.node, state.free()));
+        own.map(|(role, free)| OwnPool { role, free: self.kinds.amounts_of(&free), ports: free.ports.count() })
+            .collect()
+    }
+
+    /// Counts what is free of the agent's pools as used up for the quotas of their roles, or no more.
+    pub(crate) fn count_kept(&mut self, slot: usize, is_more: bool) {
+        let pools = self.agents.get(slot).and_then(|agent| agent.pools.as_ref());
+        let free: Vec<_> = pools.into_iter().flat_map(|pools| pools.iter()).map(|s| (s.node, s.free())).collect();
+        for (node, free) in free {
+            let amounts = self.kinds.amounts(&free);
+            self.tree.count_kept(node, &amounts, is_more);
+        }
+    }
+
+    fn role_node(&mut self, role: &Role) -> Option<NodeId> {
+        let slot = self.role_slot(role);
+        self.roles.get(slot).map(|role| role.node)
     }
 }
 

@@ -111,6 +111,25 @@ impl Room {
         self.ports = Some(self.ports.map_or(most, |old| old.min(most)));
     }
 
+    /// So much more of what is capped.
+    pub fn widen(&mut self, kind: usize, more: u64) {
+        if let Some(most) = self.most.get_mut(&kind) {
+            *most = most.saturating_add(more);
+        }
+    }
+
+    /// So many more ports, if they are capped.
+    pub fn widen_ports(&mut self, more: u32) {
+        self.ports = self.ports.map(|most| most.saturating_add(more));
+    }
+
+    /// No more than the other leaves either.
+    pub fn and(mut self, other: Room) -> Self {
+        other.most.into_iter().for_each(|(kind, most)| self.cap(kind, most));
+        other.ports.into_iter().for_each(|most| self.cap_ports(most));
+        self
+    }
+
     /// The kinds that are limited, and to what.
     pub fn each(&self) -> impl Iterator<Item = (usize, u64)> {
         self.most.iter().map(|(kind, most)| (*kind, *most))

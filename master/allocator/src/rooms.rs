@@ -67,8 +67,8 @@ impl Allocator {
         let above = |role: &Role| role.parent();
         std::iter::successors(Some(role.clone()), above).find(|role| {
             let state = self.roles.find(role).and_then(|slot| self.roles.get(slot));
-            let gate = state.and_then(|state| Some((self.tree.gate(state.node)?, self.tree.held(state.node))));
-            gate.is_some_and(|(gate, held)| !gate.room(held).covers(more, &self.kinds))
+            let gate = state.and_then(|state| Some((self.tree.gate(state.node)?, self.tree.consumed(state.node))));
+            gate.is_some_and(|(gate, consumed)| !gate.room(&consumed).covers(more, &self.kinds))
         })
     }
 
@@ -160,13 +160,21 @@ impl Allocator {
 
     /// What a client may take of what is left of an agent, by limits and guarantees; `None` when there are none.
     pub(crate) fn room_on(&self, client: NodeId, agent: usize, left: &Resources) -> Option<Room> {
-        let mut room = self.tree.has_gates.then(|| self.tree.room_of(client, |kind| self.spare(kind)))?;
+        if !self.tree.has_gates {
+            return None;
+        }
+        let own = self.own_pools(client, agent);
+        let mut beside_owed = self.tree.room_beside_owed(client, |kind| self.spare(kind));
         if self.is_counting_free {
             self.with_usable(agent, left, |look| {
-                self.tree.classes.limit(look, |kind| self.tree.owed_to(client, kind), &mut room);
+                self.tree.classes.limit(look, |kind| self.tree.owed_to(client, kind), &mut beside_owed);
             });
         }
-        Some(room)
+        for pool in &own {
+            pool.free.present().for_each(|(kind, free)| beside_owed.widen(kind, free));
+            beside_owed.widen_ports(pool.ports);
+        }
+        Some(self.tree.room_in_limits(client, &own).and(beside_owed))
     }
 
     /// Notes that a client got nothing of an agent for want of room.
@@ -182,7 +190,7 @@ impl Allocator {
 
     fn with_usable(&self, agent: usize, left: &Resources, ask: impl FnOnce(&Usable<'_>)) {
         let Some(agent) = self.agents.get(agent).filter(|agent| agent.counted != Counted::default()) else { return };
-        let Some(free) = agent.free().map(|free| self.kinds.amounts_of(free)) else { return };
+        let Some(free) = agent.free().map(|free| self.kinds.amounts_of(&agent.visible(None, free))) else { return };
         ask(&Usable { info: &agent.info, counted: agent.counted, free: &free, left, begun: &self.begun });
     }
 
@@ -190,7 +198,8 @@ impl Allocator {
     /// to whom nothing is promised.
     pub(crate) fn has_headroom(&self, node: NodeId) -> bool {
         let Some((gate, owed)) = self.tree.gate(node).zip(self.tree.owed()) else { return true };
-        if *owed == Amounts::default() {
+        // What is reserved for somebody below is kept from nobody.
+        if *owed == Amounts::default() || self.tree.has_kept(node) {
             return true;
         }
         let mut room = Room::default();
@@ -221,7 +230,7 @@ impl Allocator {
         let is_headroom = self.spare(kind).saturating_add(owed) < amount;
         let path: Vec<NodeId> = self.tree.path(client).collect();
         for node in path {
-            let Some(most) = self.tree.gate(node).map(|gate| gate.room(self.tree.held(node)).of(kind)) else {
+            let Some(most) = self.tree.gate(node).map(|gate| gate.room(&self.tree.consumed(node)).of(kind)) else {
                 continue;
             };
             if let Some(gate) = self.tree.gate_mut(node) {
@@ -247,7 +256,7 @@ impl Allocator {
             // Who wants something again goes on from where it missed something, and wakes its gates.
             let is_worth_it = |gate: &&Gate| gate.is_needed() && !gate.is_shut;
             let Some(gate) = self.tree.gate(node).filter(is_worth_it) else { continue };
-            let room = gate.room(self.tree.held(node));
+            let room = gate.room(&self.tree.consumed(node));
             let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
             let by_limit = gate.missed.may_fit(|kind| room.of(kind));
             let is_waiting = by_limit || gate.missed_headroom.is_all;
@@ -317,7 +326,7 @@ impl Allocator {
         let Some((node, Some(from))) = state.map(|state| (state.node, state.looked_until())) else { return };
         match self.tree.shut_gate(node) {
             Some(shut) => self.tree.gate_mut(shut).into_iter().for_each(|gate| gate.missed.note_all(from)),
-            None if has_spare || self.tree.is_owed(node) => return,
+            None if has_spare || self.tree.is_owed(node) || self.has_own(node) => return,
             None => {
                 let path: Vec<NodeId> = self.tree.path(node).collect();
                 for at in path {
@@ -329,6 +338,11 @@ impl Allocator {
         if let Some(state) = self.clients.get_mut(client) {
             state.has_looked_at_all();
         }
+    }
+
+    /// Something is reserved for one of the client's roles, or for those beside it below them.
+    fn has_own(&self, client: NodeId) -> bool {
+        self.tree.path(client).any(|at| at != EVERYBODY && self.tree.has_kept(at))
     }
 
     /// All below a place are not tried further, for want of what is kept for guarantees.

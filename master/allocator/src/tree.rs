@@ -48,6 +48,8 @@ struct Node {
     /// In thousandths.
     weight: u32,
     held: Amounts,
+    /// Reserved for it and roles below, and not held.
+    kept: Amounts,
     grants_made: u64,
     /// Children that want something, in the order of a heap.
     wanting: Vec<usize>,
@@ -59,6 +61,14 @@ struct Node {
     owed_children: usize,
     /// Of a role with a quota, and of the roles above it.
     gate: Option<Box<Gate>>,
+}
+
+impl Node {
+    fn consumed(&self) -> Amounts {
+        let mut consumed = self.held.clone();
+        consumed.add(&self.kept);
+        consumed
+    }
 }
 
 /// By what a node comes before or after others, as far as changes are settled.
@@ -206,6 +216,21 @@ impl Tree {
                 self.refresh_gate(NodeId(at));
             }
             at = self.nodes[at].parent;
+        }
+    }
+
+    /// Counts what is reserved for a role and not held, in it and in every role above: it is used up for their quotas.
+    pub fn count_kept(&mut self, role: NodeId, amounts: &Amounts, is_more: bool) {
+        let path: Vec<NodeId> = self.path(role).collect();
+        for node in path {
+            let kept = &mut self.nodes[node.0].kept;
+            if is_more {
+                kept.add(amounts);
+            } else {
+                kept.sub(amounts);
+            }
+            self.refresh_owed(node);
+            self.refresh_gate(node);
         }
     }
 
@@ -369,6 +394,7 @@ impl Tree {
             depth,
             weight: Weight::default().milli(),
             held: Amounts::default(),
+            kept: Amounts::default(),
             grants_made: 0,
             wanting: Vec::new(),
             client,
@@ -403,9 +429,14 @@ impl Tree {
         std::iter::successors(Some(from.0), above).map(NodeId)
     }
 
-    /// What is held at a node and below.
-    pub fn held(&self, node: NodeId) -> &Amounts {
-        &self.nodes[node.0].held
+    /// What is held at a node and below, and what is reserved there: what counts for a quota.
+    pub fn consumed(&self, node: NodeId) -> Amounts {
+        self.nodes[node.0].consumed()
+    }
+
+    /// Something is reserved at a node or below, and not held.
+    pub fn has_kept(&self, node: NodeId) -> bool {
+        self.nodes[node.0].kept != Amounts::default()
     }
 
     /// The gate at a node.
@@ -461,9 +492,10 @@ impl Tree {
 
     /// Works out what is owed at a gate, and tells the one above.
     pub fn refresh_owed(&mut self, node: NodeId) {
-        let Node { gate: Some(gate), held, parent, .. } = &mut self.nodes[node.0] else { return };
+        let consumed = self.nodes[node.0].consumed();
+        let Node { gate: Some(gate), parent, .. } = &mut self.nodes[node.0] else { return };
         let old = gate.owed.clone();
-        gate.set_held(held);
+        gate.set_held(&consumed);
         gate.count_in_class(&mut self.classes);
         if node.0 == ROOT || gate.owed == old {
             return;
@@ -481,8 +513,10 @@ impl Tree {
     /// Finds out whether a gate is shut, and gives its node its place.
     pub fn refresh_gate(&mut self, node: NodeId) {
         let tried = self.tried;
-        let Node { gate: Some(gate), held, wanting, .. } = &mut self.nodes[node.0] else { return };
-        let is_shut = gate.is_full(held);
+        let (consumed, has_kept) = (self.nodes[node.0].consumed(), self.has_kept(node));
+        let Node { gate: Some(gate), wanting, .. } = &mut self.nodes[node.0] else { return };
+        // What is reserved for those below may be used whatever the limit.
+        let is_shut = gate.is_full(&consumed) && !has_kept;
         if is_shut && !gate.is_shut {
             gate.missed.note_all(tried);
             self.just_shut.push(node);

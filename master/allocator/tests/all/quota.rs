@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // test helpers
 
 use crate::common::*;
-use proffer_master_allocator::{Allocator, Grant};
+use proffer_master_allocator::{AgentPool, Allocator, Grant};
 use proffer_proto_model::*;
 
 fn named(name: &str) -> Role {
@@ -184,4 +184,76 @@ fn kinds_can_be_left_out_of_fairness() {
     };
     assert_eq!(split(&[]), (0, 4_000));
     assert_eq!(split(&["memory"]), (2_000, 2_000));
+}
+
+fn reserve(allocator: &mut Allocator, n: usize, role: &str, cpus: u64) {
+    let pool = AgentPool { id: PoolId(n as u64 + 1), role: named(role), resources: res(cpus, 0) };
+    allocator.set_pools(&agent_id(n), vec![pool]);
+}
+
+#[test]
+fn what_is_reserved_counts_for_the_limit_before_it_is_used() {
+    let mut allocator = Allocator::new(10);
+    allocator.set_quota(&named("eng"), Some(&limit(4_000)));
+    agent(&mut allocator, 0, 8_000, "a");
+    agent(&mut allocator, 1, 8_000, "b");
+    reserve(&mut allocator, 0, "eng", 3_000);
+    wants(&mut allocator, 0, "eng/web", &res(1_000, 0), Some("b"));
+    let grants = allocator.allocate(Moment(0));
+    assert_eq!(cpus(&grants, "eng/web"), 1_000, "three of four are reserved elsewhere");
+    wants(&mut allocator, 1, "eng", &res(1_000, 0), Some("a"));
+    let grants = allocator.allocate(Moment(0));
+    assert_eq!(cpus(&grants, "eng"), 3_000, "what is reserved may be used, and no more");
+    assert_eq!(grants[0].reserved, [(PoolId(1), res(3_000, 0))]);
+    // Given up, it leaves as much of the limit for what is not reserved.
+    allocator.close(grants[0].id);
+    allocator.set_demand(&framework_id(1), &Demand::default());
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "eng/web"), 0, "it is reserved still");
+    allocator.set_pools(&agent_id(0), vec![]);
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "eng/web"), 3_000);
+}
+
+#[test]
+fn a_limit_that_was_forced_below_what_is_reserved_leaves_the_reservation_to_its_role() {
+    let mut allocator = Allocator::new(10);
+    agent(&mut allocator, 0, 8_000, "a");
+    reserve(&mut allocator, 0, "eng", 3_000);
+    allocator.set_quota(&named("eng"), Some(&limit(1_000)));
+    wants(&mut allocator, 0, "eng", &res(1_000, 0), None);
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "eng"), 3_000);
+}
+
+#[test]
+fn what_is_reserved_is_part_of_what_is_promised() {
+    let mut allocator = Allocator::new(10);
+    agent(&mut allocator, 0, 8_000, "a");
+    reserve(&mut allocator, 0, "eng", 3_000);
+    allocator.set_quota(&named("eng"), Some(&guarantee(4_000)));
+    wants(&mut allocator, 0, "ops", &res(1_000, 0), None);
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "ops"), 4_000, "one more is kept beside the three");
+    allocator.set_pools(&agent_id(0), vec![]);
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "ops"), 0, "now it is four that are kept");
+}
+
+#[test]
+fn what_is_kept_for_others_does_not_keep_a_role_from_its_reservation() {
+    let mut allocator = Allocator::new(10);
+    agent(&mut allocator, 0, 4_000, "a");
+    reserve(&mut allocator, 0, "eng", 2_000);
+    allocator.set_quota(&named("ops"), Some(&guarantee(2_000)));
+    wants(&mut allocator, 0, "eng", &res(1_000, 0), None);
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "eng"), 2_000, "all that is theirs");
+    wants(&mut allocator, 1, "ops", &res(1_000, 0), None);
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "ops"), 2_000, "all that was kept");
+}
+
+#[test]
+fn who_takes_anything_takes_the_reservation_beside_what_is_kept_for_others() {
+    let mut allocator = Allocator::new(10);
+    agent(&mut allocator, 0, 4_000, "a");
+    reserve(&mut allocator, 0, "eng", 2_000);
+    allocator.set_quota(&named("ops"), Some(&guarantee(1_000)));
+    allocator.put_framework(&framework_id(0), true);
+    allocator.set_demand(&framework_id(0), &Demand::anything(named("eng")));
+    assert_eq!(cpus(&allocator.allocate(Moment(0)), "eng"), 3_000);
 }
