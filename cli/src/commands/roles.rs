@@ -23,6 +23,7 @@ pub(crate) struct RoleView {
     policy: PolicyView,
     pub(crate) allocated: ResourcesView,
     offered: ResourcesView,
+    reserved: ResourcesView,
     pub(crate) tasks_active: u32,
     share_millionths: u64,
     frameworks: Vec<RoleFrameworkView>,
@@ -104,6 +105,7 @@ impl RoleView {
             policy,
             allocated: ResourcesView::new(role.allocated)?,
             offered: ResourcesView::new(role.offered)?,
+            reserved: ResourcesView::new(role.reserved)?,
             tasks_active: role.tasks_active,
             share_millionths: role.share_millionths,
             frameworks: role.frameworks.into_iter().map(framework).collect(),
@@ -261,9 +263,16 @@ fn print_quotas(format: Format, views: &[RoleView]) -> Result<Outcome, CliError>
         return Ok(Outcome::Good);
     }
     let row = |role: &RoleView| {
-        [role.role.clone(), role.guarantee(), role.limit.shown.clone(), role.allocated.shown(), role.offered.shown()]
+        [
+            role.role.clone(),
+            role.guarantee(),
+            role.limit.shown.clone(),
+            role.allocated.shown(),
+            role.reserved.shown(),
+            role.offered.shown(),
+        ]
     };
-    let head = ["ROLE", "GUARANTEE", "LIMIT", "USED", "OFFERED"];
+    let head = ["ROLE", "GUARANTEE", "LIMIT", "USED", "RESERVED", "OFFERED"];
     let empty = "no role has a quota; set one with `proffer quota set ROLE --guarantee cpus=…`";
     output::table(head, views.iter().map(row).collect(), empty)?;
     Ok(Outcome::Good)

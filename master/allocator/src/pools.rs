@@ -20,6 +20,8 @@ pub struct AgentPool {
     pub role: Role,
     /// How much of the agent.
     pub resources: Resources,
+    /// Reserved beside that and never granted, such as volumes: it counts for the role's quota.
+    pub beside: Resources,
 }
 
 /// Which part of an amount is of which pool.
@@ -46,6 +48,10 @@ pub(crate) struct OwnPool {
 }
 
 impl PoolState {
+    fn kept(&self) -> Resources {
+        self.free().saturating_sum(&self.pool.beside)
+    }
+
     fn free(&self) -> Resources {
         self.pool.resources.saturating_minus(&self.used)
     }
@@ -179,7 +185,7 @@ impl Allocator {
     /// Counts what is free of the agent's pools as used up for the quotas of their roles, or no more.
     pub(crate) fn count_kept(&mut self, slot: usize, is_more: bool) {
         let pools = self.agents.get(slot).and_then(|agent| agent.pools.as_ref());
-        let free: Vec<_> = pools.into_iter().flat_map(|pools| pools.iter()).map(|s| (s.node, s.free())).collect();
+        let free: Vec<_> = pools.into_iter().flat_map(|pools| pools.iter()).map(|s| (s.node, s.kept())).collect();
         for (node, free) in free {
             let amounts = self.kinds.amounts(&free);
             self.tree.count_kept(node, &amounts, is_more);

@@ -18,6 +18,7 @@ impl State {
         self.audit_tasks(&mut broken);
         self.audit_offers(&mut broken);
         self.audit_roles(&mut broken);
+        self.audit_kept(&mut broken);
         self.audit_inverse(&mut broken);
         self.audit_gangs(&mut broken);
         self.audit_races(&mut broken);

@@ -14,7 +14,7 @@ use crate::inverse::Inverse;
 use crate::offers::Guard;
 use crate::preempt::Preemption;
 use crate::registry::{AgentRecord, FrameworkRecord, GangId, Operation, TaskRecord, WindowId, WindowRecord};
-use crate::reservations::Share;
+use crate::reservations::{Kept, Share};
 use crate::roles::RoleState;
 use crate::timers::Timer;
 use crate::{Config, Effect, Frame, FrameworkErrorKind, SessionId, ToAgent, ToFramework};
@@ -75,6 +75,8 @@ pub(crate) struct Agent {
     pub offers: BTreeSet<OfferId>,
     pub allocated: Resources,
     pub tasks_active: u32,
+    /// Reserved and not held by tasks.
+    pub kept: Kept,
 }
 
 /// A framework and what the master keeps about it.
@@ -155,6 +157,7 @@ impl State {
         let (role, resources, agent) = (record.role.clone(), record.resources.clone(), record.agent.clone());
         self.look_at(&agent);
         self.count_task_in_roles(&role, &resources);
+        self.count_kept(&agent);
     }
 
     /// Frees a task's resources everywhere. Once.
@@ -177,6 +180,7 @@ impl State {
         let (role, resources, agent) = (record.role.clone(), record.resources.clone(), record.agent.clone());
         self.look_at(&agent);
         self.uncount_task_in_roles(&role, &resources);
+        self.count_kept(&agent);
     }
 
     /// Takes a new task in: indexed, counted and stored.

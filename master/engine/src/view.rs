@@ -119,6 +119,8 @@ pub struct RoleView {
     pub allocated: Resources,
     /// What is out in offers to it and to roles below, without ports and sets.
     pub offered: Resources,
+    /// Reserved for it and roles below and not held by tasks; counts for its quota.
+    pub reserved: Resources,
     /// Tasks in it and in roles below that have not ended.
     pub tasks_active: u32,
     /// The frameworks in the role itself, ordered by id.
@@ -135,6 +137,7 @@ impl RoleView {
             policy: RolePolicy::default(),
             allocated: Resources::default(),
             offered: Resources::default(),
+            reserved: Resources::default(),
             tasks_active: 0,
             frameworks: Vec::new(),
         }

@@ -10,7 +10,7 @@ fn named(name: &str) -> Role {
 }
 
 fn pool(id: u64, name: &str, cpus: u64) -> AgentPool {
-    AgentPool { id: PoolId(id), role: named(name), resources: res(cpus, cpus) }
+    AgentPool { id: PoolId(id), role: named(name), resources: res(cpus, cpus), beside: res(0, 0) }
 }
 
 /// One agent of eight CPUs, of which two are of `eng` and one of `eng/web`.

@@ -187,7 +187,7 @@ fn kinds_can_be_left_out_of_fairness() {
 }
 
 fn reserve(allocator: &mut Allocator, n: usize, role: &str, cpus: u64) {
-    let pool = AgentPool { id: PoolId(n as u64 + 1), role: named(role), resources: res(cpus, 0) };
+    let pool = AgentPool { id: PoolId(n as u64 + 1), role: named(role), resources: res(cpus, 0), beside: res(0, 0) };
     allocator.set_pools(&agent_id(n), vec![pool]);
 }
 

@@ -7,6 +7,7 @@ use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, HeldVolume, Now,
 use super::drain::told_gone;
 use super::replace::Former;
 use crate::registry::{AgentRecord, Operation};
+use crate::reservations::Kept;
 use crate::state::{Agent, State};
 use crate::{AttachedTask, Effect, SessionId, ToAgent};
 
@@ -209,6 +210,7 @@ impl Agent {
             offers: BTreeSet::new(),
             allocated: Resources::default(),
             tasks_active: 0,
+            kept: Kept::new(),
         }
     }
 }

@@ -39,6 +39,10 @@ impl State {
         self.end_tasks_of_gone(at, id, TaskState::Gone, &message);
         self.strays.retain(|_, agent| agent != id);
         self.allocator.remove_agent(id);
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.record.pools.clear();
+        }
+        self.count_kept(id);
         self.agents.remove(id);
         self.drop_from_windows(id);
         self.store.push(Operation::DeleteAgent(id.clone()));

@@ -9,7 +9,7 @@ use proffer_proto_model::{
 };
 
 use crate::registry::{GangPart, GangStage, TaskRecord};
-use crate::reservations::{Share, order};
+use crate::reservations::{Kept, Share, order};
 use crate::state::{State, countable};
 use crate::validate::check_task;
 use crate::volumes::Mounted;
@@ -24,6 +24,8 @@ pub(crate) struct Held {
     pub refused: BTreeSet<TaskId>,
     /// Taken for a group that is not yet started: nobody else counts it.
     pub begun: Resources,
+    /// The parts of it that are reserved, by role.
+    pub begun_reserved: Kept,
     /// Volumes that tasks of such a group mount.
     pub mounts: Vec<Mounted>,
 }
@@ -34,7 +36,7 @@ impl State {
     /// Starts one task, or tells why not.
     pub(super) fn launch(&mut self, now: Now, framework: &FrameworkId, role: &Role, held: &mut Held, task: TaskLaunch) {
         let taken = self.take_from_pool(framework, role, held, &task);
-        (held.begun, held.mounts) = Default::default();
+        (held.begun, held.begun_reserved, held.mounts) = Default::default();
         match taken {
             Ok(place) => self.start_task(now, framework, role, place, task, None),
             Err((reason, message)) => {
@@ -74,7 +76,7 @@ impl State {
             }
         }
         let Some((bad, (reason, message))) = defect else {
-            *held = Held { begun: Resources::default(), mounts: Vec::new(), ..rest };
+            *held = Held { begun: Resources::default(), begun_reserved: Kept::new(), mounts: Vec::new(), ..rest };
             // One task alone is whole or nothing anyhow.
             let gang = (tasks.len() > 1).then(|| GangPart { gang: self.next_gang(), stage: GangStage::Starting });
             for (task, place) in tasks.into_iter().zip(places) {
@@ -135,8 +137,6 @@ impl State {
             let id = &key.task;
             return Err(invalid(format!("task.id: {id} was refused in this accept; choose a new id for each task")));
         }
-        let begun = held.begun.saturating_sum(&countable(&launch.task.resources));
-        self.check_room(role, &begun).map_err(|message| (TaskReason::QuotaExceeded, message))?;
         let agent = match &launch.agent {
             Some(agent) => agent.clone(),
             None => match held.left.keys().next().filter(|_| held.left.len() == 1) {
@@ -154,11 +154,26 @@ impl State {
         let pools = self.agents.get(&agent).map(|agent| order(&agent.record.pools)).unwrap_or_default();
         match have.take(&launch.task.resources, launch.reserved_use, &pools) {
             Ok(share) => {
-                held.begun = begun;
+                let begun = held.begun.saturating_sum(&countable(&launch.task.resources));
+                let mut reserved = held.begun_reserved.clone();
+                for part in
+                    self.agents.get(&agent).iter().flat_map(|known| known.record.reserved_parts(&share.reserved()))
+                {
+                    reserved.entry(part.role).or_default().add(countable(&part.resources));
+                }
+                if let Err(message) = self.check_room(role, &begun, &reserved) {
+                    have.add(&share);
+                    return Err((TaskReason::QuotaExceeded, message));
+                }
+                (held.begun, held.begun_reserved) = (begun, reserved);
                 held.mounts.extend(mounts);
                 Ok((agent, share))
             }
             Err(Shortage(missing)) => {
+                // The offers may be short because the limit is.
+                let begun = held.begun.saturating_sum(&countable(&launch.task.resources));
+                self.check_room(role, &begun, &held.begun_reserved)
+                    .map_err(|message| (TaskReason::QuotaExceeded, message))?;
                 let which = match launch.reserved_use {
                     ReservedUse::ReservedFirst => "",
                     ReservedUse::ReservedOnly => " that is reserved",

@@ -15,6 +15,7 @@ use proffer_proto_model::{
 
 use self::plan::{Candidate, Choice, Floor, Place, Want, choose, only};
 use crate::inverse::Occasion;
+use crate::reservations::Kept;
 use crate::roles::is_within;
 use crate::state::{State, countable};
 use crate::timers::Timer;
@@ -125,7 +126,7 @@ impl State {
         wants.into_iter().find_map(|(id, item, want)| {
             *left = left.saturating_sub(1);
             let shape = item.shape.clone().unwrap_or_default();
-            if self.check_room(&item.role, &shape).is_err() || self.fits_somewhere(&want, item) {
+            if self.check_room(&item.role, &shape, &Kept::new()).is_err() || self.fits_somewhere(&want, item) {
                 return None;
             }
             let busy: BTreeSet<&AgentId> = self.preempting.values().map(|other| &other.agent).collect();

@@ -1,9 +1,11 @@
 //! Reservations: which part of an agent is whose, how it is taken and given back. Stored before anybody is told.
 
+mod kept;
 mod operate;
 mod pools;
 mod share;
 
+pub(crate) use kept::Kept;
 pub use operate::OperatorReservation;
 pub(crate) use pools::is_for_role;
 pub(crate) use share::{Share, order};

@@ -102,7 +102,9 @@ impl State {
         };
         let moves = match reservation {
             OperatorReservation::Reserve { role, from_role, resources, .. } => {
-                moves_of_reserve(&record.pools, agent, share, role, from_role.as_ref(), resources)?
+                let moves = moves_of_reserve(&record.pools, agent, share, role, from_role.as_ref(), resources)?;
+                self.check_reservation(role, from_role.as_ref(), resources)?;
+                moves
             }
             OperatorReservation::Unreserve { role, resources, .. } => {
                 moves_of_unreserve(record, agent, share, role, resources)?
@@ -201,9 +203,14 @@ impl State {
     pub fn put_pools(&mut self, id: &AgentId) {
         let Some(agent) = self.agents.get(id) else { return };
         let record = &agent.record;
-        let pool = |pool: &Pool| AgentPool { id: pool.id, role: pool.role.clone(), resources: record.room_of(pool) };
+        let pool = |pool: &Pool| {
+            let resources = record.room_of(pool);
+            let beside = pool.resources.saturating_minus(&resources);
+            AgentPool { id: pool.id, role: pool.role.clone(), resources, beside }
+        };
         let pools = record.pools.iter().map(pool).collect();
         self.allocator.set_pools(id, pools);
+        self.count_kept(id);
     }
 
     /// Tells the allocator what of the agent can be granted now: all but its volumes, and its pools.
@@ -221,7 +228,8 @@ impl State {
         let record = &agent.record;
         match wish {
             OperatorReservation::Reserve { role, from_role, resources, .. } => {
-                moves_of_reserve(&record.pools, id, share, role, from_role.as_ref(), resources).map(drop)
+                moves_of_reserve(&record.pools, id, share, role, from_role.as_ref(), resources)?;
+                self.check_reservation(role, from_role.as_ref(), resources)
             }
             OperatorReservation::Unreserve { role, resources, .. } => {
                 moves_of_unreserve(record, id, share, role, resources).map(drop)

@@ -17,15 +17,26 @@ pub(crate) struct RoleState {
     pub allocated: Resources,
     /// Out in offers to it and to roles below, without ports and sets.
     pub offered: Resources,
+    /// Reserved for it and roles below and not held by tasks, without ports and sets.
+    pub kept: Resources,
     pub tasks_active: u32,
     /// In the role itself.
     pub frameworks: BTreeSet<FrameworkId>,
 }
 
 impl RoleState {
+    /// What counts for the quota, beside what is only offered.
+    pub fn consumed(&self) -> Resources {
+        self.allocated.saturating_sum(&self.kept)
+    }
+
     fn is_idle(&self) -> bool {
-        let Self { weight, quota, policy, allocated, offered, tasks_active, frameworks } = self;
-        let has_use = !allocated.is_empty() || !offered.is_empty() || *tasks_active > 0 || !frameworks.is_empty();
+        let Self { weight, quota, policy, allocated, offered, kept, tasks_active, frameworks } = self;
+        let has_use = !allocated.is_empty()
+            || !offered.is_empty()
+            || !kept.is_empty()
+            || *tasks_active > 0
+            || !frameworks.is_empty();
         *weight == Weight::default() && quota.is_empty() && policy.is_empty() && !has_use
     }
 }
@@ -112,7 +123,7 @@ impl State {
     }
 
     pub(crate) fn role_view(&self, role: &Role, state: &RoleState) -> RoleView {
-        let RoleState { weight, quota, policy, allocated, offered, tasks_active, frameworks } = state;
+        let RoleState { weight, quota, policy, allocated, offered, kept, tasks_active, frameworks } = state;
         RoleView {
             role: role.clone(),
             weight: *weight,
@@ -120,12 +131,13 @@ impl State {
             policy: policy.clone(),
             allocated: allocated.clone(),
             offered: offered.clone(),
+            reserved: kept.clone(),
             tasks_active: *tasks_active,
             frameworks: frameworks.iter().cloned().collect(),
         }
     }
 
-    fn for_role_and_above(&mut self, role: &Role, change: impl Fn(&mut RoleState)) {
+    pub(crate) fn for_role_and_above(&mut self, role: &Role, change: impl Fn(&mut RoleState)) {
         let mut next = Some(role.clone());
         while let Some(role) = next {
             self.with_role(&role, &change);

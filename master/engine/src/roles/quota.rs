@@ -3,6 +3,7 @@
 use proffer_proto_model::{Now, OfferId, Quota, RescindReason, Resources, Role};
 
 use super::holdings::is_within;
+use crate::reservations::Kept;
 use crate::state::{State, countable};
 
 impl State {
@@ -30,11 +31,16 @@ impl State {
         if force {
             return Ok(());
         }
-        let held = self.roles.get(role).map(|state| state.allocated.clone()).unwrap_or_default();
+        let state = self.roles.get(role);
+        let held = state.map(|state| state.consumed()).unwrap_or_default();
         if let Some((kind, held, limit)) = quota.limit.exceeded_by(&held) {
+            let (who, end) = match state.is_some_and(|state| !state.kept.is_empty()) {
+                true => ("tasks and reservations", "end some of its tasks or reservations"),
+                false => ("tasks", "end some of its tasks"),
+            };
             return Err(format!(
-                "limit of role {role}: its tasks hold {held} {kind} now, more than the limit of {limit}; raise the \
-                 limit, end some of its tasks, or force it: then nothing new starts until enough has ended"
+                "limit of role {role}: its {who} hold {held} {kind} now, more than the limit of {limit}; raise the \
+                 limit, {end}, or force it: then nothing new starts until enough has ended"
             ));
         }
         self.check_capacity(role, &quota.guarantee)
@@ -88,14 +94,19 @@ impl State {
         family.fold(Resources::default(), |sum, (_, state)| sum.saturating_sum(&state.quota.guarantee))
     }
 
-    /// Whether a role has room for `more` under its limit and those above: what is wrong otherwise.
-    pub fn check_room(&self, role: &Role, more: &Resources) -> Result<(), String> {
+    /// Whether a role has room for `more` under its limit and those above, when so much of it is `reserved` by role:
+    /// what is wrong otherwise.
+    pub fn check_room(&self, role: &Role, more: &Resources, reserved: &Kept) -> Result<(), String> {
         let mut next = Some(role.clone());
         while let Some(role) = next {
             if let Some(state) = self.roles.get(&role).filter(|state| !state.quota.limit.is_empty()) {
+                let within = reserved.iter().filter(|(of, _)| is_within(of, &role));
+                let new = within.fold(countable(more), |rest, (_, part)| rest.saturating_minus(part));
                 // What is out in other offers is not counted: of those that are accepted, the first get the room.
-                let held = state.allocated.saturating_sum(&countable(more));
-                if let Some((kind, held, limit)) = state.quota.limit.exceeded_by(&held) {
+                let held = state.consumed().saturating_sum(&new);
+                let exceeded = state.quota.limit.exceeded_by(&held);
+                // A kind of which nothing new is taken may be above a limit that was forced.
+                if let Some((kind, held, limit)) = exceeded.filter(|_| !new.is_empty()) {
                     return Err(format!(
                         "limit of role {role}: with this it would hold {held} {kind}, more than {limit}; wait until \
                          tasks of the role end, or ask an operator for a higher limit"
@@ -107,15 +118,28 @@ impl State {
         Ok(())
     }
 
+    /// Whether so much more may be reserved for a role, of what is reserved for another above it or not at all.
+    pub fn check_reservation(&self, role: &Role, from: Option<&Role>, more: &Resources) -> Result<(), String> {
+        let reserved = from.map(|from| Kept::from([(from.clone(), countable(more))])).unwrap_or_default();
+        self.check_room(role, more, &reserved).map_err(|wrong| format!("resources: {wrong}"))
+    }
+
     /// Offers that a lower limit does not allow any more: nobody may use them.
     fn withdraw_above_limit(&mut self, now: Now, role: &Role) {
         let Some(state) = self.roles.get(role) else { return };
-        let all = state.allocated.saturating_sum(&state.offered);
-        if state.quota.limit.exceeded_by(&all).is_none() {
+        let of_role = || self.offers.values().filter(|open| is_within(&open.offer.role, role));
+        let offered = of_role().fold(Resources::default(), |sum, open| {
+            // What is reserved for the role is counted already.
+            let pools =
+                self.agents.get(&open.offer.agent).map(|agent| agent.record.pools.as_slice()).unwrap_or_default();
+            let own = pools.iter().filter(|pool| is_within(&pool.role, role));
+            let own = own.fold(Resources::default(), |sum, pool| sum.saturating_sum(&open.share.of(Some(pool.id))));
+            sum.saturating_sum(&countable(&open.offer.resources.saturating_minus(&own)))
+        });
+        if state.quota.limit.exceeded_by(&state.consumed().saturating_sum(&offered)).is_none() {
             return;
         }
-        let of_role = self.offers.values().filter(|open| is_within(&open.offer.role, role));
-        let offers: Vec<OfferId> = of_role.map(|open| open.offer.id.clone()).collect();
+        let offers: Vec<OfferId> = of_role().map(|open| open.offer.id.clone()).collect();
         for offer in offers {
             self.rescind(now, &offer, RescindReason::Operator);
         }

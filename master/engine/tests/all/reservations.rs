@@ -67,8 +67,11 @@ fn unreserve(name: &str, cpus: u64) -> OperatorReservation {
 /// An operator's wish, and the answer.
 fn operate(world: &mut World, wish: OperatorReservation) -> Result<(), String> {
     let agent = AgentId::new("A1-1").unwrap();
-    let input = Input::Operator(OperatorCall::Reservation { request: 1, agent, wish });
-    let effects = world.handle("operator", input);
+    ask(world, OperatorCall::Reservation { request: 1, agent, wish })
+}
+
+fn ask(world: &mut World, call: OperatorCall) -> Result<(), String> {
+    let effects = world.handle("operator", Input::Operator(call));
     let answer = effects.into_iter().find_map(|effect| match effect {
         Effect::OperatorReply { result, .. } => Some(result.map_err(|error| error.message)),
         _ => None,
@@ -306,4 +309,34 @@ fn an_agent_may_change_its_own_reservations_but_not_beyond_what_it_has() {
     assert_eq!(pools(&world), parts(&[("ops", 1_000)]), "what was refined from it is not reserved any more");
     attach(&mut world, Some("A1-1"), &[("ops", 9_000)]);
     assert!(world.trace.contains("reserves more than it has"), "{}", world.trace);
+}
+
+#[test]
+fn what_is_reserved_counts_for_quotas_before_it_is_used() {
+    let mut world = World::new();
+    attach(&mut world, None, &[("eng", 3_000)]);
+    let limit = |cpus| Quota { limit: Limit { cpus: Some(MilliCpus(cpus)), ..Limit::default() }, ..Quota::default() };
+    let set = |world: &mut World, name: &str, cpus, force| {
+        let call = RolesCall::SetQuota { role: role(name), quota: Box::new(limit(cpus)), force };
+        ask(world, OperatorCall::Roles { request: 1, call, is_dry_run: false })
+    };
+    let refused = set(&mut world, "eng", 2_000, false).unwrap_err();
+    assert!(refused.contains("its tasks and reservations hold 3 cpus now"), "{refused}");
+    set(&mut world, "eng", 4_000, false).unwrap();
+    let refused = operate(&mut world, reserve("eng/web", None, 2_000)).unwrap_err();
+    assert!(refused.contains("limit of role eng: with this it would hold 5 cpus, more than 4"), "{refused}");
+    operate(&mut world, reserve("eng/web", None, 1_000)).unwrap();
+    operate(&mut world, reserve("eng/web", Some("eng"), 1_000)).unwrap();
+
+    // All four are reserved: they may be used, and nothing beside them.
+    subscribe(&mut world, 11, "eng/web", None);
+    assert_eq!(last_offer(&world, 11).0, 4_000);
+    let tasks = vec![
+        launch("own", 3_000, ReservedUse::ReservedFirst),
+        launch("beside", 500, ReservedUse::UnreservedOnly),
+        launch("rest", 1_000, ReservedUse::ReservedOnly),
+    ];
+    operations(&mut world, 11, tasks);
+    let running: Vec<_> = world.registry.tasks.iter().map(|task| task.key.task.as_str().to_owned()).collect();
+    assert_eq!(running, ["own", "rest"], "{}", world.trace);
 }

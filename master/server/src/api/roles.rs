@@ -32,6 +32,7 @@ impl OperatorApi {
             quota: (!view.quota.is_empty()).then(|| view.quota.clone().into()),
             allocated: Some(view.allocated.clone().into()),
             offered: Some(view.offered.clone().into()),
+            reserved: Some(view.reserved.clone().into()),
             tasks_active: view.tasks_active,
             share_millionths: view.share_millionths(total),
             frameworks: view.frameworks.iter().map(framework).collect(),

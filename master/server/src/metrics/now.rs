@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use proffer_master_engine::view::AgentState;
-use proffer_proto_model::Resources;
+use proffer_proto_model::{Limit, Resources};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
@@ -45,7 +45,8 @@ impl Collector for Now {
         write(to, "proffer_master_memory_bytes", "Memory of attached agents by use", by("use", memory))?;
         let gpus = uses.map(|(word, amount)| (word, f64::from(amount.gpus)));
         write(to, "proffer_master_gpus", "GPUs of attached agents by use", by("use", gpus))?;
-        self.shares(to, &cluster.total)
+        self.shares(to, &cluster.total)?;
+        self.quotas(to)
     }
 }
 
@@ -94,6 +95,36 @@ impl Now {
         let shares = held.into_iter().map(|(role, held)| (vec![("role", role)], dominant(&held, total)));
         let help = "Largest part of any kind of the cluster's resources that the role's tasks hold";
         write(to, "proffer_master_role_share_ratio", help, shares.collect())
+    }
+}
+
+impl Now {
+    /// Of each bound of each quota how much is used up, by tasks and by what is reserved.
+    fn quotas(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut rows = Rows::new();
+        for view in self.readers.roles() {
+            let used = view.allocated.saturating_sum(&view.reserved);
+            let Limit { cpus, memory, disk, gpus, .. } = &view.quota.limit;
+            let promised = &view.quota.guarantee;
+            let some = |amount: u64| (amount > 0).then_some(amount);
+            let kinds = [
+                ("cpus", used.cpus.0, cpus.map(|most| most.0), some(promised.cpus.0)),
+                ("memory", used.memory.0, memory.map(|most| most.0), some(promised.memory.0)),
+                ("disk", used.disk.0, disk.map(|most| most.0), some(promised.disk.0)),
+                ("gpus", used.gpus.into(), gpus.map(u64::from), some(promised.gpus.into())),
+            ];
+            let role = self.names.label(view.role.as_str());
+            for (kind, used, limit, guarantee) in kinds {
+                for (bound, whole) in [("limit", limit), ("guarantee", guarantee)] {
+                    let Some(whole) = whole else { continue };
+                    let labels = [("role", role.clone()), ("kind", kind.to_owned()), ("bound", bound.to_owned())];
+                    // A limit of nothing is used up.
+                    let part = if whole == 0 { 1.0 } else { used as f64 / whole as f64 };
+                    rows.insert(labels.to_vec(), part);
+                }
+            }
+        }
+        write(to, "proffer_master_role_quota_used_ratio", "Part of a quota's bound that is used up", rows)
     }
 }
 

@@ -1,0 +1,72 @@
+//! What is reserved for roles and not held by tasks: it counts for their quotas as if it were. Kept as sums that
+//! change with every reservation, and with tasks on agents that have some.
+
+use std::collections::BTreeMap;
+
+use proffer_proto_model::{AgentId, Resources, Role};
+
+use crate::state::{State, countable};
+
+/// What is reserved on one agent and not held by tasks, by role. Without ports and sets.
+pub(crate) type Kept = BTreeMap<Role, Resources>;
+
+impl State {
+    /// Counts anew what is reserved on an agent and not held.
+    pub fn count_kept(&mut self, id: &AgentId) {
+        let new = self.kept_on(id);
+        let Some(agent) = self.agents.get_mut(id).filter(|agent| agent.kept != new) else { return };
+        let old = std::mem::replace(&mut agent.kept, new.clone());
+        for (role, kept) in &new {
+            self.for_role_and_above(role, |state| state.kept = state.kept.saturating_sum(kept));
+        }
+        for (role, kept) in &old {
+            self.for_role_and_above(role, |state| state.kept = state.kept.saturating_minus(kept));
+        }
+    }
+
+    /// Volumes are reserved too.
+    fn kept_on(&self, id: &AgentId) -> Kept {
+        let mut kept = Kept::new();
+        let Some(agent) = self.agents.get(id).filter(|agent| !agent.record.pools.is_empty()) else { return kept };
+        for pool in &agent.record.pools {
+            kept.entry(pool.role.clone()).or_default().add(countable(&pool.resources));
+        }
+        for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
+            for (pool, part) in &task.record.reserved {
+                let pool = agent.record.pool(*pool);
+                if let Some(kept) = pool.and_then(|pool| kept.get_mut(&pool.role)) {
+                    *kept = kept.saturating_minus(&countable(part));
+                }
+            }
+        }
+        kept.retain(|_, kept| !kept.is_empty());
+        kept
+    }
+
+    /// The sums against what there is.
+    pub fn audit_kept(&self, broken: &mut Vec<String>) {
+        let mut sums: BTreeMap<Role, Resources> = BTreeMap::new();
+        for (id, agent) in &self.agents {
+            let kept = self.kept_on(id);
+            if kept != agent.kept {
+                broken.push(format!("agent {id}: counts {:?} as reserved and not held, it is {kept:?}", agent.kept));
+            }
+            for (role, kept) in kept {
+                let mut next = Some(role);
+                while let Some(role) = next {
+                    next = role.parent();
+                    sums.entry(role).or_default().add(kept.clone());
+                }
+            }
+        }
+        for (role, state) in &self.roles {
+            let sum = sums.remove(role).unwrap_or_default();
+            if sum != state.kept {
+                broken.push(format!("role {role}: counts {} as reserved and not held, it is {sum}", state.kept));
+            }
+        }
+        for (role, _) in sums {
+            broken.push(format!("role {role} has reservations and is not known"));
+        }
+    }
+}
