@@ -103,10 +103,9 @@ impl State {
                 let within = reserved.iter().filter(|(of, _)| is_within(of, &role));
                 let new = within.fold(countable(more), |rest, (_, part)| rest.saturating_minus(part));
                 // What is out in other offers is not counted: of those that are accepted, the first get the room.
-                let held = state.consumed().saturating_sum(&new);
-                let exceeded = state.quota.limit.exceeded_by(&held);
                 // A kind of which nothing new is taken may be above a limit that was forced.
-                if let Some((kind, held, limit)) = exceeded.filter(|_| !new.is_empty()) {
+                let held = in_kinds_of(&new, state.consumed()).saturating_sum(&new);
+                if let Some((kind, held, limit)) = state.quota.limit.exceeded_by(&held) {
                     return Err(format!(
                         "limit of role {role}: with this it would hold {held} {kind}, more than {limit}; wait until \
                          tasks of the role end, or ask an operator for a higher limit"
@@ -144,6 +143,26 @@ impl State {
             self.rescind(now, &offer, RescindReason::Operator);
         }
     }
+}
+
+/// The amount without the kinds of which `new` has nothing.
+fn in_kinds_of(new: &Resources, amount: Resources) -> Resources {
+    let Resources { cpus, memory, disk, gpus, scalars, .. } = amount;
+    let mut kept = Resources { scalars, ..Resources::default() };
+    if new.cpus.0 > 0 {
+        kept.cpus = cpus;
+    }
+    if new.memory.0 > 0 {
+        kept.memory = memory;
+    }
+    if new.disk.0 > 0 {
+        kept.disk = disk;
+    }
+    if new.gpus > 0 {
+        kept.gpus = gpus;
+    }
+    kept.scalars.retain(|name, _| new.scalars.contains_key(name));
+    kept
 }
 
 fn shown(amount: &Resources) -> String {

@@ -340,3 +340,26 @@ fn what_is_reserved_counts_for_quotas_before_it_is_used() {
     let running: Vec<_> = world.registry.tasks.iter().map(|task| task.key.task.as_str().to_owned()).collect();
     assert_eq!(running, ["own", "rest"], "{}", world.trace);
 }
+
+#[test]
+fn a_reservation_above_a_forced_limit_is_used_with_what_is_not_limited() {
+    let mut world = World::new();
+    attach(&mut world, None, &[]);
+    let only_cpus = Resources::new(MilliCpus(3_000), Bytes(0));
+    let wish = OperatorReservation::Reserve {
+        role: role("eng"),
+        from_role: None,
+        resources: only_cpus,
+        labels: BTreeMap::new(),
+        principal: "operator".into(),
+    };
+    operate(&mut world, wish).unwrap();
+    let limit = Limit { cpus: Some(MilliCpus(1_000)), memory: Some(Bytes::mib(8_000)), ..Limit::default() };
+    let quota = Box::new(Quota { limit, ..Quota::default() });
+    let call = RolesCall::SetQuota { role: role("eng"), quota, force: true };
+    ask(&mut world, OperatorCall::Roles { request: 1, call, is_dry_run: false }).unwrap();
+    subscribe(&mut world, 11, "eng", None);
+    assert_eq!(last_offer(&world, 11).0, 3_000);
+    operations(&mut world, 11, vec![launch("all", 3_000, ReservedUse::ReservedFirst)]);
+    assert_eq!(world.registry.tasks.len(), 1, "{}", world.trace);
+}
