@@ -39,11 +39,12 @@ impl KeptVolume {
         self.held.volume.id == *id && self.held.volume.role == *role
     }
 
-    fn may_begin(&self, now: Now) -> bool {
+    fn may_begin(&self, now: Now, is_awaited: impl FnOnce() -> bool) -> bool {
         match self.work {
             Work::Idle => true,
             Work::Busy => false,
-            Work::RetryAt(at) => at <= now.mono,
+            // A failure fails all who wait: whoever waits now came after it, and is owed a try and its outcome.
+            Work::RetryAt(at) => at <= now.mono || is_awaited(),
         }
     }
 }
@@ -166,8 +167,13 @@ impl Engine {
     fn put_volume(&mut self, held: HeldVolume) {
         self.out.store(Operation::PutVolume(Box::new(held.clone())));
         match self.volumes.get_mut(&held.volume.number) {
-            // What is under way is waited for.
-            Some(kept) => kept.held = held,
+            // What is under way is waited for; what only waits for its next try is not.
+            Some(kept) => {
+                if let Work::RetryAt(_) = kept.work {
+                    kept.work = Work::Idle;
+                }
+                kept.held = held;
+            }
             None => drop(self.volumes.insert(held.volume.number, KeptVolume::new(held))),
         }
     }
@@ -179,8 +185,11 @@ impl Engine {
     }
 
     fn may_begin(&self, now: Now, number: u64) -> bool {
-        let Some(kept) = self.volumes.get(&number).filter(|kept| kept.may_begin(now)) else { return false };
+        let Some(kept) = self.volumes.get(&number) else { return false };
         let Volume { role, id, .. } = &kept.held.volume;
+        if !kept.may_begin(now, || !self.waiting_for(role, id).is_empty()) {
+            return false;
+        }
         match kept.held.state {
             HeldState::Ready => false,
             // One that is made anew waits until nothing is left of the old one of its name.
@@ -218,14 +227,18 @@ impl Engine {
         waiting.find(has_all).map(|task| task.key().clone())
     }
 
-    fn fail_waiting(&mut self, now: Now, role: &Role, id: &VolumeId, message: &str) {
+    /// The tasks that wait for a volume.
+    fn waiting_for(&self, role: &Role, id: &VolumeId) -> Vec<TaskKey> {
         let waits = |task: &&crate::task::Task| {
             let uses =
                 |launch: &crate::Launch| mounted(&launch.spec, &launch.role).any(|(of, used)| of == role && used == id);
             task.waits_for_volumes() && task.launch.as_ref().is_some_and(uses)
         };
-        let keys: Vec<TaskKey> = self.tasks.values().filter(waits).map(|task| task.key().clone()).collect();
-        for key in keys {
+        self.tasks.values().filter(waits).map(|task| task.key().clone()).collect()
+    }
+
+    fn fail_waiting(&mut self, now: Now, role: &Role, id: &VolumeId, message: &str) {
+        for key in self.waiting_for(role, id) {
             let message = format!("volume {id} could not be made: {message}");
             self.with_task(now, &key, |task, cx| task.volume_failed(message, cx));
         }

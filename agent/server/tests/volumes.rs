@@ -11,7 +11,7 @@ use proffer_proto_model::convert::{AgentMessage, MasterMessage};
 use proffer_proto_model::task::{Mount, MountSource};
 use proffer_proto_model::{Bytes, HeldState, Role, TaskReason, TaskSpec, TaskState, Volume, VolumeId, VolumeReport};
 use support::master::{Session, key};
-use support::{Place, spec, until};
+use support::{Place, spec};
 
 fn volume(number: u64) -> Volume {
     let (id, role) = (VolumeId::new("db").unwrap(), Role::new("eng/web").unwrap());
@@ -92,10 +92,10 @@ async fn a_directory_that_cannot_be_made_fails_the_task_and_not_the_agent() {
     std::fs::write(place.data_dir().join("volumes"), "in the way").unwrap();
     let (mut session, _) = place.master.attach().await;
     session.say(MasterMessage::CreateVolume(volume(1))).await;
-    session.say(MasterMessage::Ping { nonce: 1 }).await;
-    while session.next().await != (AgentMessage::Pong { nonce: 1 }) {}
+    session.launch(using("a")).await;
+    let failed = session.until("a", TaskState::Failed).await;
+    assert!(failed.message.contains("volume db could not be made"), "{}", failed.message);
     std::fs::remove_file(place.data_dir().join("volumes")).unwrap();
-    until("the first try to have failed", || !directory(&place).exists()).await;
     session.say(MasterMessage::DestroyVolume { number: 1 }).await;
     told(&mut session, 1, false).await;
 }

@@ -124,6 +124,34 @@ fn a_task_does_not_start_without_its_volume() {
 }
 
 #[test]
+fn another_order_does_not_wait_for_the_next_try_of_the_last_one() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    world.fail_next(FailureKind::Temporary);
+    assert!(world.pending.is_empty(), "making is tried again later");
+    destroy(&mut world, 1);
+    world.run();
+    assert_eq!((told(&world), states(&world)), (vec![(1, false)], vec![]));
+}
+
+#[test]
+fn a_task_that_comes_after_a_failure_is_told_of_the_next_one_at_once() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    world.fail_next(FailureKind::Temporary);
+    world.launch(using("a", "db"));
+    world.perform(0, None, false);
+    world.fail_next(FailureKind::Temporary);
+    world.run();
+    world.ack_all("a");
+    assert!(world.last("a").message.contains("volume db could not be made"), "{}", world.last("a").message);
+    world.launch(using("b", "db"));
+    world.run();
+    world.ack_all("b");
+    assert_eq!(world.states("b").last(), Some(&TaskState::Running));
+}
+
+#[test]
 fn two_writers_are_never_let_near_one_volume_even_if_the_master_says_so() {
     let mut world = World::attached();
     create(&mut world, 1, "db");
