@@ -179,7 +179,9 @@ impl Allocator {
         if !self.is_within_room(client, look.agent) {
             return false;
         }
-        if self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
+        // What is reserved for others is left for them.
+        let sees_all = *self.visible(client, look.agent, left) == *left;
+        if sees_all && self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
             return true;
         }
         self.is_alone(client, look)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use proffer_master_allocator::{Allocator, Grant, GrantId};
+use proffer_master_allocator::{Allocator, Grant, GrantId, ReservedParts};
 use proffer_proto_model::*;
 
+use super::reserved::{Pool, parts_of};
 use crate::common::*;
 
 struct Filter {
@@ -15,11 +16,13 @@ struct Filter {
     until: u64,
 }
 
-struct Task {
+pub(super) struct Task {
     framework: usize,
     role: Role,
-    agent: usize,
+    pub(super) agent: usize,
     resources: Resources,
+    /// What of it is of which pool.
+    pub(super) reserved: ReservedParts,
 }
 
 /// See the file's top.
@@ -30,21 +33,24 @@ pub struct Naive {
     quotas: BTreeMap<Role, Quota>,
     /// The smallest offers in CPU, of roles and of the cluster.
     min_offers: BTreeMap<Option<Role>, u64>,
-    agents: BTreeMap<usize, (AgentInfo, bool)>,
+    pub(super) agents: BTreeMap<usize, (AgentInfo, bool)>,
+    /// Reserved parts by agent, in the order of their numbers.
+    pub(super) pools: BTreeMap<usize, Vec<Pool>>,
+    pub(super) next_pool: u64,
     frameworks: BTreeMap<usize, (bool, Demand)>,
-    grants: BTreeMap<GrantId, Grant>,
-    tasks: Vec<Task>,
+    pub(super) grants: BTreeMap<GrantId, Grant>,
+    pub(super) tasks: Vec<Task>,
     filters: Vec<Filter>,
     /// Framework, role and end of the time in which a launch counts.
     holds: Vec<(usize, Role, u64)>,
-    problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
-fn number(id: &str) -> usize {
+pub(super) fn number(id: &str) -> usize {
     id[1..].parse().unwrap()
 }
 
-fn is_within(role: &Role, above: &Role) -> bool {
+pub(super) fn is_within(role: &Role, above: &Role) -> bool {
     role == above || role.as_str().starts_with(&format!("{above}/"))
 }
 
@@ -65,6 +71,8 @@ impl Naive {
             quotas: BTreeMap::new(),
             min_offers: BTreeMap::new(),
             agents: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            next_pool: 0,
             frameworks: BTreeMap::new(),
             grants: BTreeMap::new(),
             tasks: Vec::new(),
@@ -93,6 +101,7 @@ impl Naive {
         self.end_all(|task| task.agent == agent);
         self.filters.retain(|filter| filter.agent != agent);
         self.agents.remove(&agent);
+        self.pools.remove(&agent);
         self.allocator.remove_agent(&agent_id(agent));
     }
 
@@ -163,9 +172,11 @@ impl Naive {
             rest = left;
             self.allocator.note_launch(&grant.framework, &grant.role, &task, Moment(self.now));
             self.allocator.charge(&grant.framework, &grant.role, &grant.agent, &task);
+            let reserved = parts_of(&grant.reserved, &task);
+            self.allocator.charge_reserved(&grant.agent, &reserved);
             self.holds.push((framework, grant.role.clone(), self.now + 1_000));
             let agent = number(grant.agent.as_str());
-            self.tasks.push(Task { framework, role: grant.role.clone(), agent, resources: task });
+            self.tasks.push(Task { framework, role: grant.role.clone(), agent, resources: task, reserved });
         }
         self.refuse(&grant, rest.saturating_sum(&closed.beside), refuse_ms);
     }
@@ -186,20 +197,22 @@ impl Naive {
             let classes = self.classes().into_iter().map(|(shapes, owed)| (self.usable(&shapes), shapes, owed));
             let classes: Vec<_> = classes.map(|(usable, shapes, owed)| (shapes, usable, owed)).collect();
             let (to_it, copy) = (self.owed_to(&grant.role), grant.clone());
-            let before = self.available(number(grant.agent.as_str()));
+            let agent = number(grant.agent.as_str());
+            let before = self.visible(Some(&grant.role), agent);
+            self.check_parts(&grant, agents.iter().filter(|agent| **agent == grant.agent).count() == 1);
             if before.checked_sub(&grant.resources).is_none() {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
-            let more = grant.resources.clone();
-            let role = grant.role.clone();
             self.grants.insert(grant.id, grant);
             // Parts of one agent are cut in turns: what each of them left is not seen from here.
             if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
                 self.check_kept(&copy, &classes, to_it);
             }
-            let over = self.limited(&role).find(|(_, left)| *left < 0 && more.cpus.0 > 0);
+            // What is reserved below a role is used up there before it is granted.
+            let is_new = |above: &Role| copy.resources.cpus.0 > self.reserved_below(&copy, above);
+            let over = self.limited(&copy.role).find(|(above, left)| *left < 0 && is_new(above));
             if let Some(over) = over {
-                self.problem = Some(format!("{more} is granted in {role}, of which is left {over:?}"));
+                self.problem = Some(format!("{copy:?} is granted, of which is left {over:?}"));
             }
         }
         self.check_promises(before);
@@ -264,10 +277,15 @@ impl Naive {
         let path = std::iter::successors(Some(role.clone()), Role::parent);
         let limit = |role: Role| {
             let most = self.quotas.get(&role)?.limit.cpus?;
-            let left = most.0 as i64 - self.held(&role).cpus.0 as i64;
+            let left = most.0 as i64 - self.consumed(&role) as i64;
             Some((role, left))
         };
         path.filter_map(limit)
+    }
+
+    /// CPU that is granted and held in a role and below it, and what is reserved there and not used.
+    fn consumed(&self, role: &Role) -> u64 {
+        self.held(role).cpus.0 + self.kept(role)
     }
 
     /// All that is granted and held in a role and below it.
@@ -281,7 +299,7 @@ impl Naive {
     /// What a role and those below are promised and do not hold: what is promised to those below is part of it.
     fn owed(&self, role: &Role) -> u64 {
         let guarantee = self.quotas.get(role).map_or(0, |quota| quota.guarantee.cpus.0);
-        let own = guarantee.saturating_sub(self.held(role).cpus.0);
+        let own = guarantee.saturating_sub(self.consumed(role));
         let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
         own.max(below.map(|below| self.owed(&below)).sum())
     }
@@ -306,10 +324,10 @@ impl Naive {
         roles
     }
 
-    /// CPU that is free, and CPU that is promised and not held.
+    /// CPU that is free and not reserved, and CPU that is promised and not held.
     fn promises(&self) -> (u64, u64) {
         let active = self.agents.iter().filter(|(_, (_, is_active))| *is_active);
-        let free = active.map(|(agent, _)| self.available(*agent).cpus.0).sum();
+        let free = active.map(|(agent, _)| self.visible(None, *agent).cpus.0).sum();
         let highest = self.roles().into_iter().filter(|role| role.parent().is_none());
         (free, highest.map(|role| self.owed(&role)).sum())
     }
@@ -317,7 +335,8 @@ impl Naive {
     /// What is promised was kept free, or all that was given was promised.
     fn check_promises(&mut self, (free_before, owed_before): (u64, u64)) {
         let (free, owed) = self.promises();
-        let is_kept = free >= owed || free_before - free == owed_before - owed;
+        // What a role below gets of a reservation above it is promised, and was not free.
+        let is_kept = free >= owed || free_before - free <= owed_before - owed;
         if !is_kept {
             self.problem = Some(format!("free {free_before} -> {free}, promised {owed_before} -> {owed}"));
         }
@@ -327,10 +346,15 @@ impl Naive {
     fn room(&self, role: &Role, agent: usize) -> (u64, u64, u32) {
         let (free, owed) = self.promises();
         let spare = if owed == 0 { u64::MAX } else { free.saturating_sub(owed) };
-        let by_limits = self.limited(role).map(|(_, left)| u64::try_from(left).unwrap_or(0)).min();
+        let own = self.own_pools(role, agent);
+        let by_limit = |(above, left): (Role, i64)| {
+            let below = own.iter().filter(|pool| is_within(&pool.role, &above)).map(|pool| pool.resources.cpus.0);
+            u64::try_from(left).unwrap_or(0) + below.sum::<u64>()
+        };
+        let by_limits = self.limited(role).map(by_limit).min();
         let to_it = self.owed_to(role);
-        let mut room = (by_limits.unwrap_or(u64::MAX).min(spare.saturating_add(to_it)), u64::MAX, u32::MAX);
-        let left = self.available(agent);
+        let mut room = (spare.saturating_add(to_it), u64::MAX, u32::MAX);
+        let left = self.visible(None, agent);
         for (shapes, owed) in self.classes() {
             let Some(kept) = shapes.iter().find(|shape| self.is_usable(shape, agent)) else { continue };
             let usable = self.usable(&shapes);
@@ -346,6 +370,13 @@ impl Naive {
                 room.1 = room.1.min(left.memory.0.saturating_sub(kept.memory.0));
             }
         }
+        // What is kept for guarantees keeps nobody from what is reserved for it.
+        for free in own.iter().map(|pool| &pool.resources) {
+            room.0 = room.0.saturating_add(free.cpus.0);
+            room.1 = room.1.saturating_add(free.memory.0);
+            room.2 = room.2.saturating_add(free.ports.count());
+        }
+        room.0 = room.0.min(by_limits.unwrap_or(u64::MAX));
         room
     }
 
@@ -375,7 +406,7 @@ impl Naive {
 
     fn is_usable(&self, item: &DemandItem, agent: usize) -> bool {
         let Some((info, true)) = self.agents.get(&agent) else { return false };
-        let left = self.available(agent);
+        let left = self.visible(None, agent);
         let is_enough = match &item.shape {
             Some(shape) => left.contains(shape),
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
@@ -385,7 +416,7 @@ impl Naive {
 
     fn usable(&self, shapes: &[DemandItem]) -> u64 {
         let usable = |agent: &&usize| shapes.iter().any(|shape| self.is_usable(shape, **agent));
-        self.agents.keys().filter(usable).map(|agent| self.available(*agent).cpus.0).sum()
+        self.agents.keys().filter(usable).map(|agent| self.visible(None, *agent).cpus.0).sum()
     }
 
     /// What a class is promised is kept where it can be used, or all that was given there was promised to somebody.
@@ -404,7 +435,7 @@ impl Naive {
 
     fn would_fit(&self, framework: usize, item: &DemandItem, agent: usize) -> bool {
         let Some((info, true)) = self.agents.get(&agent) else { return false };
-        let left = self.available(agent);
+        let left = self.visible(Some(&item.role), agent);
         let is_enough = match &item.shape {
             Some(shape) => left.contains(shape),
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
@@ -437,7 +468,7 @@ impl Naive {
         (!ends.into_iter().any(|end| end == due.0)).then(|| format!("{due:?} is the end of nothing"))
     }
 
-    fn available(&self, agent: usize) -> Resources {
+    pub(super) fn available(&self, agent: usize) -> Resources {
         let Some((info, _)) = self.agents.get(&agent) else { return Resources::default() };
         let granted = self.grants.values().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
         let tasks = self.tasks.iter().filter(|task| task.agent == agent).map(|task| &task.resources);
@@ -480,5 +511,6 @@ impl Naive {
 
     fn recover(&mut self, task: &Task) {
         self.allocator.recover(&framework_id(task.framework), &task.role, &agent_id(task.agent), &task.resources);
+        self.allocator.recover_reserved(&agent_id(task.agent), &task.reserved);
     }
 }
