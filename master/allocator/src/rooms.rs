@@ -292,6 +292,7 @@ impl Allocator {
             self.awake.insert(EVERYBODY);
             lowest = lowest.into_iter().chain([from]).min();
         }
+        self.wake_races();
         lowest
     }
 
