@@ -159,7 +159,10 @@ impl Allocator {
         }
         self.tree.settle_changes();
         let new = grants.iter().map(|grant| grant.id).filter(|id| self.may_begin(*id));
-        for race in new.collect::<Vec<_>>() {
+        let new: Vec<GrantId> = new.collect();
+        // Those that want something now are shown the new ones first, in turn.
+        let first_new = new.first().copied().unwrap_or(GrantId(u64::MAX));
+        for race in new {
             self.races.shown = race.0 - 1;
             self.begin(race);
             self.show(race, EVERYBODY, now, grants);
@@ -169,7 +172,7 @@ impl Allocator {
         }
         self.races.shown = self.next_grant;
         for client in std::mem::take(&mut self.races.curious) {
-            self.show_all(client, now, grants);
+            self.show_all(client, first_new, now, grants);
         }
         for (race, client) in std::mem::take(&mut self.races.retries) {
             if let Err(No::Limit(node)) = self.join(client, race, now, grants) {
@@ -184,6 +187,8 @@ impl Allocator {
         }
         self.races.shown = self.next_grant;
         self.races.curious.clear();
+        // Nobody has more room because somebody joined.
+        self.tree.woken.clear();
     }
 
     fn begin(&mut self, race: GrantId) {
@@ -216,11 +221,11 @@ impl Allocator {
         limits.into_iter().for_each(|node| self.note_limit(node, race));
     }
 
-    /// Shows a client all races it was not shown while it wanted something.
-    fn show_all(&mut self, client: usize, now: Moment, grants: &mut Vec<Grant>) {
+    /// Shows a client all races before `end` that it was not shown while it wanted something.
+    fn show_all(&mut self, client: usize, end: GrantId, now: Moment, grants: &mut Vec<Grant>) {
         let from = self.clients.get(client).and_then(|state| state.raced_until()).filter(|_| self.is_racer(client));
-        let Some(from) = from else { return };
-        let races: Vec<GrantId> = self.races.open.range(GrantId(from + 1)..).map(|(race, _)| *race).collect();
+        let Some(from) = from.map(|from| GrantId(from + 1)) else { return };
+        let races: Vec<GrantId> = self.races.open.range(from.min(end)..end).map(|(race, _)| *race).collect();
         for race in races {
             if !self.clients.get(client).is_some_and(|state| state.is_wanting()) {
                 break;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // test helpers
 
 mod naive;
+mod races;
 mod reserved;
 
 use self::naive::Naive;
@@ -24,6 +25,7 @@ enum Step {
     Weight { role: usize, weight: u32 },
     Quota { role: usize, guarantee: Option<u64>, limit: Option<u64> },
     Reserve { agent: usize, parts: Vec<(usize, u64, bool, u64)>, is_kept: bool },
+    Mode { role: usize, is_optimistic: bool },
     Place { role: usize, policy: usize },
     MinOffer { role: Option<usize>, cpus: Option<u64> },
     Wait { ms: u64 },
@@ -49,6 +51,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(|at| Step::End { at }),
         1 => (0usize..ROLES, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
         1 => (0usize..ROLES, cpus.clone(), cpus).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
+        2 => (0usize..ROLES, prop::bool::weighted(0.7)).prop_map(|(role, is_optimistic)| Step::Mode { role, is_optimistic }),
         1 => (0usize..ROLES, 0usize..4).prop_map(|(role, policy)| Step::Place { role, policy }),
         1 => (proptest::option::of(0usize..ROLES), proptest::option::of(0u64..1_500))
             .prop_map(|(role, cpus)| Step::MinOffer { role, cpus }),
@@ -126,6 +129,7 @@ fn run(naive: &mut Naive, step: Step) {
             };
             naive.set_pools(agent, parts.into_iter().map(part).collect(), is_kept);
         }
+        Step::Mode { role: at, is_optimistic } => naive.set_optimistic(&role(at), is_optimistic),
         Step::Place { role: at, policy } => {
             let spread = Placement::Spread { attribute: "rack".into() };
             let policies = [Placement::First, Placement::Pack, Placement::LeastLoaded, spread];

@@ -1,6 +1,6 @@
 //! The allocator beside a model that knows the same by walking lists. Never asks the allocator what is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_allocator::{Allocator, Grant, GrantId, ReservedParts};
 use proffer_proto_model::*;
@@ -29,15 +29,18 @@ pub(super) struct Task {
 pub struct Naive {
     pub allocator: Allocator,
     pub now: u64,
-    cap: usize,
-    quotas: BTreeMap<Role, Quota>,
+    pub(super) cap: usize,
+    pub(super) quotas: BTreeMap<Role, Quota>,
     /// The smallest offers in CPU, of roles and of the cluster.
     min_offers: BTreeMap<Option<Role>, u64>,
     pub(super) agents: BTreeMap<usize, (AgentInfo, bool)>,
     /// Reserved parts by agent, in the order of their numbers.
     pub(super) pools: BTreeMap<usize, Vec<Pool>>,
     pub(super) next_pool: u64,
-    frameworks: BTreeMap<usize, (bool, Demand)>,
+    pub(super) frameworks: BTreeMap<usize, (bool, Demand)>,
+    pub(super) optimistic: BTreeSet<Role>,
+    /// First grants of races that were begun.
+    pub(super) races: BTreeSet<GrantId>,
     pub(super) grants: BTreeMap<GrantId, Grant>,
     pub(super) tasks: Vec<Task>,
     filters: Vec<Filter>,
@@ -55,7 +58,7 @@ pub(super) fn is_within(role: &Role, above: &Role) -> bool {
 }
 
 /// How many of the item a grant could stand for.
-fn times(item: &DemandItem, granted: &Resources) -> u64 {
+pub(super) fn times(item: &DemandItem, granted: &Resources) -> u64 {
     let Some(shape) = &item.shape else { return 1 };
     let by = |have: u64, want: u64| have.checked_div(want).unwrap_or(u64::MAX);
     let by_ports = by(granted.ports.count().into(), item.ports.into());
@@ -72,6 +75,8 @@ impl Naive {
             min_offers: BTreeMap::new(),
             agents: BTreeMap::new(),
             pools: BTreeMap::new(),
+            optimistic: BTreeSet::new(),
+            races: BTreeSet::new(),
             next_pool: 0,
             frameworks: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -151,7 +156,7 @@ impl Naive {
         };
     }
 
-    fn min_offer(&self, role: &Role) -> u64 {
+    pub(super) fn min_offer(&self, role: &Role) -> u64 {
         let own = self.min_offers.get(&Some(role.clone()));
         own.or_else(|| self.min_offers.get(&None)).copied().unwrap_or(0)
     }
@@ -170,6 +175,8 @@ impl Naive {
         let framework = number(grant.framework.as_str());
         if let Some(left) = rest.checked_sub(&task) {
             rest = left;
+            // Before anything is taken, the others lose what it wins.
+            self.close_all(|other| other.race == grant.race);
             self.allocator.note_launch(&grant.framework, &grant.role, &task, Moment(self.now));
             self.allocator.charge(&grant.framework, &grant.role, &grant.agent, &task);
             let reserved = parts_of(&grant.reserved, &task);
@@ -192,8 +199,13 @@ impl Naive {
     pub fn allocate(&mut self) {
         let before = self.promises();
         let grants = self.allocator.allocate(Moment(self.now));
-        let agents: Vec<AgentId> = grants.iter().map(|grant| grant.agent.clone()).collect();
+        let apart = grants.iter().filter(|grant| grant.race == grant.id);
+        let agents: Vec<AgentId> = apart.map(|grant| grant.agent.clone()).collect();
         for grant in grants {
+            if grant.race != grant.id {
+                self.join(grant);
+                continue;
+            }
             let classes = self.classes().into_iter().map(|(shapes, owed)| (self.usable(&shapes), shapes, owed));
             let classes: Vec<_> = classes.map(|(usable, shapes, owed)| (shapes, usable, owed)).collect();
             let (to_it, copy) = (self.owed_to(&grant.role), grant.clone());
@@ -203,17 +215,13 @@ impl Naive {
             if before.checked_sub(&grant.resources).is_none() {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
+            self.begin_race(&grant);
             self.grants.insert(grant.id, grant);
             // Parts of one agent are cut in turns: what each of them left is not seen from here.
             if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
                 self.check_kept(&copy, &classes, to_it);
             }
-            // What is reserved below a role is used up there before it is granted.
-            let is_new = |above: &Role| copy.resources.cpus.0 > self.reserved_below(&copy, above);
-            let over = self.limited(&copy.role).find(|(above, left)| *left < 0 && is_new(above));
-            if let Some(over) = over {
-                self.problem = Some(format!("{copy:?} is granted, of which is left {over:?}"));
-            }
+            self.check_limits(&copy);
         }
         self.check_promises(before);
         let work = self.allocator.work();
@@ -223,19 +231,30 @@ impl Naive {
         }
     }
 
+    /// No limit is exceeded by the grant.
+    pub(super) fn check_limits(&mut self, grant: &Grant) {
+        // What is reserved below a role is used up there before it is granted.
+        let is_new = |above: &Role| grant.resources.cpus.0 > self.reserved_below(grant, above);
+        let over = self.limited(&grant.role).find(|(above, left)| *left < 0 && is_new(above));
+        if let Some(over) = over {
+            self.problem = Some(format!("{grant:?} is granted, of which is left {over:?}"));
+        }
+    }
+
     /// The first thing that is wrong.
     pub fn broken(&self) -> Option<String> {
         self.problem
             .clone()
             .or_else(|| self.agents.keys().find_map(|agent| self.broken_agent(*agent)))
             .or_else(|| self.frameworks.keys().find_map(|framework| self.broken_framework(*framework)))
+            .or_else(|| self.frameworks.keys().find_map(|framework| self.missed_race(*framework)))
             .or_else(|| self.broken_deadline())
     }
 
     fn broken_agent(&self, agent: usize) -> Option<String> {
         let total = &self.agents.get(&agent)?.0.resources;
         let mut sum = Resources::default();
-        let granted = self.grants.values().filter(|grant| number(grant.agent.as_str()) == agent);
+        let granted = self.grants_apart().filter(|grant| number(grant.agent.as_str()) == agent);
         let mut has_grants = false;
         for resources in granted.map(|grant| &grant.resources).inspect(|_| has_grants = true) {
             let Some(more) = sum.checked_add(resources) else { return Some(format!("{resources} granted twice")) };
@@ -259,11 +278,7 @@ impl Naive {
             return None;
         }
         for item in &demand.items {
-            let in_role = own().filter(|grant| grant.role == item.role);
-            let granted: u64 = in_role.map(|grant| times(item, &grant.resources)).sum();
-            let launches =
-                self.holds.iter().filter(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
-            let is_covered = item.count.is_some_and(|count| u64::from(count) <= granted + launches.count() as u64);
+            let is_covered = self.is_covered(framework, item);
             let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
             if let Some(agent) = place.filter(|_| !is_covered) {
                 return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}"));
@@ -272,8 +287,18 @@ impl Naive {
         None
     }
 
+    /// All of it is granted or launched.
+    pub(super) fn is_covered(&self, framework: usize, item: &DemandItem) -> bool {
+        let own = self.grants.values().filter(|grant| number(grant.framework.as_str()) == framework);
+        let granted: u64 =
+            own.filter(|grant| grant.role == item.role).map(|grant| times(item, &grant.resources)).sum();
+        let launches =
+            self.holds.iter().filter(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
+        item.count.is_some_and(|count| u64::from(count) <= granted + launches.count() as u64)
+    }
+
     /// The limits on a role: how far each role of its path is above (or below) its own, in CPU.
-    fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
+    pub(super) fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
         let path = std::iter::successors(Some(role.clone()), Role::parent);
         let limit = |role: Role| {
             let most = self.quotas.get(&role)?.limit.cpus?;
@@ -449,13 +474,17 @@ impl Naive {
             Some(shape) => shape.cpus.0 <= room.0 && shape.memory.0 <= room.1 && item.ports <= room.2,
             None => left.cpus.0.min(room.0) >= 10 || left.memory.0.min(room.1) >= Bytes::mib(32).0,
         };
-        let is_refused = self.filters.iter().any(|filter| {
-            (filter.framework, &filter.role, filter.agent) == (framework, &item.role, agent)
-                && filter.until > self.now
-                && filter.refused.contains(&left)
-        });
+        let is_refused = self.is_refused(framework, &item.role, agent, &left);
         let is_allowed = item.constraints.iter().all(|rule| rule.is_met_by(info));
         is_enough && is_within && is_allowed && !is_refused && left.ports.count() >= item.ports
+    }
+
+    pub(super) fn is_refused(&self, framework: usize, role: &Role, agent: usize, left: &Resources) -> bool {
+        self.filters.iter().any(|filter| {
+            (filter.framework, &filter.role, filter.agent) == (framework, role, agent)
+                && filter.until > self.now
+                && filter.refused.contains(left)
+        })
     }
 
     /// An idle cluster is silent: nothing is due when nothing can end.
@@ -470,7 +499,7 @@ impl Naive {
 
     pub(super) fn available(&self, agent: usize) -> Resources {
         let Some((info, _)) = self.agents.get(&agent) else { return Resources::default() };
-        let granted = self.grants.values().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
+        let granted = self.grants_apart().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
         let tasks = self.tasks.iter().filter(|task| task.agent == agent).map(|task| &task.resources);
         let used = granted.chain(tasks).fold(Resources::default(), |sum, more| sum.saturating_sum(more));
         info.resources.checked_sub(&used).unwrap_or_default()
