@@ -38,10 +38,17 @@ impl Allocator {
         self.refresh_clients_of(slot);
     }
 
-    /// Forgets a framework. All that was charged to it must have been recovered, all its grants closed.
+    /// Forgets a framework. All that was charged to it must have been recovered, all its grants closed. Costs as much as
+    /// there are agents: its clients' numbers are used again, and nothing it did may be held against the next.
     pub fn remove_framework(&mut self, id: &FrameworkId) {
         let Some((slot, framework)) = self.frameworks.remove(id) else { return };
+        for agent in self.agents.iter_mut() {
+            if agent.returned_by.is_some_and(|client| framework.clients.contains(&client)) {
+                agent.returned_by = None;
+            }
+        }
         for client in framework.clients {
+            self.forget_racer(client);
             self.clear_filters(client);
             self.count_needs(client, Vec::new());
             self.count_wanted(client, false);

@@ -62,6 +62,11 @@ impl Allocator {
         }
     }
 
+    /// The client is no more: its number may be used again.
+    pub(crate) fn forget_racer(&mut self, client: usize) {
+        self.races.curious.remove(&client);
+    }
+
     /// Begins races with new grants, and shows open ones to those who want something again.
     pub(crate) fn race(&mut self, now: Moment, grants: &mut Vec<Grant>) {
         if !self.races.is_used {

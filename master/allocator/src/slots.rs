@@ -65,6 +65,11 @@ impl<K: Hash + Eq, V> Slots<K, V> {
         self.values.get_mut(slot)?.as_mut()
     }
 
+    /// All values, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.values.iter_mut().flatten()
+    }
+
     /// All slots in use with their values, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &V)> {
         self.values.iter().enumerate().filter_map(|(slot, value)| value.as_ref().map(|v| (slot, v)))

@@ -166,3 +166,18 @@ fn a_framework_below_its_cap_again_is_offered_what_came_meanwhile() {
     seen.dedup();
     assert!(seen.len() >= 2, "it is not offered the same agent for ever: {seen:?}");
 }
+
+#[test]
+fn what_a_removed_framework_gave_back_is_not_held_against_the_next_one() {
+    let mut allocator = cluster(1);
+    framework(&mut allocator, 0, &Demand::anything(role(0)));
+    let grants = allocator.allocate(Moment(0));
+    decline(&mut allocator, &grants[0], 0, 0);
+    allocator.remove_framework(&framework_id(0));
+    framework(&mut allocator, 1, &Demand::anything(role(0)));
+    allocator.put_framework(&framework_id(2), true);
+    allocator.put_agent(&agent_id(1), &info(res(4_000, 4_000)), true);
+    allocator.charge(&framework_id(2), &role(1), &agent_id(1), &res(4_000, 4_000));
+    allocator.set_demand(&framework_id(2), &Demand::anything(role(1)));
+    assert_eq!(receivers(&allocator.allocate(Moment(1))), ["f00001"], "it holds nothing, and gave nothing back");
+}
