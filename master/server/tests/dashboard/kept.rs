@@ -36,6 +36,7 @@ async fn an_agents_page_shows_reservations_volumes_with_their_users_and_windows_
     let mut info = hostile_agent();
     info.resources.as_mut().unwrap().disk_bytes = 100 * GIB;
     let mut agent = world.agent(info).await;
+    world.page_with("/agents", &["A1-1"]).await;
     world.page_with("/agents/A1-1", &["Nothing of this agent is kept", "proffer reserve A1-1"]).await;
 
     let mut operator = OperatorClient::new(world.channel());
