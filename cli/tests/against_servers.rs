@@ -405,7 +405,7 @@ impl Operator for World {
             ..Default::default()
         });
         if task.is_none() && !matches!(name.as_str(), "" | "service") {
-            return Err(Status::not_found(format!("there is no task and no framework {name:?}")));
+            return Err(Status::not_found(format!("name: there is no task and no framework {name:?}")));
         }
         let declined = operator::AnswerCount {
             outcome: operator::offer_record::Outcome::Declined.into(),
