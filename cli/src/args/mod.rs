@@ -28,6 +28,7 @@ pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, Weig
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
 pub use volumes::{CreateVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
 
+use crate::CliError;
 use crate::output::Format;
 
 /// Runs containers on many machines through resource offers.
@@ -340,11 +341,37 @@ pub(crate) fn role(text: &str) -> Result<Role, String> {
     Role::new(text).map_err(|error| format!("role: {error}"))
 }
 
+/// Whether the master would take these words, so that one that is wrong is told before anything is started.
+///
+/// # Errors
+/// What clap says of them.
+pub(crate) fn check_master_flags(flags: &[String]) -> Result<(), CliError> {
+    let words = ["proffer", "master"].into_iter().chain(flags.iter().map(String::as_str));
+    let told = |error: clap::Error| {
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        CliError::new(format!("--master-flag: {first}"), "see `proffer master --help`")
+    };
+    Cli::try_parse_from(words).map(drop).map_err(told)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn wrong_flags_for_the_master_are_told_with_the_flag() {
+        let check =
+            |flags: &[&str]| check_master_flags(&flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>());
+        check(&[]).unwrap();
+        check(&["--preemption", "--preemption-notice", "1s"]).unwrap();
+        for (flag, named) in [("--premption", "--premption"), ("--offer-timeout=1", "--offer-timeout"), ("x", "'x'")] {
+            let told = check(&[flag]).unwrap_err().to_string();
+            assert!(told.starts_with("--master-flag: ") && told.contains(named), "{told}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

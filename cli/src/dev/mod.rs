@@ -54,6 +54,9 @@ pub struct DevArgs {
     /// none; only `default` when left out
     #[arg(long = "role", value_name = "ROLE", value_parser = crate::args::role)]
     pub roles: Vec<Role>,
+    /// One more word of the master's command line, e.g. --master-flag=--preemption; may be given several times
+    #[arg(long = "master-flag", value_name = "FLAG", allow_hyphen_values = true)]
+    pub master_flags: Vec<String>,
     /// Start with nothing running, without the example stack
     #[arg(long)]
     pub no_stack: bool,
@@ -62,6 +65,7 @@ pub struct DevArgs {
 /// Runs the cluster until Ctrl-C. Must be called from the main thread.
 pub async fn run(args: DevArgs) -> Result<(), CliError> {
     check_machine()?;
+    crate::args::check_master_flags(&args.master_flags)?;
     std::fs::create_dir_all(&args.data_dir)
         .map_err(|e| told(&format!("cannot create the data directory {}", args.data_dir.display()), &e))?;
     let data_dir = args.data_dir.canonicalize().map_err(|e| told("", &e))?;
@@ -95,7 +99,7 @@ async fn serve(
     containers: &mut containers::Containers,
     supervisor: &mut Supervisor,
 ) -> Result<(), CliError> {
-    for part in parts(plan, &args.roles, share, containers) {
+    for part in parts(plan, args, share, containers) {
         let name = part.name.clone();
         supervisor.start(part).map_err(|e| told(&format!("cannot start {name}"), &e))?;
     }
@@ -118,13 +122,13 @@ async fn serve(
 }
 
 /// The command line of every part.
-fn parts(plan: &Plan, roles: &[Role], share: &Resources, containers: &containers::Containers) -> Vec<Part> {
+fn parts(plan: &Plan, args: &DevArgs, share: &Resources, containers: &containers::Containers) -> Vec<Part> {
+    let DevArgs { roles, master_flags, .. } = args;
     let text = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     let dir = |name: &str| plan.data_dir.join(name).to_string_lossy().into_owned();
-    let mut all = vec![Part {
-        name: "master".to_owned(),
-        args: text(&["master", "--listen", &plan.master, "--data-dir", &dir("master")]),
-    }];
+    let mut master = text(&["master", "--listen", &plan.master, "--data-dir", &dir("master")]);
+    master.extend_from_slice(master_flags);
+    let mut all = vec![Part { name: "master".to_owned(), args: master }];
     for agent in &plan.agents {
         let mut args = text(&["agent", "--master", &plan.master, "--listen", &agent.listen]);
         args.extend(text(&["--data-dir", &dir(&agent.name), "--hostname", &agent.name]));

@@ -32,11 +32,13 @@ pub struct ClusterOptions {
     pub with_stack: bool,
     /// Roles of services and jobs; only `default` when empty.
     pub roles: Vec<&'static str>,
+    /// Further words of the master's command line.
+    pub master_flags: Vec<&'static str>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { agents: 1, with_stack: false, roles: Vec::new() }
+        Self { agents: 1, with_stack: false, roles: Vec::new(), master_flags: Vec::new() }
     }
 }
 
@@ -125,6 +127,7 @@ impl Cluster {
         words.extend([text("--host-ports"), self.slot.host_ports().to_string()]);
         words.extend([text("--subnet"), self.slot.subnet()]);
         words.extend(self.options.roles.iter().flat_map(|role| [text("--role"), text(role)]));
+        words.extend(self.options.master_flags.iter().flat_map(|flag| [text("--master-flag"), text(flag)]));
         if !self.options.with_stack {
             words.push(text("--no-stack"));
         }

@@ -6,6 +6,7 @@
 mod browser;
 mod client;
 mod cluster;
+mod follower;
 mod leaks;
 mod parts;
 mod processes;
@@ -16,6 +17,7 @@ mod wait;
 pub use browser::{Browser, Scheme};
 pub use client::Output;
 pub use cluster::{Cluster, ClusterOptions};
+pub use follower::Follower;
 pub use leaks::Leaks;
 pub use parts::{binary, free_port, http_get, require};
 pub use processes::{AgentFlags, Paused, is_alive, kill_9};
