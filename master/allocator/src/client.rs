@@ -213,7 +213,16 @@ impl Client {
                     self.next_serial += 1;
                     let serial = self.next_serial;
                     let need = Need::of_at_least(&new, least, kinds);
-                    Item { serial, wanted: new, need, outstanding: 0, launched: 0, is_open: false, looked: Some(0), raced: Some(0) }
+                    Item {
+                        serial,
+                        wanted: new,
+                        need,
+                        outstanding: 0,
+                        launched: 0,
+                        is_open: false,
+                        looked: Some(0),
+                        raced: Some(0),
+                    }
                 }
             };
             self.items.push(item);

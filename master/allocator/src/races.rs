@@ -283,9 +283,8 @@ impl Allocator {
     pub(crate) fn is_alone(&self, client: usize, look: Look) -> bool {
         let has_pools = self.agents.get(look.agent).is_some_and(|agent| agent.pools.is_some());
         if self.races.is_used && !has_pools && self.is_racer(client) {
-            let is_in_turn = |other: usize| {
-                self.clients.get(other).is_some_and(|state| self.tree.shut_gate(state.node).is_none())
-            };
+            let is_in_turn =
+                |other: usize| self.clients.get(other).is_some_and(|state| self.tree.shut_gate(state.node).is_none());
             let mut others = self.races.others.iter().copied();
             return !others.any(|other| is_in_turn(other) && self.is_among(other, look) && self.may_get(other, look));
         }
@@ -370,8 +369,7 @@ impl Allocator {
 
     /// The lowest place at a node or above whose limit leaves less than this.
     fn limit_above(&self, node: NodeId, more: &Resources) -> Option<NodeId> {
-        let is_short =
-            |(at, gate): &(NodeId, &Gate)| !gate.room(&self.tree.consumed(*at)).covers(more, &self.kinds);
+        let is_short = |(at, gate): &(NodeId, &Gate)| !gate.room(&self.tree.consumed(*at)).covers(more, &self.kinds);
         self.tree.gates_of(node).find(is_short).map(|(at, _)| at)
     }
 

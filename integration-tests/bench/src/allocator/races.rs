@@ -1,7 +1,9 @@
 //! Optimistic offers: all see every agent, the first to answer has it, and all are shown what is left.
 
-use proffer_master_allocator::Grant;
-use proffer_proto_model::Role;
+use std::collections::BTreeMap;
+
+use proffer_master_allocator::{Grant, GrantId};
+use proffer_proto_model::{Resources, Role};
 
 use super::Sample;
 use super::cluster::{Cluster, Roles, at, small_task};
@@ -23,7 +25,8 @@ pub fn first_wins() -> Vec<Sample> {
         assert_eq!(grants.len(), AGENTS * FRAMEWORKS, "everybody is shown every agent");
         pass_ns += ns;
         offers += grants.len();
-        answer_ns += cpu_ns_of(|| answer(&mut cluster, &grants, &task, round)).0;
+        let winners = winners(&grants, round);
+        answer_ns += cpu_ns_of(|| answer(&mut cluster, &grants, &winners, &task)).0;
     }
     let rate = |count: usize, ns: u64| count as f64 / (ns as f64 / 1e9);
     let decisions = AGENTS * ROUNDS;
@@ -34,15 +37,22 @@ pub fn first_wins() -> Vec<Sample> {
     ]
 }
 
-/// Of each race somebody else wins.
-fn answer(cluster: &mut Cluster, grants: &[Grant], task: &proffer_proto_model::Resources, round: usize) {
-    let mut left = vec![round; AGENTS * FRAMEWORKS * ROUNDS + grants.len()];
-    for grant in grants {
+/// Those that win: of each race one, in turn.
+fn winners(grants: &[Grant], round: usize) -> Vec<bool> {
+    let mut seen: BTreeMap<GrantId, usize> = BTreeMap::new();
+    let mut is_turn = |grant: &Grant| {
+        let members = seen.entry(grant.race).or_default();
+        *members += 1;
+        *members == 1 + (round * 7) % FRAMEWORKS
+    };
+    grants.iter().map(&mut is_turn).collect()
+}
+
+fn answer(cluster: &mut Cluster, grants: &[Grant], winners: &[bool], task: &Resources) {
+    for (grant, has_won) in grants.iter().zip(winners) {
         cluster.allocator.close(grant.id).expect("an open grant");
-        let of_race = usize::try_from(grant.race.0).unwrap_or(usize::MAX) % left.len();
-        if left[of_race] == 0 {
+        if *has_won {
             cluster.allocator.charge(&grant.framework, &grant.role, &grant.agent, task);
         }
-        left[of_race] = left[of_race].wrapping_sub(1);
     }
 }

@@ -290,8 +290,7 @@ impl Naive {
     /// All of it is granted or launched.
     pub(super) fn is_covered(&self, framework: usize, item: &DemandItem) -> bool {
         let own = self.grants.values().filter(|grant| number(grant.framework.as_str()) == framework);
-        let granted: u64 =
-            own.filter(|grant| grant.role == item.role).map(|grant| times(item, &grant.resources)).sum();
+        let granted: u64 = own.filter(|grant| grant.role == item.role).map(|grant| times(item, &grant.resources)).sum();
         let launches =
             self.holds.iter().filter(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
         item.count.is_some_and(|count| u64::from(count) <= granted + launches.count() as u64)

@@ -41,7 +41,8 @@ impl Naive {
             self.problem = Some(format!("{grant:?} joins a race that nobody is in"));
             return;
         };
-        let is_same = (&first.agent, &first.resources, &first.reserved) == (&grant.agent, &grant.resources, &grant.reserved);
+        let is_same =
+            (&first.agent, &first.resources, &first.reserved) == (&grant.agent, &grant.resources, &grant.reserved);
         let is_there = self.members(grant.race).any(|member| member.framework == grant.framework);
         if !is_same || is_there || !self.races.contains(&grant.race) || !self.is_racing(&grant.role) {
             self.problem = Some(format!("{grant:?} joins {first:?}"));
