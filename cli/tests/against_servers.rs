@@ -213,7 +213,9 @@ impl Operator for World {
 
     async fn unreserve(&self, request: Request<operator::UnreserveRequest>) -> Answer<operator::UnreserveResponse> {
         let role = request.into_inner().role;
-        Err(Status::invalid_argument(format!("role: nothing is reserved for {role} on A1-1")))
+        Err(Status::invalid_argument(format!(
+            "role: nothing is reserved for {role} on A1-1; `proffer reservations` shows what is where"
+        )))
     }
 
     async fn create_volume(
@@ -403,7 +405,7 @@ impl Operator for World {
             ..Default::default()
         });
         if task.is_none() && !matches!(name.as_str(), "" | "service") {
-            return Err(Status::not_found(format!("there is no task and no framework {name:?}")));
+            return Err(Status::not_found(format!("name: there is no task and no framework {name:?}")));
         }
         let declined = operator::AnswerCount {
             outcome: operator::offer_record::Outcome::Declined.into(),
@@ -829,7 +831,7 @@ async fn an_agent_is_reserved_by_its_host_name_and_wrong_words_are_told() {
     for (words, told) in [
         (vec!["reserve", "nobody", "--role", "eng"], "there is no agent \"nobody\""),
         (vec!["reserve", "host-1", "--role", "/eng"], "role: "),
-        (vec!["unreserve", "host-1", "--role", "ops"], "nothing is reserved for ops"),
+        (vec!["unreserve", "host-1", "--role", "ops"], "nothing is reserved for ops on A1-1"),
     ] {
         let (is_good, _, err) = proffer(&world, &[&words[..], &amounts[..]].concat()).await;
         assert!(!is_good && err.contains(told), "{words:?}: {err}");

@@ -27,7 +27,7 @@ pub enum IdError {
         found: char,
     },
     /// It is `.` or `..`, which would be a path.
-    #[error("must not be \".\" or \"..\"")]
+    #[error("must not be \".\" or \"..\"; give another name")]
     Dots,
 }
 

@@ -57,7 +57,7 @@ async fn at_master(cluster: &Cluster, args: &WhyArgs, looked: &Looked) -> Result
     match cluster.operator().await?.why(request).await {
         Ok(answer) => Ok(answer.into_inner()),
         // A framework that is gone, or a role it does not have, is told by the master's own words.
-        Err(status) if status.code() == Code::NotFound && status.message().starts_with("there is no") => {
+        Err(status) if status.code() == Code::NotFound && status.message().starts_with("name: there is no") => {
             Err(unknown(cluster, args, looked).await)
         }
         Err(status) => Err(CliError::remote("ask the master why", status)),

@@ -2,17 +2,21 @@
 //! browser has nothing to complain about.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proffer_integration_harness::{Browser, Scheme};
 use proffer_master_server::store::MemoryStore;
 use proffer_master_server::{Config, Handle, Master, RawConfig};
 use proffer_proto_transport::{Address, connect};
 use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
-use proffer_proto_wire::agent::{AgentInfo, AgentMessage, AttachRequest, MasterMessage, agent_message};
+use proffer_proto_wire::agent::{
+    AgentInfo, AgentMessage, AttachRequest, MasterMessage, VolumeReport, VolumeReports, agent_message,
+};
 use proffer_proto_wire::common::{Attribute, ContainerSpec, Quota, ResourceLimit, Resources, TaskSpec, attribute};
 use proffer_proto_wire::operator::operator_client::OperatorClient;
-use proffer_proto_wire::operator::{GetClusterRequest, SetQuotaRequest};
+use proffer_proto_wire::operator::{
+    CreateVolumeRequest, GetClusterRequest, ReserveRequest, ScheduleMaintenanceRequest, SetQuotaRequest,
+};
 use proffer_proto_wire::scheduler::scheduler_client::SchedulerClient;
 use proffer_proto_wire::scheduler::{
     Accept, Call, Demand, DemandItem, Event, FrameworkInfo, Launch, Operation, Subscribe, TaskLaunch, call, event,
@@ -43,7 +47,12 @@ async fn agent(master: &Handle) -> Link<AgentMessage, MasterMessage> {
     let info = AgentInfo {
         hostname: format!("host-{}", "y".repeat(180)),
         zone: "z".repeat(120),
-        resources: Some(Resources { cpus_milli: 8_000, memory_bytes: 16 << 30, ..Default::default() }),
+        resources: Some(Resources {
+            cpus_milli: 8_000,
+            memory_bytes: 16 << 30,
+            disk_bytes: 100 << 30,
+            ..Default::default()
+        }),
         attributes: vec![Attribute { name: "kernel".into(), value: text(200) }],
         ..Default::default()
     };
@@ -84,6 +93,47 @@ async fn launch((to, from): &mut Link<Call, Event>) {
     to.send(Call { call: Some(call::Call::Accept(accept)) }).await.unwrap();
 }
 
+/// Reserves disk and makes a volume of it; the agent's open page shows both, and the volume ready once it is.
+async fn keep_something(master: &Handle, (to_master, _): &Link<AgentMessage, MasterMessage>, browser: &mut Browser) {
+    browser.open(&format!("http://{}/agents/A1-1", master.address()));
+    browser.eval("window.mark = 'still here'");
+    let (agent_id, role) = ("A1-1".to_owned(), "q".repeat(200));
+    let mut operator = OperatorClient::new(channel_to(master));
+    let resources = Some(Resources { cpus_milli: 1_000, disk_bytes: 8 << 30, ..Default::default() });
+    let labels = [("l".repeat(60), "v".repeat(60))].into();
+    let reserve = ReserveRequest { agent_id, role, resources, labels, ..Default::default() };
+    operator.reserve(reserve.clone()).await.unwrap();
+    browser.wait_until("document.querySelector('#reserved')?.textContent.includes('8 GiB')");
+    let ReserveRequest { agent_id, role, .. } = reserve;
+    let create = CreateVolumeRequest { agent_id, role, volume_id: "w".repeat(200), size_bytes: 1 << 30 };
+    operator.create_volume(create).await.unwrap();
+    browser.wait_until("document.querySelector('#volumes .badge')?.textContent === 'creating'");
+    let reports = vec![VolumeReport { number: 1, is_ready: true }];
+    let message = agent_message::Message::Volumes(VolumeReports { reports });
+    to_master.send(AgentMessage { message: Some(message) }).await.unwrap();
+    browser.wait_until("document.querySelector('#volumes .badge')?.textContent === 'ready'");
+    assert_eq!(browser.eval("window.mark"), "still here");
+}
+
+/// Plans a window; the open list of agents hints at it and leads to it.
+async fn plan_a_window(master: &Handle, browser: &mut Browser) {
+    browser.open(&format!("http://{}/agents", master.address()));
+    browser.eval("window.mark = 'still here'");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let window = ScheduleMaintenanceRequest {
+        agent_ids: vec!["A1-1".into()],
+        start_unix_ms: u64::try_from(now.as_millis()).unwrap() + 3 * 3_600_000,
+        duration_ms: 7_200_000,
+        ..Default::default()
+    };
+    OperatorClient::new(channel_to(master)).schedule_maintenance(window).await.unwrap();
+    browser.wait_until("document.querySelector('#agents a.hint')?.textContent === 'drained in 2 h'");
+    assert_eq!(browser.eval("window.mark"), "still here");
+    let to = browser.eval("document.querySelector('#agents a.hint').href");
+    browser.open(to.as_str().unwrap());
+    browser.wait_until("document.querySelector('#windows #window-M1-1 .badge')?.textContent === 'planned'");
+}
+
 /// No page is wider than the screen, with rows and without.
 fn assert_fits(browser: &mut Browser, base: &str) {
     for (width, scheme) in [(1200, Scheme::Light), (400, Scheme::Dark)] {
@@ -109,7 +159,7 @@ async fn pages_follow_changes_without_a_reload_and_fit_wide_and_narrow_screens()
     browser.eval("window.mark = 'still here'");
     assert_eq!(browser.eval("document.querySelector('.empty') !== null"), true);
     browser.wait_until("document.getElementById('live').textContent === 'live'");
-    let _agent = agent(&master).await;
+    let agent = agent(&master).await;
     browser.wait_until("document.getElementById('A1-1') !== null && document.querySelector('.empty') === null");
     assert_eq!(browser.eval("window.mark"), "still here");
 
@@ -136,6 +186,8 @@ async fn pages_follow_changes_without_a_reload_and_fit_wide_and_narrow_screens()
     OperatorClient::new(channel_to(&master)).set_quota(set).await.unwrap();
     browser.wait_until("document.querySelector('#roles')?.textContent.includes('0.5 of at most 2, 1 promised')");
     assert_eq!(browser.eval("window.mark"), "still here");
+    keep_something(&master, &agent, &mut browser).await;
+    plan_a_window(&master, &mut browser).await;
     assert_fits(&mut browser, &base);
     assert_eq!(browser.complaints(), Vec::<String>::new());
     master.shutdown().await.unwrap();

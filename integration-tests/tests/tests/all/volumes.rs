@@ -87,10 +87,7 @@ fn a_volume_in_use_is_kept(cluster: &Cluster, agent: &str) {
     for words in [&destroy[..], &["unreserve", agent, "--role", "default", "--resources", "disk=100MiB", "--force"]] {
         let refused = cluster.proffer(words);
         assert!(!refused.status.success(), "{refused:?}");
-        assert!(
-            refused.told().contains("kill the task first") || refused.told().contains("rest on it: db"),
-            "{refused:?}"
-        );
+        assert!(refused.told().contains("; end it first") || refused.told().contains("rest on it: db"), "{refused:?}");
     }
     cluster.ok(&["job", "cancel", &id]);
     wait_for("the volume to be free", PATIENCE, || {

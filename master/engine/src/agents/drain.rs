@@ -39,7 +39,7 @@ impl State {
     /// Does what is asked, or says why it makes no sense.
     pub fn agent_command(&mut self, now: Now, id: &AgentId, command: AgentCommand) -> Result<(), FatalError> {
         let Some(mode) = self.agents.get(id).map(|agent| agent.record.mode) else {
-            let message = format!("there is no agent {id}; see `proffer agents`");
+            let message = format!("agent_id: there is no agent {id}; see `proffer agents`");
             return Err(FatalError { is_not_found: true, message });
         };
         let next = next_mode(now, id, mode, command)?;
@@ -147,14 +147,15 @@ fn next_mode(now: Now, id: &AgentId, mode: AgentMode, command: AgentCommand) -> 
         (AgentMode::Gone, AgentCommand::MarkGone | AgentCommand::Drain { mark_gone: true, .. }) => AgentMode::Gone,
         (AgentMode::Gone, _) => {
             return refused(format!(
-                "agent {id} is marked gone for good; empty its work directory and start it again, \
+                "agent_id: agent {id} is marked gone for good; empty its work directory and start it again, \
                  then it joins as a new agent"
             ));
         }
         (_, AgentCommand::MarkGone) => AgentMode::Gone,
         (AgentMode::Draining(_), AgentCommand::Reactivate) => {
             return refused(format!(
-                "agent {id} is being drained; cancel that with `proffer drain cancel {id}`, or wait until it is DRAINED"
+                "agent_id: agent {id} is being drained; cancel that with `proffer drain cancel {id}`, or wait until it is \
+                 DRAINED"
             ));
         }
         (_, AgentCommand::Reactivate) => AgentMode::Active,
@@ -162,10 +163,10 @@ fn next_mode(now: Now, id: &AgentId, mode: AgentMode, command: AgentCommand) -> 
         (AgentMode::Draining(_), AgentCommand::CancelDrain) => AgentMode::Active,
         (mode, AgentCommand::CancelDrain) => {
             let way_out = match mode {
-                AgentMode::Active => "it is offered already".to_owned(),
+                AgentMode::Active => format!("to begin one: `proffer drain {id}`"),
                 _ => format!("to offer it again: `proffer agents reactivate {id}`"),
             };
-            return refused(format!("agent {id} is {mode}: no drain is under way; {way_out}"));
+            return refused(format!("agent_id: agent {id} is {mode}: no drain is under way; {way_out}"));
         }
         (AgentMode::Active, AgentCommand::Deactivate) => AgentMode::Deactivated,
         (mode, AgentCommand::Deactivate) => mode,

@@ -43,13 +43,14 @@ impl State {
 
     fn why(&self, now: Now, id: &FrameworkId, role: Option<&Role>) -> Result<Why, FatalError> {
         let Some(framework) = self.frameworks.get(id) else {
-            let message = format!("framework {id} does not exist; see the list of frameworks for the right id");
+            let message =
+                format!("framework_id: there is no framework {id}; see the list of frameworks for the right id");
             return Err(FatalError { is_not_found: true, message });
         };
         let roles = &framework.record.info.roles;
         if let Some(role) = role.filter(|role| !roles.contains(role)) {
             let known = roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ");
-            let message = format!("role {role} is none of framework {id}; its roles are {known}");
+            let message = format!("role: {role} is none of the roles of framework {id}; use one of {known}");
             return Err(FatalError { is_not_found: true, message });
         }
         let (mut items, items_left_out) = self.allocator.explain(id, role, MAX_ITEMS, now.mono);

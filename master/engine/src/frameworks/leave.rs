@@ -57,7 +57,8 @@ impl State {
     /// An operator asks for a framework's end.
     pub fn operator_teardown(&mut self, now: Now, request: u64, id: &FrameworkId) {
         let Some(framework) = self.frameworks.get(id) else {
-            let message = format!("framework {id} does not exist; see the list of frameworks for the right id");
+            let message =
+                format!("framework_id: there is no framework {id}; see the list of frameworks for the right id");
             let result = Err(FatalError { is_not_found: true, message });
             self.send.push(Effect::OperatorReply { request, result });
             return;

@@ -65,21 +65,23 @@ impl State {
         action: WindowAction,
     ) -> Result<(), FatalError> {
         if self.windows.len() >= MAX_WINDOWS {
-            return Err(refused(format!("there are {MAX_WINDOWS} windows already; remove some first")));
+            return Err(refused(format!(
+                "there are {MAX_WINDOWS} windows already; take some back first with `proffer maintenance remove`"
+            )));
         }
         let start = start.unwrap_or(now.unix);
         check_times(now, start, duration_ms)?;
         let unique: BTreeSet<AgentId> = agents.iter().cloned().collect();
         if unique.is_empty() || unique.len() < agents.len() {
-            return Err(refused("agents: name at least one agent, and each once".to_owned()));
+            return Err(refused("agent_ids: none or one twice; name at least one agent, and each once".to_owned()));
         }
         for id in &unique {
             let Some(agent) = self.agents.get(id) else {
-                let message = format!("agents: there is no agent {id}; see `proffer agents`");
+                let message = format!("agent_ids: there is no agent {id}; see `proffer agents`");
                 return Err(FatalError { is_not_found: true, message });
             };
             if agent.record.mode.is_gone() {
-                return Err(refused(format!("agents: {id} is gone for good; leave it out")));
+                return Err(refused(format!("agent_ids: {id} is gone for good; leave it out")));
             }
         }
         let id = loop {
@@ -94,7 +96,7 @@ impl State {
         if let Some((agent, other)) = self.windows.values().find_map(|known| Some((known.overlap(&record)?, &known.id)))
         {
             return Err(refused(format!(
-                "agent {agent} is in window {other} at that time already; choose another time, or take that one back \
+                "agent_ids: agent {agent} is in window {other} at that time already; choose another time, or take that one back \
                  with `proffer maintenance remove {other}`"
             )));
         }
@@ -106,7 +108,7 @@ impl State {
 
     fn remove_window(&mut self, now: Now, id: &WindowId) -> Result<(), FatalError> {
         if !self.windows.contains_key(id) {
-            let message = format!("there is no window {id}; see `proffer maintenance ls`");
+            let message = format!("window_id: there is no window {id}; see `proffer maintenance ls`");
             return Err(FatalError { is_not_found: true, message });
         }
         self.end_window(now, id);
@@ -222,13 +224,15 @@ impl State {
 fn check_times(now: Now, start: UnixMillis, duration_ms: u64) -> Result<(), FatalError> {
     if start < now.unix {
         let late_s = (now.unix.0 - start.0) / 1_000;
-        return Err(refused(format!("start: that was {late_s} s ago; give a time to come, or `now`")));
+        return Err(refused(format!("start_unix_ms: that was {late_s} s ago; give a time to come, or `now`")));
     }
     if start.0 - now.unix.0 > MAX_AHEAD_MS {
-        return Err(refused("start: more than five years ahead; is the time right?".to_owned()));
+        return Err(refused("start_unix_ms: is more than five years ahead; give an earlier time".to_owned()));
     }
     if duration_ms == 0 || duration_ms > MAX_DURATION_MS {
-        return Err(refused("duration: must be more than nothing and at most 366 days".to_owned()));
+        return Err(refused(
+            "duration_ms: is nothing or too long; give more than nothing and at most 366 days".to_owned(),
+        ));
     }
     Ok(())
 }

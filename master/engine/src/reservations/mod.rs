@@ -4,6 +4,7 @@ mod kept;
 mod operate;
 mod pools;
 mod share;
+mod words;
 
 pub(crate) use kept::Kept;
 pub use operate::OperatorReservation;

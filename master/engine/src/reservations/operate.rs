@@ -9,9 +9,10 @@ use proffer_proto_model::{
 };
 
 use super::Share;
+use super::words::{self, Lack};
 use crate::registry::{AgentRecord, Operation};
 use crate::state::State;
-use crate::volumes::{beside_volumes, home_of};
+use crate::volumes::home_of;
 use crate::{Effect, FatalError};
 
 /// What an operator wants of an agent's reservations.
@@ -76,12 +77,6 @@ struct Move {
     part: Resources,
 }
 
-/// What is missing, and what there is.
-struct Lack {
-    missing: Resources,
-    have: Resources,
-}
-
 enum Target {
     /// Back to where it came from.
     Known(Option<PoolId>),
@@ -98,16 +93,16 @@ impl State {
         reservation: &OperatorReservation,
     ) -> Result<(), String> {
         let Some(record) = self.agents.get(agent).map(|agent| &agent.record) else {
-            return Err(format!("agent_id: there is no agent {agent}"));
+            return Err(words::no_agent(agent));
         };
         let moves = match reservation {
             OperatorReservation::Reserve { role, from_role, resources, .. } => {
-                let moves = moves_of_reserve(&record.pools, agent, share, role, from_role.as_ref(), resources)?;
+                let moves = moves_of_reserve(record, share, role, from_role.as_ref(), resources)?;
                 self.check_reservation(role, from_role.as_ref(), resources)?;
                 moves
             }
             OperatorReservation::Unreserve { role, resources, .. } => {
-                moves_of_unreserve(record, agent, share, role, resources)?
+                moves_of_unreserve(record, share, role, resources)?
             }
             OperatorReservation::CreateVolume { role, id, size } => {
                 return self.create_volume(agent, share, role, id, *size);
@@ -149,10 +144,12 @@ impl State {
 
     fn try_operator_reserve(&mut self, now: Now, id: &AgentId, wish: &OperatorReservation) -> Result<(), FatalError> {
         let Some(agent) = self.agents.get(id) else {
-            let message = format!("agent_id: there is no agent {id}; see the list of agents for the right id");
-            return Err(FatalError { is_not_found: true, message });
+            return Err(FatalError { is_not_found: true, message: words::no_agent(id) });
         };
         let refused = |message: String| FatalError { is_not_found: false, message };
+        if agent.record.mode.is_gone() {
+            return Err(refused(format!("agent_id: agent {id} is gone for good; name another: `proffer agents`")));
+        }
         if agent.session.is_none() {
             let message = format!("agent_id: agent {id} is not attached; try again when it is back");
             return Err(refused(message));
@@ -224,15 +221,15 @@ impl State {
 
     /// Would it be done out of this share? Changes nothing.
     pub(crate) fn check_wish(&self, id: &AgentId, share: &Share, wish: &OperatorReservation) -> Result<(), String> {
-        let Some(agent) = self.agents.get(id) else { return Err(format!("agent_id: there is no agent {id}")) };
+        let Some(agent) = self.agents.get(id) else { return Err(words::no_agent(id)) };
         let record = &agent.record;
         match wish {
             OperatorReservation::Reserve { role, from_role, resources, .. } => {
-                moves_of_reserve(&record.pools, id, share, role, from_role.as_ref(), resources)?;
+                moves_of_reserve(record, share, role, from_role.as_ref(), resources)?;
                 self.check_reservation(role, from_role.as_ref(), resources)
             }
             OperatorReservation::Unreserve { role, resources, .. } => {
-                moves_of_unreserve(record, id, share, role, resources).map(drop)
+                moves_of_unreserve(record, share, role, resources).map(drop)
             }
             OperatorReservation::CreateVolume { role, id: volume, size } => {
                 home_of(record, id, share, role, volume, *size).map(drop)
@@ -243,32 +240,29 @@ impl State {
 }
 
 fn moves_of_reserve(
-    pools: &[Pool],
-    agent: &AgentId,
+    record: &AgentRecord,
     share: &Share,
     role: &Role,
     from_role: Option<&Role>,
     resources: &Resources,
 ) -> Result<Vec<Move>, String> {
     if resources.is_empty() {
-        return Err("resources: nothing is named; name an amount, e.g. cpus=2,memory=4GiB".to_owned());
+        return Err(words::nothing_named());
     }
     let Some(from_role) = from_role else {
         if let Some(Shortage(missing)) = share.unreserved.shortage(resources) {
-            let have = &share.unreserved;
-            return Err(format!("resources: {agent} lacks {missing} that is neither used nor reserved; {have} is"));
+            let lack = Lack { missing, have: share.unreserved.clone() };
+            return Err(words::too_much(record, resources, &lack));
         }
         let to = Target::Refined(role.clone());
         return Ok(vec![Move { from: None, to, part: resources.clone() }]);
     };
     if from_role == role || !from_role.holds(role) {
-        return Err(format!("role: {role} does not lie below {from_role}; a refined reservation is for a role below"));
+        return Err(words::not_below(role, from_role));
     }
     let of = |pool: &&Pool| pool.role == *from_role;
-    let parts = take_parts(pools.iter().filter(of), share, resources).map_err(|lack| {
-        let Lack { missing, have } = *lack;
-        format!("resources: {agent} lacks {missing} that is reserved for {from_role} and not used; {have} is")
-    })?;
+    let parts = take_parts(record.pools.iter().filter(of), share, resources);
+    let parts = parts.map_err(|lack| words::too_much_to_refine(record, from_role, &lack))?;
     let refine =
         |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Refined(role.clone()), part };
     Ok(parts.into_iter().map(refine).collect())
@@ -276,28 +270,21 @@ fn moves_of_reserve(
 
 fn moves_of_unreserve(
     record: &AgentRecord,
-    agent: &AgentId,
     share: &Share,
     role: &Role,
     resources: &Resources,
 ) -> Result<Vec<Move>, String> {
     if resources.is_empty() {
-        return Err("resources: nothing is named; name an amount, e.g. cpus=2,memory=4GiB".to_owned());
+        return Err(words::nothing_named());
     }
     let pools = &record.pools;
     if !pools.iter().any(|pool| pool.role == *role) {
-        return Err(format!("role: nothing is reserved for {role} on {agent}"));
+        return Err(words::nothing_reserved(record, role));
     }
     // The newest first.
     let of = |pool: &&Pool| pool.role == *role && !pool.is_static;
-    let parts = take_parts(pools.iter().rev().filter(of), share, resources).map_err(|lack| {
-        let Lack { missing, have } = *lack;
-        let is_static = pools.iter().any(|pool| pool.role == *role && pool.is_static);
-        let fixed = if is_static { "; what the agent reserves by its own flags can only be changed there" } else { "" };
-        let lack =
-            format!("resources: {agent} lacks {missing} that is reserved for {role} and not used; {have} is{fixed}");
-        if missing.disk > Bytes(0) { beside_volumes(record, role, lack) } else { lack }
-    })?;
+    let parts = take_parts(pools.iter().rev().filter(of), share, resources);
+    let parts = parts.map_err(|lack| words::too_much_to_end(record, role, &lack))?;
     let back = |(pool, part): (&Pool, Resources)| Move { from: Some(pool.id), to: Target::Known(pool.parent), part };
     Ok(parts.into_iter().map(back).collect())
 }

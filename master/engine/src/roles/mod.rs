@@ -35,7 +35,7 @@ impl State {
             RolesCall::SetQuota { role, quota, force } => self.check_quota(role, quota, *force),
             RolesCall::SetPolicy { role, change } => self.check_policy(role, change),
             RolesCall::RemoveQuota { role } if self.quota_of(role).is_empty() => {
-                let message = format!("role {role} has no quota; `proffer quota list` shows the roles that have one");
+                let message = format!("role: {role} has no quota; `proffer quota list` shows the roles that have one");
                 return Err(FatalError { is_not_found: true, message });
             }
             RolesCall::RemoveQuota { role } => self.check_roles_below(role, &Default::default()),

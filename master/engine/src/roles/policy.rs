@@ -34,10 +34,10 @@ impl State {
     pub(super) fn check_policy(&self, role: &Role, change: &PolicyChange) -> Result<(), String> {
         if change.is_empty() {
             return Err(format!(
-                "policy of role {role}: nothing is to be changed; give a placement, a min_offer or offers"
+                "placement: nothing of role {role} is to be changed; give a placement, a min_offer or offers"
             ));
         }
-        change.of(self.policy_of(role)).check().map_err(|error| format!("policy of role {role}: {error}"))
+        change.of(self.policy_of(role)).check().map_err(|error| error.to_string())
     }
 
     /// Setting what is there already stores nothing. Offers that are out stay as they are.

@@ -22,10 +22,10 @@ impl State {
     pub(super) fn check_quota(&self, role: &Role, quota: &Quota, force: bool) -> Result<(), String> {
         if quota.is_empty() {
             return Err(format!(
-                "quota of role {role} promises and limits nothing; give a guarantee or a limit, or remove the quota"
+                "quota: it promises and limits nothing to role {role}; give a guarantee or a limit, or remove the quota"
             ));
         }
-        quota.check().map_err(|error| format!("quota of role {role}: {error}"))?;
+        quota.check().map_err(|error| format!("quota: of role {role}: {error}"))?;
         self.check_role_above(role, &quota.guarantee)?;
         self.check_roles_below(role, &quota.guarantee)?;
         if force {
@@ -39,7 +39,7 @@ impl State {
                 false => ("tasks", "end some of its tasks"),
             };
             return Err(format!(
-                "limit of role {role}: its {who} hold {held} {kind} now, more than the limit of {limit}; raise the \
+                "quota.limit of role {role}: its {who} hold {held} {kind} now, more than the limit of {limit}; raise the \
                  limit, {end}, or force it: then nothing new starts until enough has ended"
             ));
         }
@@ -53,7 +53,7 @@ impl State {
         let promised = self.quota_of(&above).guarantee;
         let Some(lack) = promised.shortage(&sum) else { return Ok(()) };
         Err(format!(
-            "guarantee of role {role}: the roles in {above} would be promised {sum} together, and {above} itself is \
+            "quota.guarantee of role {role}: the roles in {above} would be promised {sum} together, and {above} itself is \
              promised {}; raise the guarantee of {above} by {} first",
             shown(&promised),
             lack.0
@@ -65,7 +65,7 @@ impl State {
         let sum = self.guarantees_in(Some(role), role);
         let Some(lack) = guarantee.shortage(&sum) else { return Ok(()) };
         Err(format!(
-            "guarantee of role {role}: the roles in it are promised {sum} together, {} more than {role} would be; \
+            "quota.guarantee of role {role}: the roles in it are promised {sum} together, {} more than {role} would be; \
              lower their guarantees first",
             lack.0
         ))
@@ -81,7 +81,7 @@ impl State {
             .fold(Resources::default(), |total, agent| total.saturating_sum(&countable(&agent.record.info.resources)));
         let Some(lack) = total.shortage(&sum) else { return Ok(()) };
         Err(format!(
-            "guarantee of role {role}: all roles would be promised {sum} together and the cluster has {}; add agents \
+            "quota.guarantee of role {role}: all roles would be promised {sum} together and the cluster has {}; add agents \
              with {}, lower a guarantee, or force it: then the promise is kept as agents come",
             shown(&total),
             lack.0
@@ -108,7 +108,7 @@ impl State {
                 if let Some((kind, held, limit)) = state.quota.limit.exceeded_by(&held) {
                     return Err(format!(
                         "limit of role {role}: with this it would hold {held} {kind}, more than {limit}; wait until \
-                         tasks of the role end, or ask an operator for a higher limit"
+                         tasks of the role end, or have the limit raised (`proffer quota set`)"
                     ));
                 }
             }

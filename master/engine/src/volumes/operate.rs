@@ -19,7 +19,7 @@ impl State {
         size: Bytes,
     ) -> Result<(), String> {
         let Some(place) = self.agents.get_mut(agent) else {
-            return Err(format!("agent_id: there is no agent {agent}"));
+            return Err(format!("agent_id: there is no agent {agent}; see `proffer agents` for the right id"));
         };
         let pool = home_of(&place.record, agent, share, role, id, size)?;
         let volume = place.record.add_volume(pool, role, id, size);
@@ -56,7 +56,9 @@ impl State {
             return Err(format!("volume_id: {agent} has no volume {id} of role {role}; see `proffer volumes ls`"));
         };
         match self.volume_users(agent, role, id).first() {
-            Some((task, _)) => Err(format!("volume_id: volume {id} is in use by task {task}; kill the task first")),
+            Some((task, _)) => Err(format!(
+                "volume_id: volume {id} is in use by task {task}; end it first, e.g. with `proffer scale` or `proffer rm`"
+            )),
             None => Ok(known.volume.number),
         }
     }
@@ -109,10 +111,12 @@ pub(crate) fn home_of(
     size: Bytes,
 ) -> Result<PoolId, String> {
     if record.volume(role, id).is_some() {
-        return Err(format!("volume_id: {agent} has a volume {id} of role {role} already; choose another id"));
+        return Err(format!(
+            "volume_id: {agent} has a volume {id} of role {role} already; choose another id, or destroy that one first"
+        ));
     }
     if size == Bytes(0) {
-        return Err("size_bytes: must be at least 1".to_owned());
+        return Err("size_bytes: is 0; give at least 1".to_owned());
     }
     let of_role = || record.pools.iter().filter(|pool| pool.role == *role);
     let free = |pool: PoolId| share.of(Some(pool)).disk;

@@ -121,12 +121,12 @@ fn wrong_windows_are_refused_with_the_fix() {
     let table: [(&[&str], u64, u64, &str); 9] = [
         (&["A1-1"], 149_999, 10, "in window M1-1 at that time already"),
         (&["A1-1"], 40_000, 10_001, "in window M1-3"),
-        (&["A1-1"], 9_999, 10, "start: that was 0 s ago"),
+        (&["A1-1"], 9_999, 10, "start_unix_ms: that was 0 s ago"),
         (&["A9-9"], 300_000, 10, "there is no agent A9-9"),
         (&["A1-2"], 300_000, 10, "gone for good"),
         (&[], 300_000, 10, "at least one agent"),
         (&["A1-1", "A1-1"], 300_000, 10, "each once"),
-        (&["A1-1"], 300_000, 0, "duration: must be more than nothing"),
+        (&["A1-1"], 300_000, 0, "duration_ms: is nothing or too long"),
         (&["A1-1"], 5_000 * day, 10, "more than five years ahead"),
     ];
     for (agents, start, duration_ms, told) in table {

@@ -289,7 +289,7 @@ fn a_volume_in_use_is_not_destroyed_and_its_reservation_stays() {
     for (wish, words) in [
         (create("db", "ops", 1), "role: nothing is reserved for ops on A1-1; reserve disk first: `proffer reserve"),
         (create("db", "eng", 11), "size_bytes: 11GiB is more than the 10GiB"),
-        (create("db", "eng", 0), "size_bytes: must be at least 1"),
+        (create("db", "eng", 0), "size_bytes: is 0; give at least 1"),
         (destroy("db", "eng"), "volume_id: A1-1 has no volume db of role eng"),
     ] {
         let error = operate(&mut world, "A1-1", wish).unwrap_err();
@@ -304,10 +304,7 @@ fn a_volume_in_use_is_not_destroyed_and_its_reservation_stays() {
     launch(&mut world, 11, task_with("t", "db", None, false));
     for wish in [destroy("db", "eng"), unreserve("eng", 8, true)] {
         let error = operate(&mut world, "A1-1", wish).unwrap_err();
-        assert!(
-            error.contains("in use by task F1-1/t; kill the task first") || error.contains("rest on it"),
-            "{error}"
-        );
+        assert!(error.contains("in use by task F1-1/t; end it first") || error.contains("rest on it"), "{error}");
     }
     assert_eq!(volumes(&world).len(), 1);
     world.update(1, "F1-1", "t", 1, TaskState::Finished);

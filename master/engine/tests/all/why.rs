@@ -47,7 +47,7 @@ fn a_question_about_nobody_is_refused_with_the_way_out() {
     let error = ask(&mut world, 1, "F9-9", None).unwrap_err();
     assert!(error.is_not_found && error.message.contains("list of frameworks"), "{error}");
     let error = ask(&mut world, 2, "F1-1", Some(Role::new("eng/db").unwrap())).unwrap_err();
-    assert!(error.message.contains("its roles are"), "{error}");
+    assert!(error.message.contains("use one of default"), "{error}");
 }
 
 #[test]

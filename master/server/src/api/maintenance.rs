@@ -44,7 +44,12 @@ impl OperatorApi {
         };
         let all = self.readers.windows();
         let window = all.iter().find(is_new).map(|window| self.window_message(window));
-        window.ok_or_else(|| to_status(ErrorKind::NotFound, "the window was taken back by somebody else meanwhile"))
+        window.ok_or_else(|| {
+            to_status(
+                ErrorKind::NotFound,
+                "the window was taken back by somebody else meanwhile; plan it again if it is still wanted",
+            )
+        })
     }
 
     /// All windows that are planned or open, by their start.

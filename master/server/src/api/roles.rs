@@ -43,7 +43,10 @@ impl OperatorApi {
     pub(super) async fn weights(&self, request: wire::SetWeightsRequest) -> Result<wire::SetWeightsResponse, Status> {
         let wire::SetWeightsRequest { weights, dry_run } = request;
         if weights.len() > MAX_WEIGHTS {
-            return Err(invalid(format!("weights has {}; at most {MAX_WEIGHTS} are allowed", weights.len())));
+            return Err(invalid(format!(
+                "weights has {}; at most {MAX_WEIGHTS} are allowed in one call; send several",
+                weights.len()
+            )));
         }
         let read = |(at, wire::RoleWeight { role, weight_milli }): (usize, wire::RoleWeight)| {
             let role = Role::new(role).map_err(|error| invalid(format!("weights[{at}].role: {error}")))?;

@@ -71,14 +71,17 @@ impl OperatorApi {
         let mut tasks = self.readers.tasks_of_id(name);
         tasks.retain(|task| of.as_ref().is_none_or(|of| task.key.framework == *of));
         let Some(task) = tasks.into_iter().next() else {
-            let message = format!("there is no task and no framework {name:?}; see the lists of tasks and frameworks");
+            let message =
+                format!("name: there is no task and no framework {name:?}; see the lists of tasks and frameworks");
             return Err(to_status(ErrorKind::NotFound, message));
         };
         let role = role.or_else(|| Some(task.role.clone()));
         let framework = task.key.framework.clone();
         if frameworks.iter().all(|known| known.id != framework) {
             let (state, reason) = (task.status.state, task.status.reason);
-            let message = format!("task {name} ended as {state} ({reason}), and its framework {framework} is gone");
+            let message = format!(
+                "name: task {name} ended as {state} ({reason}), and its framework {framework} is gone; start that again"
+            );
             return Err(to_status(ErrorKind::NotFound, message));
         }
         // The framework may have left the role meanwhile: then all it wants is of interest.

@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use proffer_master_engine::registry::AgentMode;
 use proffer_master_engine::view::{AgentState, AgentView, OfferOutcome};
-use proffer_proto_model::{TaskState, UnixMillis};
+use proffer_proto_model::{TaskState, UnixMillis, VolumeState};
 
 use super::words;
 
@@ -104,6 +104,17 @@ impl From<AgentState> for Badge {
     }
 }
 
+impl From<VolumeState> for Badge {
+    fn from(state: VolumeState) -> Self {
+        match state {
+            VolumeState::Creating => Self::word("busy", "creating"),
+            VolumeState::Ready => Self::word("good", "ready"),
+            VolumeState::Destroying => Self::word("calm", "destroying"),
+            VolumeState::Lost => Self::word("bad", "lost"),
+        }
+    }
+}
+
 impl From<&OfferOutcome> for Badge {
     fn from(outcome: &OfferOutcome) -> Self {
         let (tone, text) = match outcome {
@@ -117,6 +128,11 @@ impl From<&OfferOutcome> for Badge {
 }
 
 impl Badge {
+    /// A word in the colours of a tone.
+    pub(super) fn word(tone: &'static str, text: &str) -> Self {
+        Self { tone, text: text.to_owned() }
+    }
+
     /// Whether an agent is there, and what operators want of it when that is not work.
     pub(super) fn of_agent(view: &AgentView) -> Self {
         let state = Self::from(view.state);

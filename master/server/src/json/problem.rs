@@ -55,7 +55,8 @@ impl Problem {
     pub(super) fn of_status(status: Status, request: &MessageDescriptor) -> Self {
         let RemoteError { kind, message, .. } = status.into();
         let (what, fix) = message.rsplit_once("; ").unwrap_or((&message, ""));
-        let field = what.split_once(' ').map(|(first, _)| first).filter(|first| {
+        let first = what.split_once(' ').map(|(first, _)| first.trim_end_matches(':'));
+        let field = first.filter(|first| {
             let root = first.split(['.', '[']).next().unwrap_or_default();
             request.get_field_by_name(root).is_some()
         });

@@ -3,6 +3,7 @@
 //! It never changes what the master does, and the number of series is bounded whatever frameworks call themselves.
 
 mod bounded;
+mod kept;
 mod now;
 mod record;
 

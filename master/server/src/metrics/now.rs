@@ -21,7 +21,7 @@ pub(super) struct Now {
     pub(super) names: Arc<Names>,
 }
 
-type Rows = BTreeMap<Labels, f64>;
+pub(super) type Rows = BTreeMap<Labels, f64>;
 
 impl Collector for Now {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -46,7 +46,8 @@ impl Collector for Now {
         let gpus = uses.map(|(word, amount)| (word, f64::from(amount.gpus)));
         write(to, "proffer_master_gpus", "GPUs of attached agents by use", by("use", gpus))?;
         self.shares(to, &cluster.total)?;
-        self.quotas(to)
+        self.quotas(to)?;
+        self.kept(to)
     }
 }
 
@@ -144,11 +145,11 @@ fn one(value: f64) -> Rows {
     Rows::from([(Vec::new(), value)])
 }
 
-fn by<const N: usize>(label: &'static str, values: [(&str, f64); N]) -> Rows {
+pub(super) fn by<const N: usize>(label: &'static str, values: [(&str, f64); N]) -> Rows {
     values.into_iter().map(|(word, value)| (vec![(label, word.to_owned())], value)).collect()
 }
 
-fn write(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, rows: Rows) -> fmt::Result {
+pub(super) fn write(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, rows: Rows) -> fmt::Result {
     let mut metric = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in rows {
         if labels.is_empty() {

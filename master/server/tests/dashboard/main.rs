@@ -1,6 +1,7 @@
 //! The dashboard as a browser meets it: real HTTP against a real master, with state made over gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod kept;
 mod world;
 
 use std::time::Instant;

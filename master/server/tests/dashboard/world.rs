@@ -118,6 +118,13 @@ impl Agent {
         }
     }
 
+    /// Tells that a volume is there.
+    pub async fn made(&self, number: u64) {
+        let reports = vec![agent::VolumeReport { number, is_ready: true }];
+        let message = agent_message::Message::Volumes(agent::VolumeReports { reports });
+        self.to.send(agent::AgentMessage { message: Some(message) }).await.unwrap();
+    }
+
     /// Tells a task's first update.
     pub async fn tell(&self, task: &agent::LaunchTask, state: common::TaskState, message: &str) {
         let status = common::TaskStatus {

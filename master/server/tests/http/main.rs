@@ -8,3 +8,4 @@ mod world;
 
 mod json;
 mod metrics;
+mod wrong;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use proffer_proto_wire::common::Resources;
+use proffer_proto_wire::operator::operator_client::OperatorClient;
+use proffer_proto_wire::operator::{CreateVolumeRequest, ReserveRequest};
 use proffer_proto_wire::scheduler::{self, call, decline_reason};
 
 use crate::world::{World, amount, hostile_agent, wants};
@@ -76,4 +79,42 @@ async fn frameworks_cannot_make_more_series_than_the_bound() {
     let series = page.lines().filter(|line| line.starts_with("proffer_master_framework_tasks{")).count();
     assert_eq!(series, 51, "{page}");
     assert!(page.contains("proffer_master_framework_tasks{framework=\"other\"} 0"), "{page}");
+}
+
+#[tokio::test]
+async fn volumes_and_reservations_are_counted_by_state_and_role() {
+    const GIB: u64 = 1 << 30;
+    let world = World::start().await;
+    let mut info = hostile_agent();
+    info.resources.as_mut().unwrap().disk_bytes = 100 * GIB;
+    let agent = world.agent(info).await;
+    world.page_with("/metrics", &["proffer_master_agents{state=\"attached\"} 1"]).await;
+    let mut operator = OperatorClient::new(world.channel());
+    let reserve = |role: &str, from: &str, resources| ReserveRequest {
+        agent_id: "A1-1".into(),
+        role: role.into(),
+        from_role: from.into(),
+        resources: Some(resources),
+        ..Default::default()
+    };
+    operator.reserve(reserve("eng", "", Resources { disk_bytes: 10 * GIB, ..amount(2_000, 1) })).await.unwrap();
+    operator.reserve(reserve("eng/web", "eng", amount(500, 0))).await.unwrap();
+    for volume_id in ["a", "b"] {
+        let (role, volume_id) = ("eng".to_owned(), volume_id.to_owned());
+        let create = CreateVolumeRequest { agent_id: "A1-1".into(), volume_id, role, size_bytes: GIB };
+        operator.create_volume(create).await.unwrap();
+    }
+    agent.made(1).await;
+    let wanted = [
+        "proffer_master_volumes{state=\"creating\"} 1",
+        "proffer_master_volumes{state=\"ready\"} 1",
+        "proffer_master_volumes{state=\"lost\"} 0",
+        "proffer_master_volume_bytes{state=\"ready\"} 1073741824",
+        "proffer_master_role_reserved_cpus{role=\"eng\"} 1.5",
+        "proffer_master_role_reserved_cpus{role=\"eng/web\"} 0.5",
+        "proffer_master_role_reserved_memory_bytes{role=\"eng\"} 1048576",
+        "proffer_master_role_reserved_disk_bytes{role=\"eng\"} 10737418240",
+        "proffer_master_role_reserved_gpus{role=\"eng\"} 0",
+    ];
+    world.page_with("/metrics", &wanted).await;
 }

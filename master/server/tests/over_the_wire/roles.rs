@@ -144,7 +144,7 @@ async fn every_bad_value_is_refused_with_the_field_and_the_fix() {
     }
     let status = operators.remove_quota(remove("nobody")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    assert!(status.message().contains("role nobody has no quota"), "{status}");
+    assert!(status.message().contains("role: nobody has no quota"), "{status}");
     let eng = role(&cluster, "eng").await;
     assert_eq!((eng.weight_milli, eng.quota), (1_000, None), "nothing was changed");
     // Force sets a limit below what is held: what runs goes on.

@@ -87,7 +87,7 @@ async fn a_volume_is_made_mounted_kept_over_a_restart_and_destroyed() {
     let destroy = DestroyVolumeRequest { agent_id: agent_id.clone(), volume_id: "db".to_owned(), role: role.clone() };
     let told = soon("a refusal", cluster.operator().destroy_volume(destroy.clone())).await.unwrap_err();
     assert_eq!(told.code(), Code::InvalidArgument);
-    assert!(told.message().contains("/t1; kill the task first"), "{told}");
+    assert!(told.message().contains("/t1; end it first"), "{told}");
     assert_eq!(volumes(&cluster).await[0].2.len(), 1);
     drop((agent, framework));
     cluster.stop().await;

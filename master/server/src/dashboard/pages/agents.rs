@@ -8,6 +8,7 @@ use proffer_master_engine::view::{AgentState, AgentView};
 use proffer_proto_model::resources::format_milli;
 use proffer_proto_model::{AgentId, AttributeValue};
 
+use super::kept::{self, Hint, ReservedRow, VolumeRow, WindowRow};
 use super::offers::OpenRow;
 use super::tasks::TaskRow;
 use super::{PAGE_ROWS, Pager, answer, html, problem};
@@ -28,6 +29,7 @@ struct Row {
     id: String,
     hostname: String,
     state: Badge,
+    hint: Option<Hint>,
     tasks: u32,
     used: Shape,
     offered: String,
@@ -48,6 +50,9 @@ struct Agent {
     is_away: bool,
     facts: Vec<(String, String)>,
     usage: Vec<Usage>,
+    windows: Vec<WindowRow>,
+    reserved: Vec<ReservedRow>,
+    volumes: Vec<VolumeRow>,
     offers: Vec<OpenRow>,
     tasks: Vec<TaskRow>,
     tasks_left_out: usize,
@@ -80,7 +85,8 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Agents, BadQuery> {
     let layout = dashboard.layout(Section::Agents, "Agents");
     let mut agents = dashboard.readers.agents();
     let pager = Pager::cut(&mut agents, number, String::new());
-    let rows = agents.iter().map(|view| Row::new(view)).collect();
+    let mut hints = kept::hints(&dashboard.readers, layout.now);
+    let rows = agents.iter().map(|view| Row::new(view, hints.remove(&view.id))).collect();
     Ok(Agents { layout, rows, pager })
 }
 
@@ -97,6 +103,9 @@ fn one(dashboard: &Dashboard, id: &AgentId) -> Option<Agent> {
     let tasks_left_out = tasks.len().saturating_sub(PAGE_ROWS);
     let tasks = tasks.iter().take(PAGE_ROWS).map(|task| TaskRow::new(readers, task, layout.now)).collect();
     Some(Agent {
+        windows: kept::windows(readers, id, layout.now),
+        reserved: view.reserved.iter().map(ReservedRow::new).collect(),
+        volumes: view.volumes.iter().map(VolumeRow::new).collect(),
         layout,
         id: id.to_string(),
         hostname: view.info.hostname.clone(),
@@ -111,13 +120,14 @@ fn one(dashboard: &Dashboard, id: &AgentId) -> Option<Agent> {
 }
 
 impl Row {
-    fn new(view: &AgentView) -> Self {
+    fn new(view: &AgentView, hint: Option<Hint>) -> Self {
         let AgentView { id, info, state: _, mode: _, allocated, offered, tasks_active, reserved: _, volumes: _ } = view;
         let (total, used) = (&info.resources, allocated);
         Self {
             id: id.to_string(),
             hostname: info.hostname.clone(),
             state: Badge::of_agent(view),
+            hint,
             tasks: *tasks_active,
             used: Shape::of(used),
             offered: amounts::brief(offered),

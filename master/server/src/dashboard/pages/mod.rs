@@ -3,6 +3,7 @@
 pub(super) mod agents;
 mod asked;
 pub(super) mod frameworks;
+mod kept;
 pub(super) mod offers;
 pub(super) mod overview;
 pub(super) mod problem;
