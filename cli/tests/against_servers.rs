@@ -224,7 +224,14 @@ impl Operator for World {
     ) -> Answer<operator::CreateVolumeResponse> {
         let operator::CreateVolumeRequest { agent_id: _, volume_id, role, size_bytes } = request.into_inner();
         let state = common::volume::State::Creating.into();
-        let volume = common::Volume { volume_id, role, size_bytes, state, used_by: vec!["F1-1/db.0".into()] };
+        let volume = common::Volume {
+            volume_id,
+            role,
+            size_bytes,
+            state,
+            used_by: vec!["F1-1/db.0".into()],
+            ..Default::default()
+        };
         self.volumes.lock().unwrap().push(volume);
         Ok(Response::new(operator::CreateVolumeResponse {}))
     }

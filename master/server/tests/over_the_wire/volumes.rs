@@ -43,7 +43,7 @@ async fn ordered(agent: &mut Agent) -> agent::AgentVolume {
 }
 
 async fn report(agent: &Agent, number: u64, is_ready: bool) {
-    let reports = vec![agent::VolumeReport { number, is_ready }];
+    let reports = vec![agent::VolumeReport { number, is_ready, ..Default::default() }];
     agent.say(agent_message::Message::Volumes(agent::VolumeReports { reports })).await;
 }
 
@@ -173,7 +173,9 @@ async fn a_framework_reserves_makes_and_destroys_in_one_accept() {
         scheduler::Accept { offer_ids: vec![offer.offer_id], operations: operations.collect(), ..Default::default() };
     framework.say(call::Call::Accept(accept)).await;
     use scheduler::operation_status::Outcome;
-    for (at, expected) in [Outcome::Done, Outcome::Done, Outcome::Refused, Outcome::Done].into_iter().enumerate() {
+    for (at, expected) in
+        [Outcome::Done, Outcome::Pending, Outcome::Refused, Outcome::Failed, Outcome::Pending].into_iter().enumerate()
+    {
         let told = framework
             .wait_for("an outcome", |event| match event {
                 event::Event::OperationStatus(status) => Some(status),
