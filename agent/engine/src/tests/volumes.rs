@@ -177,6 +177,7 @@ fn what_cannot_be_made_is_given_up_after_some_tries_and_told_with_the_cause() {
         assert_eq!((states(&world), told(&world)), (vec![(1, HeldState::Making)], vec![]));
         world.pass(30_000);
     }
+    world.connect();
     world.fail_next(FailureKind::Temporary);
     assert_eq!((states(&world), told(&world)), (vec![], vec![(1, false)]));
     let cause = world.sent.iter().rev().find_map(|message| match message {
