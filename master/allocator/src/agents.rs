@@ -46,6 +46,9 @@ impl Allocator {
             agent.is_active = is_active;
         }
         self.count_and_list(slot, false);
+        if is_active {
+            self.show_races_on(slot);
+        }
     }
 
     /// Agents with GPUs are offered to everybody, or only to frameworks that want GPUs in the role: so it is at first.
@@ -56,6 +59,7 @@ impl Allocator {
             self.count_free(slot, false);
             self.tree.classes.gpus_for_all = is_for_all;
             self.count_and_list(slot, true);
+            self.show_races_on(slot);
         }
         self.tree.classes.gpus_for_all = is_for_all;
     }

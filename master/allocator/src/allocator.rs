@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 use crate::changes::Changes;
 use crate::client::Client;
 use crate::placement::Index;
-use crate::pools::{Pools, ReservedParts};
+use crate::pools::{OwnPool, Pools, ReservedParts};
 use crate::quota::Need;
 use crate::races::Races;
 use crate::share::{Amounts, Kinds};
@@ -130,6 +130,8 @@ pub(crate) struct OpenGrant {
 pub(crate) struct TurnedAway {
     pub client: NodeId,
     pub need: Need,
+    /// What is reserved for it on the agent.
+    pub own: Vec<OwnPool>,
     /// By which classes of agents.
     pub reasons: Vec<(usize, usize, u64)>,
 }

@@ -52,6 +52,21 @@ pub(crate) struct Item {
     is_open: bool,
     /// The stamp up to which every agent was tried for it; `None` while it is open and was tried on all.
     looked: Option<u64>,
+    /// The same for races.
+    raced: Option<u64>,
+}
+
+/// How far a client was tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tried {
+    /// In a pass: on agents up to this stamp.
+    pub position: Option<u64>,
+    /// On agents up to this stamp, unless it lags.
+    pub looked: u64,
+    /// In its walk over races: for races up to this one.
+    pub race_position: Option<u64>,
+    /// For races up to this one, unless it lags.
+    pub raced: u64,
 }
 
 /// Resources refused until a moment.
@@ -123,19 +138,40 @@ impl Client {
     }
 
     /// Finds out what may be granted now. A shape that may no longer keeps how far agents were tried for it:
-    /// to `position` in a pass, else to `looked` unless it lags behind that already; never further than to `missed`,
-    /// from where on it may have been turned away.
-    pub fn open_items(&mut self, may_get: bool, position: Option<u64>, looked: u64, missed: Option<u64>) {
+    /// to the position in a pass, else to the end unless it lags behind that already; never further than to `missed`,
+    /// from where on it may have been turned away. The same for races.
+    pub fn open_items(&mut self, may_get: bool, tried: Tried, missed: Option<u64>) {
         for item in &mut self.items {
             let is_open = may_get && item.remaining() > 0;
             if item.is_open && !is_open {
-                let tried = match position {
+                let looked = match tried.position {
                     Some(position) => item.looked.map_or(position, |old| old.max(position)),
-                    None => item.looked.unwrap_or(looked),
+                    None => item.looked.unwrap_or(tried.looked),
                 };
-                item.looked = Some(missed.map_or(tried, |missed| missed.min(tried)));
+                item.looked = Some(missed.map_or(looked, |missed| missed.min(looked)));
+                let raced = item.raced.map(|old| tried.race_position.map_or(old, |position| position.max(old)));
+                item.raced = Some(raced.unwrap_or(tried.raced));
             }
             item.is_open = is_open;
+        }
+    }
+
+    /// The race after which races have not been shown to it for all it may get; `None` when there are none.
+    pub fn raced_until(&self) -> Option<u64> {
+        self.items.iter().filter(|item| item.is_open).filter_map(|item| item.raced).min()
+    }
+
+    /// Every race was shown to it.
+    pub fn has_raced_all(&mut self) {
+        for item in self.items.iter_mut().filter(|item| item.is_open) {
+            item.raced = None;
+        }
+    }
+
+    /// Every race is to be shown to it again.
+    pub fn race_all(&mut self) {
+        for item in &mut self.items {
+            item.raced = Some(0);
         }
     }
 
@@ -151,6 +187,7 @@ impl Client {
         for item in &mut self.items {
             item.looked = Some(0);
         }
+        self.race_all();
     }
 
     /// No offer to it may be smaller.
@@ -176,7 +213,16 @@ impl Client {
                     self.next_serial += 1;
                     let serial = self.next_serial;
                     let need = Need::of_at_least(&new, least, kinds);
-                    Item { serial, wanted: new, need, outstanding: 0, launched: 0, is_open: false, looked: Some(0) }
+                    Item {
+                        serial,
+                        wanted: new,
+                        need,
+                        outstanding: 0,
+                        launched: 0,
+                        is_open: false,
+                        looked: Some(0),
+                        raced: Some(0),
+                    }
                 }
             };
             self.items.push(item);

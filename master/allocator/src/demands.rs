@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role, Weight};
 
 use crate::allocator::{Allocator, Framework, RoleState};
-use crate::client::Client;
+use crate::client::{Client, Tried};
 use crate::share::Amounts;
 
 impl Allocator {
@@ -118,7 +118,10 @@ impl Allocator {
         let may_get = framework.is_some_and(|f| f.is_active && f.grants_open < f.most_grants);
         let missed = self.tree.gates_of(state.node).filter_map(|(_, gate)| gate.missed_from());
         let missed = missed.chain(self.tree.classes.missed_from()).min();
-        state.open_items(may_get, self.position, self.looked, missed);
+        let race_position = self.races.position_of(client);
+        let raced = self.races.shown;
+        let tried = Tried { position: self.position, looked: self.looked, race_position, raced };
+        state.open_items(may_get, tried, missed);
         self.tree.set_wanting(state.node, state.is_wanting());
         if self.tree.has_gates && !state.needs.iter().eq(state.open_needs()) {
             let needs = state.open_needs().cloned().collect();
@@ -127,10 +130,10 @@ impl Allocator {
         let Some(state) = self.clients.get(client) else { return };
         if state.looked_until().is_some() {
             self.lagging.insert(client);
-            self.grow_curious(client);
         } else {
             self.lagging.remove(&client);
         }
+        self.refresh_racer(client);
     }
 
     pub(crate) fn role_slot(&mut self, role: &Role) -> usize {

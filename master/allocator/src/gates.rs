@@ -60,15 +60,17 @@ impl Tree {
     pub fn room_in_limits(&self, client: NodeId, own: &[OwnPool]) -> Room {
         let mut room = Room::default();
         for (node, gate) in self.gates_of(client) {
-            let of_own = |kind| {
-                let within = own.iter().filter(|pool| self.path(pool.role).any(|at| at == node));
-                within.map(|pool| pool.free.of(kind)).fold(0, u64::saturating_add)
-            };
             for (kind, most) in gate.room(&self.consumed(node)).each() {
-                room.cap(kind, most.saturating_add(of_own(kind)));
+                room.cap(kind, most.saturating_add(self.of_own(node, own, kind)));
             }
         }
         room
+    }
+
+    /// What a client's own pools at a place and below it have free of a kind: it counts there already.
+    pub fn of_own(&self, node: NodeId, own: &[OwnPool], kind: usize) -> u64 {
+        let within = own.iter().filter(|pool| self.path(pool.role).any(|at| at == node));
+        within.map(|pool| pool.free.of(kind)).fold(0, u64::saturating_add)
     }
 
     /// What a client may take of `spare`, which is not kept for guarantees.

@@ -179,7 +179,9 @@ impl Allocator {
         if !self.is_within_room(client, look.agent) {
             return false;
         }
-        if self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
+        // What is reserved for others is left for them.
+        let sees_all = *self.visible(client, look.agent, left) == *left;
+        if sees_all && self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
             return true;
         }
         self.is_alone(client, look)
@@ -258,7 +260,7 @@ impl Allocator {
     }
 
     /// It is tried in this look.
-    fn is_among(&self, client: usize, look: Look) -> bool {
+    pub(crate) fn is_among(&self, client: usize, look: Look) -> bool {
         let is_below = |client: usize| {
             let node = self.clients.get(client).map(|state| state.node);
             node.is_some_and(|node| self.tree.path(node).any(|at| self.awake.contains(&at)))
@@ -267,7 +269,7 @@ impl Allocator {
     }
 
     /// Some shape it may get fits into what is free of the agent and may run there, and it is not refusing.
-    fn may_get(&self, client: usize, look: Look) -> bool {
+    pub(crate) fn may_get(&self, client: usize, look: Look) -> bool {
         let free = self.agents.get(look.agent).and_then(|agent| agent.free());
         free.is_some_and(|free| self.is_able(client, look, free))
     }

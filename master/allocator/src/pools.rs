@@ -40,11 +40,17 @@ pub(crate) struct PoolState {
 }
 
 /// What is free of a pool that a client sees.
+#[derive(Debug)]
 pub(crate) struct OwnPool {
     /// For whom it is.
     pub role: NodeId,
     pub free: Amounts,
     pub ports: u32,
+}
+
+/// What is free of a kind in all of them.
+pub(crate) fn sum_of(own: &[OwnPool], kind: usize) -> u64 {
+    own.iter().map(|pool| pool.free.of(kind)).fold(0, u64::saturating_add)
 }
 
 impl PoolState {

@@ -7,6 +7,7 @@ use proffer_proto_model::{Quota, Resources, Role};
 
 use crate::allocator::{Allocator, TurnedAway};
 use crate::gates::limit_room;
+use crate::pools::{OwnPool, sum_of};
 use crate::quota::{Gate, Need, Room};
 use crate::share::Amounts;
 use crate::tree::{EVERYBODY, NodeId};
@@ -179,13 +180,16 @@ impl Allocator {
 
     /// Notes that a client got nothing of an agent for want of room.
     pub(crate) fn turn_away(&self, client: NodeId, need: &Need, agent: usize, left: &Resources) {
+        let own = self.own_pools(client, agent);
         let mut reasons = Vec::new();
         if self.is_counting_free {
+            // What is reserved for it is beside what is kept for others.
+            let beside = |kind| self.tree.owed_to(client, kind).saturating_add(sum_of(&own, kind));
             self.with_usable(agent, left, |look| {
-                reasons = self.tree.classes.reasons(look, |kind| self.tree.owed_to(client, kind), need);
+                reasons = self.tree.classes.reasons(look, beside, need);
             });
         }
-        self.turned_away.borrow_mut().push(TurnedAway { client, need: need.clone(), reasons });
+        self.turned_away.borrow_mut().push(TurnedAway { client, need: need.clone(), own, reasons });
     }
 
     fn with_usable(&self, agent: usize, left: &Resources, ask: impl FnOnce(&Usable<'_>)) {
@@ -214,9 +218,9 @@ impl Allocator {
 
     /// Notes who was turned away in the last look, and from where on.
     pub(crate) fn note_turned_away(&mut self) {
-        for TurnedAway { client, need, reasons } in self.turned_away.take() {
+        for TurnedAway { client, need, own, reasons } in self.turned_away.take() {
             for (kind, amount) in need.each() {
-                self.note_short(client, kind, amount, !reasons.is_empty());
+                self.note_short(client, kind, amount, &own, !reasons.is_empty());
             }
             for reason in reasons {
                 self.tree.classes.note(self.tree.tried, reason);
@@ -224,18 +228,21 @@ impl Allocator {
         }
     }
 
-    fn note_short(&mut self, client: NodeId, kind: usize, amount: u64, is_by_class: bool) {
+    /// Beside `own` pools, on the agent it was turned away from.
+    fn note_short(&mut self, client: NodeId, kind: usize, needed: u64, own: &[OwnPool], is_by_class: bool) {
         let from = self.tree.tried;
         let owed = self.tree.owed_to(client, kind);
+        let amount = needed.saturating_sub(sum_of(own, kind));
         let is_headroom = self.spare(kind).saturating_add(owed) < amount;
         let path: Vec<NodeId> = self.tree.path(client).collect();
         for node in path {
             let Some(most) = self.tree.gate(node).map(|gate| gate.room(&self.tree.consumed(node)).of(kind)) else {
                 continue;
             };
+            let within = needed.saturating_sub(self.tree.of_own(node, own, kind));
             if let Some(gate) = self.tree.gate_mut(node) {
-                if most < amount {
-                    gate.missed.note(from, kind, amount);
+                if most < within {
+                    gate.missed.note(from, kind, within);
                 }
                 if is_headroom || (is_by_class && node != EVERYBODY) {
                     let short = if node == EVERYBODY { amount.saturating_sub(owed) } else { amount };
@@ -285,6 +292,7 @@ impl Allocator {
             self.awake.insert(EVERYBODY);
             lowest = lowest.into_iter().chain([from]).min();
         }
+        self.wake_races();
         lowest
     }
 

@@ -109,6 +109,8 @@ pub(crate) struct Tree {
     pub woken: BTreeSet<NodeId>,
     /// Which agents count for whom.
     pub classes: Classes,
+    /// Gates that are shut.
+    pub shut: BTreeSet<NodeId>,
     /// Gates that were shut since somebody asked.
     pub just_shut: Vec<NodeId>,
     /// The total changed since shares were worked out.
@@ -131,6 +133,7 @@ impl Default for Tree {
             tried: 0,
             woken: BTreeSet::new(),
             classes: Classes::default(),
+            shut: BTreeSet::new(),
             just_shut: Vec::new(),
             is_stale: false,
         };
@@ -520,6 +523,10 @@ impl Tree {
         if is_shut && !gate.is_shut {
             gate.missed.note_all(tried);
             self.just_shut.push(node);
+            self.shut.insert(node);
+        }
+        if !is_shut && gate.is_shut {
+            self.shut.remove(&node);
         }
         gate.is_shut = is_shut;
         if !is_shut && (gate.missed.from.is_some() || gate.missed_headroom.from.is_some()) {

@@ -63,7 +63,7 @@ impl Allocator {
                 }
             }
             self.look_at_agent(agent);
-            self.grow_curious(client);
+            self.retry_races_on(client, agent);
         }
         while let Some((&(until, client, serial), _)) = self.hold_ends.first_key_value()
             && until <= now

@@ -4,6 +4,7 @@ mod change;
 mod cluster;
 mod full;
 mod quota;
+mod races;
 mod small_tasks;
 
 use serde::{Deserialize, Serialize};
@@ -71,5 +72,6 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "S3 quota, 1,000 agents, 100 roles, 1,000 frameworks", run: quota::a_quarter_is_left },
     Shape { name: "S4 small tasks, 1k agents x 24, 50 frameworks", run: small_tasks::few_frameworks },
     Shape { name: "S4 small tasks, 1k agents x 24, 1,000 frameworks", run: small_tasks::many_frameworks },
+    Shape { name: "optimistic, 1k agents x 50 frameworks", run: races::first_wins },
     Shape { name: "one task ends and another starts", run: change::one_change },
 ];

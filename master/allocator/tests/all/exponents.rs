@@ -104,3 +104,69 @@ fn an_idle_pass_of_a_saturated_cluster_is_free() {
     assert_eq!(offers, 500, "everybody declined everything");
     assert_eq!(steps(&mut allocator, |allocator| allocator.allocate(Moment(2))), (0, vec![]));
 }
+
+/// All in one optimistic role, after a pass: everybody is shown every agent that `count` covers, 64 at most.
+fn with_races(agents: usize, frameworks: usize, count: Option<u32>) -> (Allocator, Vec<Grant>, u64) {
+    let mut allocator = cluster(agents);
+    allocator.set_optimistic(&role(0), true);
+    for n in 0..frameworks {
+        allocator.put_framework(&framework_id(n), true);
+        let items = vec![DemandItem { count, ..item(role(0), res(1_000, 1_000), None) }];
+        allocator.set_demand(&framework_id(n), &Demand { items });
+    }
+    let (steps, grants) = steps(&mut allocator, |allocator| allocator.allocate(Moment(0)));
+    (allocator, grants, steps)
+}
+
+#[test]
+fn a_pass_of_races_grows_with_the_offers_it_makes() {
+    assert_grows("agents", 1.0, 100, |agents| with_races(agents, 20, None).2);
+    assert_grows("frameworks that all fit in", 1.0, 10, |frameworks| with_races(50, frameworks, None).2);
+    assert_grows("frameworks that do not", 0.0, 100, |frameworks| with_races(50, frameworks, None).2);
+    assert_grows("both", 1.0, 100, |n| with_races(n, n, None).2);
+}
+
+#[test]
+fn an_answer_in_a_race_costs_the_same_with_any_number_of_races() {
+    let of_decline = |agents: usize, frameworks: usize, count: Option<u32>| {
+        let (mut allocator, grants, _) = with_races(agents, frameworks, count);
+        decline(&mut allocator, &grants[grants.len() / 2], 1, 5_000);
+        steps(&mut allocator, |allocator| allocator.allocate(Moment(1))).0
+    };
+    assert_grows("a decline, agents", 0.0, 100, |agents| of_decline(agents, 20, None));
+    assert_grows("a decline, frameworks", 0.0, 15, |frameworks| of_decline(50, frameworks, None));
+    assert_grows("a decline of who wants a count", 0.0, 100, |agents| of_decline(agents, 20, Some(40)));
+    let of_accept = |agents: usize, frameworks: usize| {
+        let (mut allocator, grants, _) = with_races(agents, frameworks, None);
+        let won = &grants[agents / 2];
+        for lost in grants.iter().filter(|grant| grant.race == won.race && grant.id != won.id) {
+            allocator.close(lost.id).unwrap();
+        }
+        launch(&mut allocator, won, &res(1_000, 1_000), 1, 0);
+        steps(&mut allocator, |allocator| allocator.allocate(Moment(1))).0
+    };
+    assert_grows("an accept, agents", 0.0, 100, |agents| of_accept(agents, 20));
+    assert_grows("an accept, frameworks that all fit in", 1.0, 15, |frameworks| of_accept(50, frameworks));
+    assert_grows("an accept, frameworks that do not", 0.0, 100, |frameworks| of_accept(50, frameworks));
+}
+
+#[test]
+fn declining_all_that_is_raced_for_looks_at_each_race_a_few_times() {
+    assert_grows("declines of all by who wants a count", 1.0, 100, |agents| {
+        let (mut allocator, mut grants, _) = with_races(agents, 2, Some(40));
+        let mut sum = 0;
+        while let Some(grant) = grants.pop() {
+            decline(&mut allocator, &grant, 0, 5_000);
+            let (steps, more) = steps(&mut allocator, |allocator| allocator.allocate(Moment(0)));
+            sum += steps;
+            grants.extend(more);
+        }
+        sum
+    });
+}
+
+#[test]
+fn an_idle_pass_is_free_however_many_races_are_open() {
+    let (mut allocator, _, _) = with_races(200, 50, None);
+    assert_eq!(steps(&mut allocator, |allocator| allocator.allocate(Moment(1))), (0, vec![]));
+}

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // test helpers
 
 mod naive;
+mod races;
+mod reserved;
 
 use self::naive::Naive;
 use crate::common::{info, item, ports, res, weight_of};
@@ -22,6 +24,8 @@ enum Step {
     End { at: usize },
     Weight { role: usize, weight: u32 },
     Quota { role: usize, guarantee: Option<u64>, limit: Option<u64> },
+    Reserve { agent: usize, parts: Vec<(usize, u64, bool, u64)>, is_kept: bool },
+    Mode { role: usize, is_optimistic: bool },
     Place { role: usize, policy: usize },
     MinOffer { role: Option<usize>, cpus: Option<u64> },
     Wait { ms: u64 },
@@ -31,11 +35,14 @@ fn steps() -> impl Strategy<Value = Step> {
     let (a, f) = (0usize..4, 0usize..3);
     let cpus = proptest::option::of(0u64..6);
     let filter = prop_oneof![Just(0u64), Just(1_000), Just(5_000)];
+    let part = (0usize..ROLES, 0u64..5, any::<bool>(), prop_oneof![4 => Just(0u64), 1 => Just(500)]);
+    let parts = proptest::collection::vec(part, 0..4);
     let items = proptest::collection::vec((0usize..ROLES, 0usize..SHAPES, proptest::option::of(1u32..4)), 0..3);
     prop_oneof![
         5 => (a.clone(), 1u64..5, 0u8..2).prop_map(|(agent, cpus, rack)| Step::PutAgent { agent, cpus, rack }),
         1 => (a.clone(), any::<bool>()).prop_map(|(agent, is_active)| Step::SetActive { agent, is_active }),
-        1 => a.prop_map(|agent| Step::RemoveAgent { agent }),
+        1 => a.clone().prop_map(|agent| Step::RemoveAgent { agent }),
+        2 => (a, parts, any::<bool>()).prop_map(|(agent, parts, is_kept)| Step::Reserve { agent, parts, is_kept }),
         3 => (f.clone(), prop::bool::weighted(0.8)).prop_map(|(framework, is_active)| Step::PutFramework { framework, is_active }),
         1 => f.clone().prop_map(|framework| Step::RemoveFramework { framework }),
         6 => (f, items).prop_map(|(framework, items)| Step::Demand { framework, items }),
@@ -44,6 +51,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(|at| Step::End { at }),
         1 => (0usize..ROLES, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
         1 => (0usize..ROLES, cpus.clone(), cpus).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
+        2 => (0usize..ROLES, prop::bool::weighted(0.7)).prop_map(|(role, is_optimistic)| Step::Mode { role, is_optimistic }),
         1 => (0usize..ROLES, 0usize..4).prop_map(|(role, policy)| Step::Place { role, policy }),
         1 => (proptest::option::of(0usize..ROLES), proptest::option::of(0u64..1_500))
             .prop_map(|(role, cpus)| Step::MinOffer { role, cpus }),
@@ -111,6 +119,17 @@ fn run(naive: &mut Naive, step: Step) {
             let limit = Limit { cpus: limit.map(|most| MilliCpus(most * 1_000)), ..Limit::default() };
             naive.set_quota(&role(at), Quota { guarantee, limit });
         }
+        Step::Reserve { agent, parts, is_kept } => {
+            let part = |(at, halves, has_port, beside): (usize, u64, bool, u64)| {
+                // A port of its own for each role.
+                let port = ports(100 + at as u64, 100 + at as u64);
+                let port = if has_port { port } else { PortSet::default() };
+                let resources = Resources { ports: port, ..res(halves * 500, halves * 200) };
+                (role(at), resources, res(beside, 0))
+            };
+            naive.set_pools(agent, parts.into_iter().map(part).collect(), is_kept);
+        }
+        Step::Mode { role: at, is_optimistic } => naive.set_optimistic(&role(at), is_optimistic),
         Step::Place { role: at, policy } => {
             let spread = Placement::Spread { attribute: "rack".into() };
             let policies = [Placement::First, Placement::Pack, Placement::LeastLoaded, spread];
@@ -125,7 +144,7 @@ fn run(naive: &mut Naive, step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
     #[test]
     fn nothing_is_given_twice_and_nobody_is_forgotten(
         cap in 1usize..5,

@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use proffer_master_allocator::{AgentPool, Allocator, Obstacle};
-use proffer_proto_model::{Demand, Moment, PoolId, Role};
+use proffer_proto_model::{Demand, Moment, PoolId, Quota, Role};
 
 fn named(name: &str) -> Role {
     Role::new(name).unwrap()
@@ -83,4 +83,29 @@ fn an_agent_that_shrank_below_what_is_reserved_gives_nothing() {
     assert_eq!(allocator.allocate(Moment(0)), []);
     allocator.set_pools(&agent_id(0), vec![pool(2, "eng/web", 1_000)]);
     assert_eq!(allocator.allocate(Moment(0)).len(), 1);
+}
+
+#[test]
+fn who_takes_anything_leaves_what_is_reserved_for_others_to_them_in_the_same_pass() {
+    let mut allocator = cluster();
+    for (number, name) in [(1, "ops"), (2, "eng")] {
+        allocator.put_framework(&framework_id(number), true);
+        allocator.set_demand(&framework_id(number), &Demand::anything(named(name)));
+    }
+    allocator.charge(&framework_id(2), &named("eng"), &agent_id(0), &res(1_000, 1_000));
+    let cpus: Vec<u64> = allocator.allocate(Moment(0)).iter().map(|grant| grant.resources.cpus.0).collect();
+    assert_eq!(cpus, [4_000, 2_000], "ops has its turn first, and sees what is not reserved");
+}
+
+#[test]
+fn who_was_short_of_what_its_own_reservation_lacks_is_offered_it_once_so_much_is_spare() {
+    let mut allocator = cluster();
+    let guarantee = |cpus| Quota { guarantee: res(cpus, 0), ..Quota::default() };
+    allocator.set_quota(&named("ops"), Some(&guarantee(5_000)));
+    subscribe(&mut allocator, 1, "eng", 3_000, 1);
+    assert_eq!(allocator.allocate(Moment(0)), [], "two are its own, and all others are promised to ops");
+    allocator.put_agent(&agent_id(1), &info(res(1_000, 1_000)), true);
+    let grants = allocator.allocate(Moment(0));
+    assert_eq!(grants.len(), 1, "one more will do");
+    assert_eq!(grants[0].resources.cpus.0, 3_000);
 }

@@ -232,6 +232,58 @@ fn those_who_are_promised_something_race_with_nobody() {
     assert_eq!(world.grants.values().map(|grant| &grant.role).collect::<Vec<_>>(), [&role(1)]);
 }
 
+#[test]
+fn a_place_in_a_full_race_that_somebody_leaves_is_for_who_found_none() {
+    let mut world = World::new(1, 66);
+    world.set(0, true);
+    for framework in 0..66 {
+        world.allocator.set_demand(&framework_id(framework), &Demand { items: vec![anything(0)] });
+    }
+    world.allocate();
+    assert_eq!(world.grants.len(), 64);
+    world.decline(7, 5_000);
+    assert_eq!(world.grants.len(), 64, "one of the two who saw nothing");
+    world.decline(8, 5_000);
+    world.decline(9, 5_000);
+    assert_eq!(world.grants.len(), 63, "nobody is left who has not seen it");
+    world.now += 5_000;
+    world.allocate();
+    assert_eq!(world.grants.len(), 64, "but for those who refused it");
+}
+
+#[test]
+fn who_found_its_limit_in_the_way_is_shown_races_once_it_has_room() {
+    let mut world = World::new(2, 2);
+    world.set(0, true);
+    world.set(1, true);
+    let limit = Limit { cpus: Some(MilliCpus(2_000)), ..Limit::default() };
+    world.allocator.set_quota(&role(1), Some(&Quota { limit, ..Quota::default() }));
+    let task = res(1_000, 0);
+    world.allocator.set_agent_active(&agent_id(1), false);
+    world.allocator.charge(&framework_id(1), &role(1), &agent_id(1), &task);
+    world.tasks.push((1, role(1), agent_id(1), task));
+    world.demand(0, vec![anything(0)]);
+    world.allocator.set_demand(&framework_id(1), &Demand { items: vec![anything(1)] });
+    world.allocate();
+    assert_eq!(world.grants.len(), 1, "the agent has two CPUs, the limit leaves one");
+    world.end(0);
+    assert_eq!(world.grants.len(), 2);
+}
+
+#[test]
+fn who_is_not_shown_a_deactivated_agent_is_shown_it_when_it_is_back() {
+    let mut world = World::new(1, 2);
+    world.set(0, true);
+    world.demand(0, vec![anything(0)]);
+    world.allocator.set_agent_active(&agent_id(0), false);
+    world.allocator.set_demand(&framework_id(1), &Demand { items: vec![anything(0)] });
+    world.allocate();
+    assert_eq!(world.grants.len(), 1);
+    world.allocator.set_agent_active(&agent_id(0), true);
+    world.allocate();
+    assert_eq!(world.grants.len(), 2);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Demand { framework: usize, items: Vec<(usize, Option<u32>)> },

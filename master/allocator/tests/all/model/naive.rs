@@ -1,10 +1,11 @@
 //! The allocator beside a model that knows the same by walking lists. Never asks the allocator what is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_master_allocator::{Allocator, Grant, GrantId};
+use proffer_master_allocator::{Allocator, Grant, GrantId, ReservedParts};
 use proffer_proto_model::*;
 
+use super::reserved::{Pool, parts_of};
 use crate::common::*;
 
 struct Filter {
@@ -15,41 +16,49 @@ struct Filter {
     until: u64,
 }
 
-struct Task {
+pub(super) struct Task {
     framework: usize,
     role: Role,
-    agent: usize,
+    pub(super) agent: usize,
     resources: Resources,
+    /// What of it is of which pool.
+    pub(super) reserved: ReservedParts,
 }
 
 /// See the file's top.
 pub struct Naive {
     pub allocator: Allocator,
     pub now: u64,
-    cap: usize,
-    quotas: BTreeMap<Role, Quota>,
+    pub(super) cap: usize,
+    pub(super) quotas: BTreeMap<Role, Quota>,
     /// The smallest offers in CPU, of roles and of the cluster.
     min_offers: BTreeMap<Option<Role>, u64>,
-    agents: BTreeMap<usize, (AgentInfo, bool)>,
-    frameworks: BTreeMap<usize, (bool, Demand)>,
-    grants: BTreeMap<GrantId, Grant>,
-    tasks: Vec<Task>,
+    pub(super) agents: BTreeMap<usize, (AgentInfo, bool)>,
+    /// Reserved parts by agent, in the order of their numbers.
+    pub(super) pools: BTreeMap<usize, Vec<Pool>>,
+    pub(super) next_pool: u64,
+    pub(super) frameworks: BTreeMap<usize, (bool, Demand)>,
+    pub(super) optimistic: BTreeSet<Role>,
+    /// First grants of races that were begun.
+    pub(super) races: BTreeSet<GrantId>,
+    pub(super) grants: BTreeMap<GrantId, Grant>,
+    pub(super) tasks: Vec<Task>,
     filters: Vec<Filter>,
     /// Framework, role and end of the time in which a launch counts.
     holds: Vec<(usize, Role, u64)>,
-    problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
-fn number(id: &str) -> usize {
+pub(super) fn number(id: &str) -> usize {
     id[1..].parse().unwrap()
 }
 
-fn is_within(role: &Role, above: &Role) -> bool {
+pub(super) fn is_within(role: &Role, above: &Role) -> bool {
     role == above || role.as_str().starts_with(&format!("{above}/"))
 }
 
 /// How many of the item a grant could stand for.
-fn times(item: &DemandItem, granted: &Resources) -> u64 {
+pub(super) fn times(item: &DemandItem, granted: &Resources) -> u64 {
     let Some(shape) = &item.shape else { return 1 };
     let by = |have: u64, want: u64| have.checked_div(want).unwrap_or(u64::MAX);
     let by_ports = by(granted.ports.count().into(), item.ports.into());
@@ -65,6 +74,10 @@ impl Naive {
             quotas: BTreeMap::new(),
             min_offers: BTreeMap::new(),
             agents: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            optimistic: BTreeSet::new(),
+            races: BTreeSet::new(),
+            next_pool: 0,
             frameworks: BTreeMap::new(),
             grants: BTreeMap::new(),
             tasks: Vec::new(),
@@ -93,6 +106,7 @@ impl Naive {
         self.end_all(|task| task.agent == agent);
         self.filters.retain(|filter| filter.agent != agent);
         self.agents.remove(&agent);
+        self.pools.remove(&agent);
         self.allocator.remove_agent(&agent_id(agent));
     }
 
@@ -142,7 +156,7 @@ impl Naive {
         };
     }
 
-    fn min_offer(&self, role: &Role) -> u64 {
+    pub(super) fn min_offer(&self, role: &Role) -> u64 {
         let own = self.min_offers.get(&Some(role.clone()));
         own.or_else(|| self.min_offers.get(&None)).copied().unwrap_or(0)
     }
@@ -161,11 +175,15 @@ impl Naive {
         let framework = number(grant.framework.as_str());
         if let Some(left) = rest.checked_sub(&task) {
             rest = left;
+            // Before anything is taken, the others lose what it wins.
+            self.close_all(|other| other.race == grant.race);
             self.allocator.note_launch(&grant.framework, &grant.role, &task, Moment(self.now));
             self.allocator.charge(&grant.framework, &grant.role, &grant.agent, &task);
+            let reserved = parts_of(&grant.reserved, &task);
+            self.allocator.charge_reserved(&grant.agent, &reserved);
             self.holds.push((framework, grant.role.clone(), self.now + 1_000));
             let agent = number(grant.agent.as_str());
-            self.tasks.push(Task { framework, role: grant.role.clone(), agent, resources: task });
+            self.tasks.push(Task { framework, role: grant.role.clone(), agent, resources: task, reserved });
         }
         self.refuse(&grant, rest.saturating_sum(&closed.beside), refuse_ms);
     }
@@ -181,26 +199,29 @@ impl Naive {
     pub fn allocate(&mut self) {
         let before = self.promises();
         let grants = self.allocator.allocate(Moment(self.now));
-        let agents: Vec<AgentId> = grants.iter().map(|grant| grant.agent.clone()).collect();
+        let apart = grants.iter().filter(|grant| grant.race == grant.id);
+        let agents: Vec<AgentId> = apart.map(|grant| grant.agent.clone()).collect();
         for grant in grants {
+            if grant.race != grant.id {
+                self.join(grant);
+                continue;
+            }
             let classes = self.classes().into_iter().map(|(shapes, owed)| (self.usable(&shapes), shapes, owed));
             let classes: Vec<_> = classes.map(|(usable, shapes, owed)| (shapes, usable, owed)).collect();
             let (to_it, copy) = (self.owed_to(&grant.role), grant.clone());
-            let before = self.available(number(grant.agent.as_str()));
+            let agent = number(grant.agent.as_str());
+            let before = self.visible(Some(&grant.role), agent);
+            self.check_parts(&grant, agents.iter().filter(|agent| **agent == grant.agent).count() == 1);
             if before.checked_sub(&grant.resources).is_none() {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
-            let more = grant.resources.clone();
-            let role = grant.role.clone();
+            self.begin_race(&grant);
             self.grants.insert(grant.id, grant);
             // Parts of one agent are cut in turns: what each of them left is not seen from here.
             if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
                 self.check_kept(&copy, &classes, to_it);
             }
-            let over = self.limited(&role).find(|(_, left)| *left < 0 && more.cpus.0 > 0);
-            if let Some(over) = over {
-                self.problem = Some(format!("{more} is granted in {role}, of which is left {over:?}"));
-            }
+            self.check_limits(&copy);
         }
         self.check_promises(before);
         let work = self.allocator.work();
@@ -210,19 +231,30 @@ impl Naive {
         }
     }
 
+    /// No limit is exceeded by the grant.
+    pub(super) fn check_limits(&mut self, grant: &Grant) {
+        // What is reserved below a role is used up there before it is granted.
+        let is_new = |above: &Role| grant.resources.cpus.0 > self.reserved_below(grant, above);
+        let over = self.limited(&grant.role).find(|(above, left)| *left < 0 && is_new(above));
+        if let Some(over) = over {
+            self.problem = Some(format!("{grant:?} is granted, of which is left {over:?}"));
+        }
+    }
+
     /// The first thing that is wrong.
     pub fn broken(&self) -> Option<String> {
         self.problem
             .clone()
             .or_else(|| self.agents.keys().find_map(|agent| self.broken_agent(*agent)))
             .or_else(|| self.frameworks.keys().find_map(|framework| self.broken_framework(*framework)))
+            .or_else(|| self.frameworks.keys().find_map(|framework| self.missed_race(*framework)))
             .or_else(|| self.broken_deadline())
     }
 
     fn broken_agent(&self, agent: usize) -> Option<String> {
         let total = &self.agents.get(&agent)?.0.resources;
         let mut sum = Resources::default();
-        let granted = self.grants.values().filter(|grant| number(grant.agent.as_str()) == agent);
+        let granted = self.grants_apart().filter(|grant| number(grant.agent.as_str()) == agent);
         let mut has_grants = false;
         for resources in granted.map(|grant| &grant.resources).inspect(|_| has_grants = true) {
             let Some(more) = sum.checked_add(resources) else { return Some(format!("{resources} granted twice")) };
@@ -246,11 +278,7 @@ impl Naive {
             return None;
         }
         for item in &demand.items {
-            let in_role = own().filter(|grant| grant.role == item.role);
-            let granted: u64 = in_role.map(|grant| times(item, &grant.resources)).sum();
-            let launches =
-                self.holds.iter().filter(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
-            let is_covered = item.count.is_some_and(|count| u64::from(count) <= granted + launches.count() as u64);
+            let is_covered = self.is_covered(framework, item);
             let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
             if let Some(agent) = place.filter(|_| !is_covered) {
                 return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}"));
@@ -259,15 +287,29 @@ impl Naive {
         None
     }
 
+    /// All of it is granted or launched.
+    pub(super) fn is_covered(&self, framework: usize, item: &DemandItem) -> bool {
+        let own = self.grants.values().filter(|grant| number(grant.framework.as_str()) == framework);
+        let granted: u64 = own.filter(|grant| grant.role == item.role).map(|grant| times(item, &grant.resources)).sum();
+        let launches =
+            self.holds.iter().filter(|(f, role, until)| *f == framework && *role == item.role && *until > self.now);
+        item.count.is_some_and(|count| u64::from(count) <= granted + launches.count() as u64)
+    }
+
     /// The limits on a role: how far each role of its path is above (or below) its own, in CPU.
-    fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
+    pub(super) fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
         let path = std::iter::successors(Some(role.clone()), Role::parent);
         let limit = |role: Role| {
             let most = self.quotas.get(&role)?.limit.cpus?;
-            let left = most.0 as i64 - self.held(&role).cpus.0 as i64;
+            let left = most.0 as i64 - self.consumed(&role) as i64;
             Some((role, left))
         };
         path.filter_map(limit)
+    }
+
+    /// CPU that is granted and held in a role and below it, and what is reserved there and not used.
+    fn consumed(&self, role: &Role) -> u64 {
+        self.held(role).cpus.0 + self.kept(role)
     }
 
     /// All that is granted and held in a role and below it.
@@ -281,7 +323,7 @@ impl Naive {
     /// What a role and those below are promised and do not hold: what is promised to those below is part of it.
     fn owed(&self, role: &Role) -> u64 {
         let guarantee = self.quotas.get(role).map_or(0, |quota| quota.guarantee.cpus.0);
-        let own = guarantee.saturating_sub(self.held(role).cpus.0);
+        let own = guarantee.saturating_sub(self.consumed(role));
         let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
         own.max(below.map(|below| self.owed(&below)).sum())
     }
@@ -306,10 +348,10 @@ impl Naive {
         roles
     }
 
-    /// CPU that is free, and CPU that is promised and not held.
+    /// CPU that is free and not reserved, and CPU that is promised and not held.
     fn promises(&self) -> (u64, u64) {
         let active = self.agents.iter().filter(|(_, (_, is_active))| *is_active);
-        let free = active.map(|(agent, _)| self.available(*agent).cpus.0).sum();
+        let free = active.map(|(agent, _)| self.visible(None, *agent).cpus.0).sum();
         let highest = self.roles().into_iter().filter(|role| role.parent().is_none());
         (free, highest.map(|role| self.owed(&role)).sum())
     }
@@ -317,7 +359,8 @@ impl Naive {
     /// What is promised was kept free, or all that was given was promised.
     fn check_promises(&mut self, (free_before, owed_before): (u64, u64)) {
         let (free, owed) = self.promises();
-        let is_kept = free >= owed || free_before - free == owed_before - owed;
+        // What a role below gets of a reservation above it is promised, and was not free.
+        let is_kept = free >= owed || free_before - free <= owed_before - owed;
         if !is_kept {
             self.problem = Some(format!("free {free_before} -> {free}, promised {owed_before} -> {owed}"));
         }
@@ -327,10 +370,15 @@ impl Naive {
     fn room(&self, role: &Role, agent: usize) -> (u64, u64, u32) {
         let (free, owed) = self.promises();
         let spare = if owed == 0 { u64::MAX } else { free.saturating_sub(owed) };
-        let by_limits = self.limited(role).map(|(_, left)| u64::try_from(left).unwrap_or(0)).min();
+        let own = self.own_pools(role, agent);
+        let by_limit = |(above, left): (Role, i64)| {
+            let below = own.iter().filter(|pool| is_within(&pool.role, &above)).map(|pool| pool.resources.cpus.0);
+            u64::try_from(left).unwrap_or(0) + below.sum::<u64>()
+        };
+        let by_limits = self.limited(role).map(by_limit).min();
         let to_it = self.owed_to(role);
-        let mut room = (by_limits.unwrap_or(u64::MAX).min(spare.saturating_add(to_it)), u64::MAX, u32::MAX);
-        let left = self.available(agent);
+        let mut room = (spare.saturating_add(to_it), u64::MAX, u32::MAX);
+        let left = self.visible(None, agent);
         for (shapes, owed) in self.classes() {
             let Some(kept) = shapes.iter().find(|shape| self.is_usable(shape, agent)) else { continue };
             let usable = self.usable(&shapes);
@@ -346,6 +394,13 @@ impl Naive {
                 room.1 = room.1.min(left.memory.0.saturating_sub(kept.memory.0));
             }
         }
+        // What is kept for guarantees keeps nobody from what is reserved for it.
+        for free in own.iter().map(|pool| &pool.resources) {
+            room.0 = room.0.saturating_add(free.cpus.0);
+            room.1 = room.1.saturating_add(free.memory.0);
+            room.2 = room.2.saturating_add(free.ports.count());
+        }
+        room.0 = room.0.min(by_limits.unwrap_or(u64::MAX));
         room
     }
 
@@ -375,7 +430,7 @@ impl Naive {
 
     fn is_usable(&self, item: &DemandItem, agent: usize) -> bool {
         let Some((info, true)) = self.agents.get(&agent) else { return false };
-        let left = self.available(agent);
+        let left = self.visible(None, agent);
         let is_enough = match &item.shape {
             Some(shape) => left.contains(shape),
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
@@ -385,7 +440,7 @@ impl Naive {
 
     fn usable(&self, shapes: &[DemandItem]) -> u64 {
         let usable = |agent: &&usize| shapes.iter().any(|shape| self.is_usable(shape, **agent));
-        self.agents.keys().filter(usable).map(|agent| self.available(*agent).cpus.0).sum()
+        self.agents.keys().filter(usable).map(|agent| self.visible(None, *agent).cpus.0).sum()
     }
 
     /// What a class is promised is kept where it can be used, or all that was given there was promised to somebody.
@@ -404,7 +459,7 @@ impl Naive {
 
     fn would_fit(&self, framework: usize, item: &DemandItem, agent: usize) -> bool {
         let Some((info, true)) = self.agents.get(&agent) else { return false };
-        let left = self.available(agent);
+        let left = self.visible(Some(&item.role), agent);
         let is_enough = match &item.shape {
             Some(shape) => left.contains(shape),
             None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
@@ -418,13 +473,17 @@ impl Naive {
             Some(shape) => shape.cpus.0 <= room.0 && shape.memory.0 <= room.1 && item.ports <= room.2,
             None => left.cpus.0.min(room.0) >= 10 || left.memory.0.min(room.1) >= Bytes::mib(32).0,
         };
-        let is_refused = self.filters.iter().any(|filter| {
-            (filter.framework, &filter.role, filter.agent) == (framework, &item.role, agent)
-                && filter.until > self.now
-                && filter.refused.contains(&left)
-        });
+        let is_refused = self.is_refused(framework, &item.role, agent, &left);
         let is_allowed = item.constraints.iter().all(|rule| rule.is_met_by(info));
         is_enough && is_within && is_allowed && !is_refused && left.ports.count() >= item.ports
+    }
+
+    pub(super) fn is_refused(&self, framework: usize, role: &Role, agent: usize, left: &Resources) -> bool {
+        self.filters.iter().any(|filter| {
+            (filter.framework, &filter.role, filter.agent) == (framework, role, agent)
+                && filter.until > self.now
+                && filter.refused.contains(left)
+        })
     }
 
     /// An idle cluster is silent: nothing is due when nothing can end.
@@ -437,9 +496,9 @@ impl Naive {
         (!ends.into_iter().any(|end| end == due.0)).then(|| format!("{due:?} is the end of nothing"))
     }
 
-    fn available(&self, agent: usize) -> Resources {
+    pub(super) fn available(&self, agent: usize) -> Resources {
         let Some((info, _)) = self.agents.get(&agent) else { return Resources::default() };
-        let granted = self.grants.values().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
+        let granted = self.grants_apart().filter(|g| number(g.agent.as_str()) == agent).map(|g| &g.resources);
         let tasks = self.tasks.iter().filter(|task| task.agent == agent).map(|task| &task.resources);
         let used = granted.chain(tasks).fold(Resources::default(), |sum, more| sum.saturating_sum(more));
         info.resources.checked_sub(&used).unwrap_or_default()
@@ -480,5 +539,6 @@ impl Naive {
 
     fn recover(&mut self, task: &Task) {
         self.allocator.recover(&framework_id(task.framework), &task.role, &agent_id(task.agent), &task.resources);
+        self.allocator.recover_reserved(&agent_id(task.agent), &task.reserved);
     }
 }
