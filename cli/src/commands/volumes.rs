@@ -92,19 +92,16 @@ async fn follow(
     let request = WatchRequest { kinds: vec![Kind::Agent.into()], changes_only: false };
     let mut events = cluster.operator().await?.watch(request).await.map_err(failed)?.into_inner();
     while let Some(ClusterEvent { event, .. }) = events.message().await.map_err(failed)? {
-        match event {
-            Some(Event::Agent(known)) if known.agent_id == agent => {
-                if is_done(&found(&known, &args.volume, &args.role)?)? {
-                    return Ok(());
-                }
-            }
+        let is_over = match event {
+            Some(Event::Agent(known)) if known.agent_id == agent => is_done(&found(&known, &args.volume, &args.role)?)?,
             Some(Event::AgentRemoved(id)) if id == agent => {
-                return Err(CliError::new(
-                    format!("agent {agent} is gone, and its volumes with it"),
-                    "see `proffer agents`",
-                ));
+                let message = format!("agent {agent} is gone, and its volumes with it");
+                return Err(CliError::new(message, "see `proffer agents`"));
             }
-            _ => {}
+            _ => false,
+        };
+        if is_over {
+            return Ok(());
         }
     }
     Err(CliError::new("the master has ended the stream of events", "see `proffer volumes ls` for how it stands"))
