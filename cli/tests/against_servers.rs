@@ -47,7 +47,14 @@ struct World {
 
 fn reserved(request: &operator::ReserveRequest) -> common::Reserved {
     let operator::ReserveRequest { role, from_role, resources, labels, .. } = request.clone();
-    common::Reserved { role, refines: vec![from_role], resources, labels, is_static: false }
+    common::Reserved {
+        role,
+        refines: vec![from_role],
+        resources,
+        labels,
+        is_static: false,
+        owner_framework_id: String::new(),
+    }
 }
 
 fn status(state: common::TaskState, reason: common::TaskReason) -> common::TaskStatus {

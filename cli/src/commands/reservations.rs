@@ -23,6 +23,8 @@ struct ReservationView {
     labels: BTreeMap<String, String>,
     /// Set by the agent's own flags.
     is_static: bool,
+    /// The framework with which it ends; null when it stays until somebody ends it.
+    owner_framework_id: Option<String>,
 }
 
 pub(crate) async fn reserve(cluster: &Cluster, format: Format, args: ReserveArgs) -> Result<Outcome, CliError> {
@@ -69,7 +71,10 @@ async fn list_of(cluster: &Cluster, format: Format, wanted: Option<&str>) -> Res
             view.role.clone(),
             view.refines.join(" "),
             view.resources.shown(),
-            (if view.is_static { "agent's flags" } else { "calls" }).to_owned(),
+            match &view.owner_framework_id {
+                Some(framework) => framework.clone(),
+                None => (if view.is_static { "agent's flags" } else { "calls" }).to_owned(),
+            },
             labels.collect::<Vec<_>>().join(","),
         ]
     };
@@ -80,7 +85,7 @@ async fn list_of(cluster: &Cluster, format: Format, wanted: Option<&str>) -> Res
 
 fn views(agent: Agent) -> Result<Vec<ReservationView>, CliError> {
     let view = |wire| {
-        let Reserved { role, refines, resources, labels, is_static } = read(wire)?;
+        let Reserved { role, refines, resources, labels, is_static, owner } = read(wire)?;
         Ok(ReservationView {
             agent_id: agent.agent_id.clone(),
             hostname: agent.hostname.clone(),
@@ -89,6 +94,7 @@ fn views(agent: Agent) -> Result<Vec<ReservationView>, CliError> {
             resources: ResourcesView::new(Some(resources.into()))?,
             labels,
             is_static,
+            owner_framework_id: owner.map(String::from),
         })
     };
     agent.reservations.iter().cloned().map(view).collect()

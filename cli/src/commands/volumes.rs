@@ -31,6 +31,8 @@ struct VolumeView {
     used_by: Vec<String>,
     /// Why it is lost, when the agent said so.
     message: String,
+    /// The framework with which it is destroyed; null when it stays until somebody destroys it.
+    owner_framework_id: Option<String>,
 }
 
 pub(crate) async fn volumes(cluster: &Cluster, format: Format, command: VolumesCommand) -> Result<Outcome, CliError> {
@@ -156,16 +158,17 @@ async fn list(cluster: &Cluster, format: Format, wanted: Option<&str>) -> Result
             proffer_proto_model::resources::format_bytes(view.size_bytes),
             if view.message.is_empty() { view.state.to_owned() } else { format!("{}: {}", view.state, view.message) },
             view.used_by.join(" "),
+            view.owner_framework_id.clone().unwrap_or_default(),
         ]
     };
-    let head = ["AGENT", "HOST", "ROLE", "VOLUME", "SIZE", "STATE", "USED BY"];
+    let head = ["AGENT", "HOST", "ROLE", "VOLUME", "SIZE", "STATE", "USED BY", "OWNER"];
     output::table(head, views.iter().map(row).collect(), "there are no volumes")?;
     Ok(Outcome::Good)
 }
 
 fn views(agent: Agent) -> Result<Vec<VolumeView>, CliError> {
     let view = |wire| {
-        let VolumeInfo { id, role, size, state, used_by, message } = read(wire)?;
+        let VolumeInfo { id, role, size, state, used_by, message, owner } = read(wire)?;
         Ok(VolumeView {
             agent_id: agent.agent_id.clone(),
             hostname: agent.hostname.clone(),
@@ -180,6 +183,7 @@ fn views(agent: Agent) -> Result<Vec<VolumeView>, CliError> {
             },
             used_by: used_by.iter().map(TaskKey::to_string).collect(),
             message,
+            owner_framework_id: owner.map(String::from),
         })
     };
     agent.volumes.iter().cloned().map(view).collect()

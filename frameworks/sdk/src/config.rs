@@ -25,6 +25,7 @@ pub struct FrameworkConfig {
     labels: BTreeMap<String, String>,
     hostname: String,
     placement: Option<Placement>,
+    leaves_reservations: bool,
 }
 
 /// What is wrong with a [`FrameworkConfig`].
@@ -76,6 +77,7 @@ impl FrameworkConfig {
             labels: BTreeMap::new(),
             hostname: String::new(),
             placement: None,
+            leaves_reservations: false,
         }
     }
 
@@ -106,6 +108,14 @@ impl FrameworkConfig {
     #[must_use]
     pub fn placement(mut self, placement: Placement) -> Self {
         self.placement = Some(placement);
+        self
+    }
+
+    /// Its reservations and volumes stay for its roles when it is removed for good, by [`crate::Context::teardown`], an
+    /// operator or its failover time-out. When not set they end with it, and so does the data.
+    #[must_use]
+    pub fn leaves_reservations(mut self) -> Self {
+        self.leaves_reservations = true;
         self
     }
 
@@ -172,6 +182,7 @@ impl FrameworkConfig {
             labels: self.labels.clone(),
             hostname: self.hostname.clone(),
             placement: self.placement.clone(),
+            leaves_reservations: self.leaves_reservations,
         };
         check_info(&info)?;
         Ok(info)

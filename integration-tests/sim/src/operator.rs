@@ -57,11 +57,11 @@ impl World {
         let wish = match (operator.range(0, 9), operator.pick(&known).cloned()) {
             (0..=3, _) => {
                 let (labels, principal) = (Default::default(), "operator".to_owned());
-                OperatorReservation::Reserve { role, from_role: None, resources, labels, principal }
+                OperatorReservation::Reserve { role, from_role: None, resources, labels, principal, owner: None }
             }
             (4..=6, _) => {
                 let Ok(id) = VolumeId::new(format!("vol-{}", operator.range(0, 1))) else { return };
-                OperatorReservation::CreateVolume { role, id, size: Bytes::mib(40) }
+                OperatorReservation::CreateVolume { role, id, size: Bytes::mib(40), owner: None }
             }
             (7..=8, Some(known)) => OperatorReservation::DestroyVolume { role: known.volume.role, id: known.volume.id },
             _ => OperatorReservation::Unreserve { role, resources, is_forced: true },

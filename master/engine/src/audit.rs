@@ -70,6 +70,12 @@ impl State {
     fn audit_pools(&self, id: &AgentId, broken: &mut Vec<String>) {
         let Some(agent) = self.agents.get(id) else { return };
         let record = &agent.record;
+        let owners = record.pools.iter().map(|pool| &pool.owner);
+        for owner in owners.chain(record.kept_volumes().map(|known| &known.owner)).flatten() {
+            if !self.frameworks.contains_key(owner) {
+                broken.push(format!("agent {id}: holds what is {owner}'s own, which is removed"));
+            }
+        }
         let open: Vec<_> = agent.offers.iter().filter_map(|offer| self.offers.get(offer)).collect();
         for offer in &open {
             if offer.share.total() != offer.offer.resources {

@@ -125,6 +125,9 @@ pub struct VolumeRecord {
     /// Who waits for what is being done about it.
     #[serde(default)]
     pub awaited: Option<Awaited>,
+    /// The framework with which it is destroyed; `None` when it stays until somebody destroys it.
+    #[serde(default)]
+    pub owner: Option<FrameworkId>,
 }
 
 /// An operation of a framework that an agent carries out.

@@ -36,6 +36,9 @@ pub struct FrameworkInfo {
     /// Which of the agents that fit comes first for it, in all its roles; `None` for what the roles say.
     #[serde(default)]
     pub placement: Option<Placement>,
+    /// Its reservations and volumes stay for its roles when it is removed for good; else they end with it.
+    #[serde(default)]
+    pub leaves_reservations: bool,
 }
 
 /// A role: a path such as `eng/web` in the tree of roles that share the cluster.

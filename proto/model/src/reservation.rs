@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Resources, Role};
+use crate::{FrameworkId, Resources, Role};
 
 /// A pool's number within its agent, never used again there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct Pool {
     pub principal: String,
     /// Set by the agent's own flags: no call undoes it.
     pub is_static: bool,
+    /// The framework that made it, with which it ends; `None` when it stays until somebody ends it.
+    #[serde(default)]
+    pub owner: Option<FrameworkId>,
 }
 
 /// What an agent reserves by its own flags.
@@ -62,6 +65,8 @@ pub struct Reserved {
     pub labels: BTreeMap<String, String>,
     /// No call undoes it.
     pub is_static: bool,
+    /// The framework with which it ends; `None` when it stays until somebody ends it.
+    pub owner: Option<FrameworkId>,
 }
 
 /// From which part of an offer a task takes what it needs.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Role, TaskKey, VolumeId};
+use crate::{Bytes, FrameworkId, Role, TaskKey, VolumeId};
 
 /// A volume, as master and agent name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub struct VolumeInfo {
     pub used_by: Vec<TaskKey>,
     /// Why it is lost, in the agent's words; empty when the agent said nothing.
     pub message: String,
+    /// The framework with which it is destroyed; `None` when it stays until somebody destroys it.
+    pub owner: Option<FrameworkId>,
 }
 
 impl VolumeState {

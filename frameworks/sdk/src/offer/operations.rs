@@ -77,7 +77,7 @@ impl Offer {
         let (operation_id, agent, role) = (operation_id.into(), self.facts.agent.clone(), self.facts.role.clone());
         let (id, of) = (volume.clone(), role.clone());
         let (state, used_by) = (VolumeState::Creating, Vec::new());
-        self.facts.volumes.push(VolumeInfo { id, role: of, size, state, used_by, message: String::new() });
+        self.facts.volumes.push(VolumeInfo { id, role: of, size, state, used_by, message: String::new(), owner: None });
         self.operations.push(Operation::CreateVolume { operation_id, agent, volume_id: volume, role, size });
         Ok(())
     }

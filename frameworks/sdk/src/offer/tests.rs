@@ -181,6 +181,7 @@ fn volume(id: &str, state: VolumeState, users: &[&str]) -> VolumeInfo {
         state,
         used_by: users.iter().map(key).collect(),
         message: String::new(),
+        owner: None,
     }
 }
 

@@ -94,7 +94,7 @@ impl State {
         match self.former_agent(info) {
             None => Ok(()),
             Some(Former::Away(id)) => {
-                self.agent_replaced(now.unix, &id);
+                self.agent_replaced(now, &id);
                 Ok(())
             }
             Some(Former::Attached(id)) => {

@@ -133,7 +133,7 @@ impl State {
         self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));
         self.draining.remove(id);
         let message = format!("agent {id} ({hostname}) was marked gone by an operator");
-        self.end_tasks_of_gone(now.unix, id, TaskState::GoneByOperator, &message);
+        self.end_tasks_of_gone(now, id, TaskState::GoneByOperator, &message);
         self.count_kept(id);
         self.allocator.remove_agent(id);
         self.tell_agent_lost(id, &hostname);

@@ -72,7 +72,7 @@ impl State {
         }
         self.allocator.remove_agent(id);
         self.tell_agent_lost(id, &hostname);
-        self.drop_unreachable_of_removed(&tasks);
+        self.drop_unreachable_of_removed(now, &tasks);
         self.touched.agent(id);
     }
 

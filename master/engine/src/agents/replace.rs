@@ -2,7 +2,7 @@
 //! good, and with it all that ran there. Without this, an agent that died before it had stored its id would leave
 //! another one behind that nobody ever sees again, with tasks that never end.
 
-use proffer_proto_model::{AgentId, AgentInfo, TaskKey, TaskReason, TaskSource, TaskState, TaskStatus, UnixMillis};
+use proffer_proto_model::{AgentId, AgentInfo, Now, TaskKey, TaskReason, TaskSource, TaskState, TaskStatus};
 
 use crate::registry::Operation;
 use crate::state::State;
@@ -30,14 +30,14 @@ impl State {
 
     /// Forgets an agent that was replaced. Its tasks are gone; each framework is told once, and asks again when it
     /// was not there to hear.
-    pub(super) fn agent_replaced(&mut self, at: UnixMillis, id: &AgentId) {
+    pub(super) fn agent_replaced(&mut self, now: Now, id: &AgentId) {
         let Some(agent) = self.agents.get(id) else { return };
         let message = format!(
             "agent {id} ({}) was replaced by a new one at the same address: its work directory is lost",
             agent.record.info.hostname
         );
         self.fail_awaited(id, &message);
-        self.end_tasks_of_gone(at, id, TaskState::Gone, &message);
+        self.end_tasks_of_gone(now, id, TaskState::Gone, &message);
         self.strays.retain(|_, agent| agent != id);
         self.allocator.remove_agent(id);
         if let Some(agent) = self.agents.get_mut(id) {
@@ -51,20 +51,20 @@ impl State {
     }
 
     /// All that ran on an agent that never comes back has ended.
-    pub(super) fn end_tasks_of_gone(&mut self, at: UnixMillis, agent: &AgentId, state: TaskState, message: &str) {
+    pub(super) fn end_tasks_of_gone(&mut self, now: Now, agent: &AgentId, state: TaskState, message: &str) {
         for key in self.agents.get(agent).map(|known| known.tasks.clone()).unwrap_or_default() {
-            self.task_gone(at, agent, &key, state, message);
+            self.task_gone(now, agent, &key, state, message);
         }
     }
 
-    fn task_gone(&mut self, at: UnixMillis, agent: &AgentId, key: &TaskKey, state: TaskState, message: &str) {
+    fn task_gone(&mut self, now: Now, agent: &AgentId, key: &TaskKey, state: TaskState, message: &str) {
         let Some(task) = self.tasks.get_mut(key) else { return };
         let last = &task.record.status;
         let status = if last.state.is_terminal() {
             // Its framework has not confirmed this end, and nobody is left who could repeat it.
             TaskStatus { seq: 0, source: TaskSource::Master, ..last.clone() }
         } else {
-            TaskStatus::new(key.task.clone(), Some(agent.clone()), state, TaskSource::Master, at)
+            TaskStatus::new(key.task.clone(), Some(agent.clone()), state, TaskSource::Master, now.unix)
                 .because(TaskReason::AgentRemoved, message)
         };
         task.record.status = status.clone();
@@ -72,6 +72,6 @@ impl State {
         self.touched.task(key);
         self.tell_status(&key.framework, status);
         self.forget_task(key);
-        self.forget_framework_if_empty(&key.framework);
+        self.forget_framework_if_empty(now, &key.framework);
     }
 }

@@ -88,7 +88,7 @@ impl State {
         for task in tasks {
             self.end_task_of_removed(&TaskKey { framework: id.clone(), task });
         }
-        self.forget_framework_if_empty(id);
+        self.forget_framework_if_empty(now, id);
     }
 
     fn end_task_of_removed(&mut self, key: &TaskKey) {
@@ -111,20 +111,21 @@ impl State {
     }
 
     /// Tasks that became unreachable while their framework is being removed are not waited for.
-    pub fn drop_unreachable_of_removed(&mut self, tasks: &BTreeSet<TaskKey>) {
+    pub fn drop_unreachable_of_removed(&mut self, now: Now, tasks: &BTreeSet<TaskKey>) {
         for key in tasks {
             if self.frameworks.get(&key.framework).is_some_and(|f| f.record.is_removing) {
                 self.end_task_of_removed(key);
-                self.forget_framework_if_empty(&key.framework);
+                self.forget_framework_if_empty(now, &key.framework);
             }
         }
     }
 
     /// Forgets a framework under removal when its last task is gone.
-    pub fn forget_framework_if_empty(&mut self, id: &FrameworkId) {
+    pub fn forget_framework_if_empty(&mut self, now: Now, id: &FrameworkId) {
         let is_done = self.frameworks.get(id).is_some_and(|f| f.record.is_removing && f.tasks.is_empty());
         let Some(framework) = is_done.then(|| self.frameworks.remove(id)).flatten() else { return };
         self.framework_names.remove(&framework.record.info.name);
+        self.end_owned(now, id, framework.record.info.leaves_reservations);
         self.move_between_roles(id, &framework.record.info.roles, &[]);
         self.allocator.remove_framework(id);
         self.store.push(Operation::DeleteFramework(id.clone()));

@@ -114,7 +114,9 @@ impl State {
             Operation::Reserve { operation_id, agent, role: target, from_role, resources, labels } => {
                 let principal = self.frameworks.get(framework).map(|f| f.record.info.principal.clone());
                 let principal = principal.unwrap_or_default();
-                let wish = OperatorReservation::Reserve { role: target, from_role, resources, labels, principal };
+                let (role_of, owner) = (target, Some(framework.clone()));
+                let wish =
+                    OperatorReservation::Reserve { role: role_of, from_role, resources, labels, principal, owner };
                 self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
             Operation::Unreserve { operation_id, agent, role: target, resources } => {
@@ -122,7 +124,8 @@ impl State {
                 self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
             Operation::CreateVolume { operation_id, agent, volume_id: id, role: target, size } => {
-                let wish = OperatorReservation::CreateVolume { role: target, id, size };
+                let owner = Some(framework.clone());
+                let wish = OperatorReservation::CreateVolume { role: target, id, size, owner };
                 self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
             }
             Operation::DestroyVolume { operation_id, agent, volume_id: id, role: target } => {

@@ -2,11 +2,12 @@
 
 mod kept;
 mod operate;
+mod owned;
 mod pools;
 mod share;
 mod words;
 
 pub(crate) use kept::Kept;
 pub use operate::OperatorReservation;
-pub(crate) use pools::is_for_role;
+pub(crate) use pools::{PoolWords, is_for_role};
 pub(crate) use share::{Share, order};

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_master_allocator::AgentPool;
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, AgentInfo, Bytes, Now, OfferId, Pool, PoolId, RescindReason, Resources, Role, VolumeId,
+    AgentId, AgentInfo, Bytes, FrameworkId, Now, OfferId, Pool, PoolId, RescindReason, Resources, Role, VolumeId,
 };
 
-use super::Share;
 use super::words::{self, Lack};
+use super::{PoolWords, Share};
 use crate::registry::{AgentRecord, Awaited, Operation};
 use crate::state::State;
-use crate::volumes::home_of;
+use crate::volumes::{Maker, home_of};
 use crate::{Effect, FatalError};
 
 /// What an operator wants of an agent's reservations.
@@ -30,6 +30,8 @@ pub enum OperatorReservation {
         labels: BTreeMap<String, String>,
         /// Who asks.
         principal: String,
+        /// The framework with which it ends.
+        owner: Option<FrameworkId>,
     },
     /// Ends a reservation, or a part of it.
     Unreserve {
@@ -48,6 +50,8 @@ pub enum OperatorReservation {
         id: VolumeId,
         /// How much disk it takes.
         size: Bytes,
+        /// The framework with which it is destroyed.
+        owner: Option<FrameworkId>,
     },
     /// Destroys a persistent volume and its data.
     DestroyVolume {
@@ -110,15 +114,16 @@ impl State {
             OperatorReservation::Unreserve { role, resources, .. } => {
                 moves_of_unreserve(record, share, role, resources)?
             }
-            OperatorReservation::CreateVolume { role, id, size } => {
+            OperatorReservation::CreateVolume { role, id, size, owner } => {
+                let by = Maker { awaited: by, owner: owner.clone() };
                 return self.create_volume(agent, share, role, id, *size, by);
             }
             OperatorReservation::DestroyVolume { role, id } => return self.destroy_volume(agent, share, role, id, by),
         };
         let nothing = (BTreeMap::new(), String::new());
-        let (labels, principal) = match reservation {
-            OperatorReservation::Reserve { labels, principal, .. } => (labels, principal),
-            _ => (&nothing.0, &nothing.1),
+        let (labels, principal, owner) = match reservation {
+            OperatorReservation::Reserve { labels, principal, owner, .. } => (labels, principal, owner.as_ref()),
+            _ => (&nothing.0, &nothing.1, None),
         };
         let Some(record) = self.agents.get_mut(agent).map(|agent| &mut agent.record) else { return Ok(()) };
         for Move { from, to, part } in moves {
@@ -129,7 +134,7 @@ impl State {
                 }
                 Target::Refined(role) => {
                     record.move_part(from, None, &part);
-                    Some(record.grow_pool(&role, from, labels, principal, &part))
+                    Some(record.grow_pool(from, PoolWords { role: &role, labels, principal, owner }, &part))
                 }
             };
             share.take_from(from, &part);
@@ -237,7 +242,7 @@ impl State {
             OperatorReservation::Unreserve { role, resources, .. } => {
                 moves_of_unreserve(record, share, role, resources).map(drop)
             }
-            OperatorReservation::CreateVolume { role, id: volume, size } => {
+            OperatorReservation::CreateVolume { role, id: volume, size, .. } => {
                 home_of(record, id, share, role, volume, *size).map(drop)
             }
             OperatorReservation::DestroyVolume { role, id: volume } => self.check_destroy(id, role, volume).map(drop),

@@ -2,9 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use proffer_proto_model::{Offer, Pool, PoolId, Reserved, Resources, Role, StaticReservation};
+use proffer_proto_model::{FrameworkId, Offer, Pool, PoolId, Reserved, Resources, Role, StaticReservation};
 
 use crate::registry::AgentRecord;
+
+/// What a reservation is kept under, beside what it refines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PoolWords<'a> {
+    pub role: &'a Role,
+    pub labels: &'a BTreeMap<String, String>,
+    pub principal: &'a str,
+    /// The framework with which it ends.
+    pub owner: Option<&'a FrameworkId>,
+}
+
+impl<'a> PoolWords<'a> {
+    /// Of a role, and nothing else.
+    pub fn of(role: &'a Role) -> Self {
+        static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+        Self { role, labels: &NO_LABELS, principal: "", owner: None }
+    }
+}
 
 impl AgentRecord {
     /// A pool.
@@ -18,20 +36,15 @@ impl AgentRecord {
     }
 
     /// Adds to the pool with these words, which is made when it is not there.
-    pub(crate) fn grow_pool(
-        &mut self,
-        role: &Role,
-        parent: Option<PoolId>,
-        labels: &BTreeMap<String, String>,
-        principal: &str,
-        more: &Resources,
-    ) -> PoolId {
+    pub(crate) fn grow_pool(&mut self, parent: Option<PoolId>, words: PoolWords<'_>, more: &Resources) -> PoolId {
+        let PoolWords { role, labels, principal, owner } = words;
         let is_it = |pool: &&mut Pool| {
             !pool.is_static
                 && pool.role == *role
                 && pool.parent == parent
                 && pool.labels == *labels
                 && pool.principal == principal
+                && pool.owner.as_ref() == owner
         };
         if let Some(pool) = self.pools.iter_mut().find(is_it) {
             pool.resources.add(more.clone());
@@ -46,6 +59,7 @@ impl AgentRecord {
             labels: labels.clone(),
             principal: principal.to_owned(),
             is_static: false,
+            owner: owner.cloned(),
         });
         id
     }
@@ -96,6 +110,7 @@ impl AgentRecord {
                 labels: labels.clone(),
                 principal: String::new(),
                 is_static: true,
+                owner: None,
             });
         }
         let refined: Vec<_> =
@@ -123,6 +138,7 @@ impl AgentRecord {
                 resources: part.clone(),
                 labels: pool.labels.clone(),
                 is_static: pool.is_static,
+                owner: pool.owner.clone(),
             })
             .collect();
         parts.sort_by_key(|part| std::cmp::Reverse(part.role.depth()));

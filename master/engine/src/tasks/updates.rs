@@ -55,7 +55,7 @@ impl State {
             }
             if status.state.is_terminal() {
                 self.forget_task(key);
-                self.forget_framework_if_empty(&key.framework);
+                self.forget_framework_if_empty(now, &key.framework);
             }
             return;
         }

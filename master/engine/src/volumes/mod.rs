@@ -11,4 +11,4 @@ mod sync;
 pub(crate) use mounts::Mounted;
 pub(crate) use operate::{beside_volumes, home_of};
 pub(crate) use outcomes::Settled;
-pub(crate) use record::disk;
+pub(crate) use record::{Maker, disk};

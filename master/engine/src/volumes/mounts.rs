@@ -66,7 +66,7 @@ impl State {
     }
 
     fn volume_info(&self, agent: &AgentId, known: &VolumeRecord) -> VolumeInfo {
-        let VolumeRecord { volume, pool: _, state, message, awaited: _ } = known;
+        let VolumeRecord { volume, pool: _, state, message, awaited: _, owner } = known;
         let users = match state.is_kept() {
             true => self.volume_users(agent, &volume.role, &volume.id),
             false => Vec::new(),
@@ -78,6 +78,7 @@ impl State {
             state: *state,
             used_by: users.into_iter().map(|(task, _)| task).collect(),
             message: message.clone(),
+            owner: owner.clone(),
         }
     }
 

@@ -2,14 +2,14 @@
 
 use proffer_proto_model::{AgentId, Bytes, OperationOutcome, PoolId, Role, TaskKey, VolumeId, VolumeState};
 
-use super::disk;
+use super::{Maker, disk};
 use crate::ToAgent;
 use crate::registry::{AgentRecord, Awaited, Operation};
 use crate::reservations::{OperatorReservation, Share};
 use crate::state::State;
 
 impl State {
-    /// Makes a volume of reserved disk in `share`; `by` hears when the agent has made it. Err says what is wrong, and then nothing has changed.
+    /// Makes a volume of reserved disk in `share`. Err says what is wrong, and then nothing has changed.
     pub(crate) fn create_volume(
         &mut self,
         agent: &AgentId,
@@ -17,7 +17,7 @@ impl State {
         role: &Role,
         id: &VolumeId,
         size: Bytes,
-        by: Option<Awaited>,
+        by: Maker,
     ) -> Result<(), String> {
         let Some(place) = self.agents.get_mut(agent) else {
             return Err(format!("agent_id: there is no agent {agent}; see `proffer agents` for the right id"));

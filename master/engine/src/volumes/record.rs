@@ -2,9 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use proffer_proto_model::{Bytes, Pool, PoolId, Resources, Role, Volume, VolumeId, VolumeState};
+use proffer_proto_model::{Bytes, FrameworkId, Pool, PoolId, Resources, Role, Volume, VolumeId, VolumeState};
 
 use crate::registry::{AgentRecord, Awaited, VolumeRecord};
+use crate::reservations::PoolWords;
+
+/// Who makes a volume; nobody in particular for an operator.
+#[derive(Debug, Default)]
+pub(crate) struct Maker {
+    /// Hears when the agent has made it.
+    pub awaited: Option<Awaited>,
+    /// Takes it along when it is removed for good.
+    pub owner: Option<FrameworkId>,
+}
 
 impl AgentRecord {
     /// The volumes that hold disk, by number.
@@ -24,18 +34,11 @@ impl AgentRecord {
     }
 
     /// Records a new volume on a pool.
-    pub(crate) fn add_volume(
-        &mut self,
-        pool: PoolId,
-        role: &Role,
-        id: &VolumeId,
-        size: Bytes,
-        by: Option<Awaited>,
-    ) -> Volume {
+    pub(crate) fn add_volume(&mut self, pool: PoolId, role: &Role, id: &VolumeId, size: Bytes, by: Maker) -> Volume {
         self.last_volume += 1;
         let volume = Volume { number: self.last_volume, id: id.clone(), role: role.clone(), size };
-        let state = VolumeState::Creating;
-        self.volumes.push(VolumeRecord { volume: volume.clone(), pool, state, message: String::new(), awaited: by });
+        let (state, message, Maker { awaited, owner }) = (VolumeState::Creating, String::new(), by);
+        self.volumes.push(VolumeRecord { volume: volume.clone(), pool, state, message, awaited, owner });
         volume
     }
 
@@ -68,7 +71,7 @@ impl AgentRecord {
             if self.pool(home).is_some_and(|pool| pool.resources.contains(&needed)) {
                 continue;
             }
-            let new_home = self.grow_pool(&role, None, &BTreeMap::new(), "", &needed);
+            let new_home = self.grow_pool(None, PoolWords::of(&role), &needed);
             for record in self.volumes.iter_mut().filter(|record| record.pool == home && record.state.is_kept()) {
                 record.pool = new_home;
             }

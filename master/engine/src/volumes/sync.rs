@@ -7,6 +7,7 @@ use proffer_proto_model::{HeldState, HeldVolume, Now, OperationOutcome, VolumeRe
 
 use super::{Settled, disk};
 use crate::registry::{AgentRecord, VolumeRecord};
+use crate::reservations::PoolWords;
 use crate::state::State;
 use crate::{SessionId, ToAgent};
 
@@ -71,9 +72,9 @@ impl AgentRecord {
             }
             !is_over
         });
-        let pool = self.grow_pool(&volume.role, None, &BTreeMap::new(), "", &disk(volume.size));
+        let pool = self.grow_pool(None, PoolWords::of(&volume.role), &disk(volume.size));
         let (volume, message) = (volume.clone(), String::new());
-        self.volumes.push(VolumeRecord { volume, pool, state, message, awaited: None });
+        self.volumes.push(VolumeRecord { volume, pool, state, message, awaited: None, owner: None });
         settled
     }
 }

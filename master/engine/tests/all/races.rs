@@ -122,6 +122,7 @@ fn what_an_operator_reserves_is_withdrawn_from_all_who_race_for_it() {
         resources: Resources::new(MilliCpus(4_000), Bytes::mib(1_000)),
         labels: Default::default(),
         principal: "somebody".into(),
+        owner: None,
     };
     let call = OperatorCall::Reservation { request: 1, agent: AgentId::new("A1-1").unwrap(), wish };
     let said = world.handle("operator: reserve", Input::Operator(call));

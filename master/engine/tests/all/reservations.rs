@@ -57,6 +57,7 @@ fn reserve(name: &str, from: Option<&str>, cpus: u64) -> OperatorReservation {
         resources: res(cpus),
         labels: BTreeMap::new(),
         principal: "operator".into(),
+        owner: None,
     }
 }
 
@@ -352,6 +353,7 @@ fn a_reservation_above_a_forced_limit_is_used_with_what_is_not_limited() {
         resources: only_cpus,
         labels: BTreeMap::new(),
         principal: "operator".into(),
+        owner: None,
     };
     operate(&mut world, wish).unwrap();
     let limit = Limit { cpus: Some(MilliCpus(1_000)), memory: Some(Bytes::mib(8_000)), ..Limit::default() };

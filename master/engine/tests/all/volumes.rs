@@ -2,6 +2,7 @@
 //! after any restart on either side. The audit after each input checks that every volume rests on its reservation.
 
 mod outcomes;
+mod owned;
 
 use std::collections::BTreeMap;
 
@@ -89,7 +90,14 @@ fn operate(world: &mut World, agent: &str, wish: OperatorReservation) -> Result<
 
 fn reserve(of: &str, gibs: u64) -> OperatorReservation {
     let (labels, principal) = (BTreeMap::new(), "operator".to_owned());
-    OperatorReservation::Reserve { role: role(of), from_role: None, resources: disk(gibs), labels, principal }
+    OperatorReservation::Reserve {
+        role: role(of),
+        from_role: None,
+        resources: disk(gibs),
+        labels,
+        principal,
+        owner: None,
+    }
 }
 
 fn unreserve(of: &str, gibs: u64, is_forced: bool) -> OperatorReservation {
@@ -97,7 +105,7 @@ fn unreserve(of: &str, gibs: u64, is_forced: bool) -> OperatorReservation {
 }
 
 fn create(id: &str, of: &str, gibs: u64) -> OperatorReservation {
-    OperatorReservation::CreateVolume { role: role(of), id: volume_id(id), size: gib(gibs) }
+    OperatorReservation::CreateVolume { role: role(of), id: volume_id(id), size: gib(gibs), owner: None }
 }
 
 fn destroy(id: &str, of: &str) -> OperatorReservation {

@@ -19,7 +19,11 @@ impl OperatorApi {
         let read = ReserveCall::try_from(request).map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
         let ReserveCall { agent, role, from_role, resources, labels } = read;
         let principal = PRINCIPAL.to_owned();
-        self.reservation(agent, OperatorReservation::Reserve { role, from_role, resources, labels, principal }).await
+        self.reservation(
+            agent,
+            OperatorReservation::Reserve { role, from_role, resources, labels, principal, owner: None },
+        )
+        .await
     }
 
     pub(super) async fn unreserve_for(&self, request: wire::UnreserveRequest) -> Result<(), Status> {
@@ -32,7 +36,7 @@ impl OperatorApi {
     pub(super) async fn volume_for(&self, read: Result<VolumeCall, WireError>) -> Result<(), Status> {
         let VolumeCall { agent, id, role, size } = read.map_err(|e| to_status(ErrorKind::Invalid, e.to_string()))?;
         let wish = match size {
-            Some(size) => OperatorReservation::CreateVolume { role, id, size },
+            Some(size) => OperatorReservation::CreateVolume { role, id, size, owner: None },
             None => OperatorReservation::DestroyVolume { role, id },
         };
         self.reservation(agent, wish).await

@@ -61,6 +61,7 @@ pub(crate) fn framework(number: u64) -> FrameworkRecord {
         labels: Default::default(),
         hostname: String::new(),
         placement: None,
+        leaves_reservations: false,
     };
     FrameworkRecord { id, info, is_removing: false, untold: Vec::new() }
 }

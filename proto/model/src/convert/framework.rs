@@ -25,6 +25,7 @@ impl TryFrom<wire::FrameworkInfo> for FrameworkInfo {
             labels,
             hostname,
             placement,
+            leaves_reservations,
         } = info;
         let failover_timeout_ms = failover_timeout_ms.unwrap_or(DEFAULT_FAILOVER_TIMEOUT_MS);
         let principal = if principal.is_empty() { DEFAULT_PRINCIPAL.to_owned() } else { principal };
@@ -38,6 +39,7 @@ impl TryFrom<wire::FrameworkInfo> for FrameworkInfo {
             labels: check::labels("labels", labels)?,
             hostname: check::name("hostname", hostname)?,
             placement: placement_from("placement", &placement)?,
+            leaves_reservations,
         })
     }
 }
@@ -71,8 +73,18 @@ fn roles(texts: &[String]) -> Checked<Vec<Role>> {
 
 impl From<FrameworkInfo> for wire::FrameworkInfo {
     fn from(info: FrameworkInfo) -> Self {
-        let FrameworkInfo { id, name, principal, roles, failover_timeout_ms, api_address, labels, hostname, placement } =
-            info;
+        let FrameworkInfo {
+            id,
+            name,
+            principal,
+            roles,
+            failover_timeout_ms,
+            api_address,
+            labels,
+            hostname,
+            placement,
+            leaves_reservations,
+        } = info;
         Self {
             framework_id: id.map(String::from).unwrap_or_default(),
             name,
@@ -83,6 +95,7 @@ impl From<FrameworkInfo> for wire::FrameworkInfo {
             labels: labels.into_iter().collect(),
             hostname,
             placement: placement.map(String::from).unwrap_or_default(),
+            leaves_reservations,
         }
     }
 }

@@ -12,7 +12,7 @@ impl TryFrom<common::Reserved> for Reserved {
     type Error = WireError;
 
     fn try_from(reserved: common::Reserved) -> Result<Self, WireError> {
-        let common::Reserved { role, refines, resources, labels, is_static } = reserved;
+        let common::Reserved { role, refines, resources, labels, is_static, owner_framework_id } = reserved;
         check::bounded("refines", refines.len(), MAX_ENTRIES)?;
         let refines = refines.iter().enumerate().map(|(at, role)| check::role(&format!("refines[{at}]"), role));
         Ok(Self {
@@ -21,18 +21,20 @@ impl TryFrom<common::Reserved> for Reserved {
             resources: check::convert("resources", resources)?,
             labels: check::labels("labels", labels)?,
             is_static,
+            owner: check::optional_id("owner_framework_id", &owner_framework_id)?,
         })
     }
 }
 
 impl From<Reserved> for common::Reserved {
-    fn from(Reserved { role, refines, resources, labels, is_static }: Reserved) -> Self {
+    fn from(Reserved { role, refines, resources, labels, is_static, owner }: Reserved) -> Self {
         Self {
             role: role.into(),
             refines: refines.into_iter().map(Role::into).collect(),
             resources: Some(resources.into()),
             labels: labels.into_iter().collect(),
             is_static,
+            owner_framework_id: owner.map(String::from).unwrap_or_default(),
         }
     }
 }

@@ -218,8 +218,9 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
         ])
     };
     let who = (option::of(framework()), "[a-zA-Z0-9_-]{1,12}", name(), roles);
-    (who, 0..=MAX_FAILOVER_TIMEOUT_MS, word(), labels(), text(), placement()).prop_map(
-        |((id, name, principal, roles), failover_timeout_ms, api_address, labels, hostname, placement)| FrameworkInfo {
+    let kept = (placement(), any::<bool>());
+    (who, 0..=MAX_FAILOVER_TIMEOUT_MS, word(), labels(), text(), kept).prop_map(
+        |((id, name, principal, roles), failover_timeout_ms, api_address, labels, hostname, kept)| FrameworkInfo {
             id,
             name,
             principal,
@@ -228,7 +229,8 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
             api_address,
             labels,
             hostname,
-            placement,
+            placement: kept.0,
+            leaves_reservations: kept.1,
         },
     )
 }
@@ -239,8 +241,15 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
 }
 
 fn offer() -> impl Strategy<Value = Offer> {
-    let part = (role(), vec(role(), 0..3), resources(), labels(), any::<bool>()).prop_map(
-        |(role, refines, resources, labels, is_static)| Reserved { role, refines, resources, labels, is_static },
+    let part = (role(), vec(role(), 0..3), resources(), labels(), any::<bool>(), option::of(framework())).prop_map(
+        |(role, refines, resources, labels, is_static, owner)| Reserved {
+            role,
+            refines,
+            resources,
+            labels,
+            is_static,
+            owner,
+        },
     );
     let unavailability = option::of(unavailability());
     let place =
@@ -271,14 +280,9 @@ fn volume_info() -> impl Strategy<Value = VolumeInfo> {
     use VolumeState::*;
     let key = (framework(), task_id()).prop_map(|(framework, task)| TaskKey { framework, task });
     let state = select(vec![Creating, Ready, Destroying, Lost]);
-    let rest = (state, vec(key, 0..3), text());
-    (volume_id(), role(), any::<u64>(), rest).prop_map(|(id, role, size, (state, used_by, message))| VolumeInfo {
-        id,
-        role,
-        size: Bytes(size),
-        state,
-        used_by,
-        message,
+    let rest = (state, vec(key, 0..3), text(), option::of(framework()));
+    (volume_id(), role(), any::<u64>(), rest).prop_map(|(id, role, size, (state, used_by, message, owner))| {
+        VolumeInfo { id, role, size: Bytes(size), state, used_by, message, owner }
     })
 }
 

@@ -20,7 +20,7 @@ impl TryFrom<common::Volume> for VolumeInfo {
     type Error = WireError;
 
     fn try_from(volume: common::Volume) -> Result<Self, WireError> {
-        let common::Volume { volume_id, role, size_bytes, state, used_by, message } = volume;
+        let common::Volume { volume_id, role, size_bytes, state, used_by, message, owner_framework_id } = volume;
         check::bounded("used_by", used_by.len(), MAX_ENTRIES)?;
         let used_by = used_by.iter().enumerate().map(|(at, key)| task_key(key).within(&format!("used_by[{at}]")));
         Ok(Self {
@@ -30,6 +30,7 @@ impl TryFrom<common::Volume> for VolumeInfo {
             state: volume_state("state", state)?,
             used_by: used_by.collect::<Checked<_>>()?,
             message: check::text("message", message, MAX_TEXT_BYTES)?,
+            owner: check::optional_id("owner_framework_id", &owner_framework_id)?,
         })
     }
 }
@@ -41,7 +42,7 @@ fn task_key(text: &str) -> Checked<TaskKey> {
 }
 
 impl From<VolumeInfo> for common::Volume {
-    fn from(VolumeInfo { id, role, size, state, used_by, message }: VolumeInfo) -> Self {
+    fn from(VolumeInfo { id, role, size, state, used_by, message, owner }: VolumeInfo) -> Self {
         Self {
             volume_id: id.into(),
             role: role.into(),
@@ -49,6 +50,7 @@ impl From<VolumeInfo> for common::Volume {
             state: WireState::from(state).into(),
             used_by: used_by.iter().map(TaskKey::to_string).collect(),
             message,
+            owner_framework_id: owner.map(String::from).unwrap_or_default(),
         }
     }
 }

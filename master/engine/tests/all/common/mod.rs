@@ -255,6 +255,7 @@ pub fn framework_info(name: &str) -> FrameworkInfo {
         labels: BTreeMap::new(),
         hostname: String::new(),
         placement: None,
+        leaves_reservations: false,
     }
 }
 

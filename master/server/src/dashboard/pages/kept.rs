@@ -21,7 +21,7 @@ pub(super) struct ReservedRow {
     pub refines: String,
     pub shape: Shape,
     pub disk: String,
-    pub origin: &'static str,
+    pub origin: String,
     pub labels: Vec<(String, String)>,
 }
 
@@ -61,14 +61,18 @@ pub(super) struct Hint {
 
 impl ReservedRow {
     pub(super) fn new(reserved: &Reserved) -> Self {
-        let Reserved { role, refines, resources, labels, is_static } = reserved;
+        let Reserved { role, refines, resources, labels, is_static, owner } = reserved;
         let beside_disk = Resources { disk: Default::default(), ..resources.clone() };
         Self {
             role: role.to_string(),
             refines: refines.iter().map(ToString::to_string).collect::<Vec<_>>().join(" › "),
             shape: Shape::of(&beside_disk),
             disk: if resources.disk.0 == 0 { "–".to_owned() } else { words::bytes(resources.disk.0.into()) },
-            origin: if *is_static { "the agent's flags" } else { "a call" },
+            origin: match owner {
+                Some(framework) => framework.to_string(),
+                None if *is_static => "the agent's flags".to_owned(),
+                None => "a call".to_owned(),
+            },
             labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }
@@ -76,7 +80,7 @@ impl ReservedRow {
 
 impl VolumeRow {
     pub(super) fn new(volume: &VolumeInfo) -> Self {
-        let VolumeInfo { id, role, size, state, used_by, message } = volume;
+        let VolumeInfo { id, role, size, state, used_by, message, owner: _ } = volume;
         Self {
             id: id.to_string(),
             role: role.to_string(),
