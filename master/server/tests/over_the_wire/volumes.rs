@@ -232,7 +232,12 @@ async fn a_framework_that_was_away_hears_from_the_next_master_what_became_of_its
     let held = agent::HeldVolume { volume: Some(made), state: Held::Ready.into() };
     let request = agent::AttachRequest { cluster_id, volumes: vec![held], ..request };
     let _agent = Agent::attach_with(&cluster, request).await;
-    assert_eq!(volumes(&cluster).await[0].1, State::Ready);
+    cluster
+        .watch_until("the volume to be there", |event| match event {
+            Event::Agent(agent) => agent.volumes.iter().any(|volume| volume.state() == State::Ready),
+            _ => false,
+        })
+        .await;
     let mut framework = Framework::subscribe(&cluster, "web").await;
     let told = operation(&mut framework).await;
     assert_eq!((told.operation_id.as_str(), told.outcome()), ("make", Outcome::Done));
