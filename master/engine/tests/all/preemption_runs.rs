@@ -258,7 +258,7 @@ fn is_in(role: &Role, name: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
     #[test]
     fn a_promise_is_met_when_somebody_may_go_and_nobody_goes_who_may_not(case in cases()) {
         let mut run = Run::start(&case);
@@ -267,6 +267,8 @@ proptest! {
         run.settle();
         for gone in run.world.tasks.values().filter(|task| task.status.state.is_terminal()) {
             prop_assert!(gone.is_preempted && gone.role != role(PROD), "{gone:?}");
+            let use_to_others = run.of_pools(gone, |of| *of != role(PROD));
+            prop_assert!(use_to_others < gone.resources.cpus.0, "only a reservation of others gets it: {gone:?}");
             prop_assert!(gone.spec.is_revocable || gone.spec.priority < dearest, "{gone:?}");
         }
         let least = other.min(case.promised.1 * 1_000);
