@@ -4,7 +4,7 @@ CARGO ?= cargo
 AGENTS ?= 1
 DEV_DIR ?= .dev
 
-.PHONY: dev build test lint unit sim e2e bench-allocator help
+.PHONY: dev build test lint unit sim e2e bench-allocator bench-guards help
 
 help:
 	@echo "make dev    install what is missing, build, run a whole cluster on this machine (Ctrl-C ends it)"
@@ -47,5 +47,11 @@ e2e:
 # The allocator in the shapes in which Apache Mesos' allocator was measured: a table, and target/bench/allocator.json.
 bench-allocator:
 	scripts/install-packages bench
-	$(CARGO) build --locked --release -p proffer-integration-bench
+	$(CARGO) build --locked --release -p proffer-integration-bench --bin bench-allocator
 	$$(scripts/target-dir)/release/bench-allocator
+
+# What one framework that misbehaves costs the others of a real master: a table, and target/bench/guards.json.
+bench-guards:
+	scripts/install-packages bench
+	$(CARGO) build --locked --release -p proffer-integration-bench --bin bench-guards
+	$$(scripts/target-dir)/release/bench-guards

@@ -254,6 +254,8 @@ impl From<JobSpec> for wire::JobSpec {
             labels,
             constraints,
             role,
+            priority,
+            is_revocable,
         } = spec;
         Self {
             name,
@@ -267,6 +269,8 @@ impl From<JobSpec> for wire::JobSpec {
             labels: labels.into_iter().collect(),
             constraints: constraints.into_iter().map(Into::into).collect(),
             role: role.map(String::from).unwrap_or_default(),
+            priority,
+            revocable: is_revocable,
         }
     }
 }

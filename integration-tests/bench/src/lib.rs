@@ -4,4 +4,5 @@
 pub mod allocator;
 pub mod calibration;
 pub mod clock;
+pub mod load;
 pub mod report;

@@ -3,6 +3,7 @@
 //! It never shares a port, a subnet or a directory with another cluster of this machine, and a test fails
 //! when its cluster leaves anything behind.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::slot::Slot;
-use crate::{Leaks, binary, require, wait_for};
+use crate::{AgentFlags, Leaks, binary, require, wait_for};
 
 /// How long a cluster may take to come up, on a loaded machine.
 const START: Duration = Duration::from_secs(180);
@@ -48,6 +49,7 @@ pub struct Cluster {
     options: ClusterOptions,
     slot: Slot,
     dev: Option<Child>,
+    pub(crate) flags: BTreeMap<String, AgentFlags>,
 }
 
 impl Cluster {
@@ -65,7 +67,7 @@ impl Cluster {
         require("iptables", "iptables");
         require("setpriv", "util-linux");
         let dir = tempfile::Builder::new().prefix("proffer-e2e-").tempdir().expect("a temporary directory");
-        let mut cluster = Self { dir, options, slot: Slot::take(), dev: None };
+        let mut cluster = Self { dir, options, slot: Slot::take(), dev: None, flags: BTreeMap::new() };
         cluster.run_dev();
         cluster
     }
@@ -88,6 +90,12 @@ impl Cluster {
             let said = self.dev_output();
             if said.contains("Ctrl-C") { Ok(()) } else { Err(said) }
         });
+        // They never change, and an agent that is gone cannot be asked later.
+        for agent in self.agents() {
+            if !self.flags.contains_key(&agent) {
+                self.flags.insert(agent.clone(), self.read_flags(&agent));
+            }
+        }
     }
 
     /// Everything `proffer dev` printed.

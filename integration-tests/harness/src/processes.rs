@@ -59,8 +59,13 @@ impl Cluster {
         Paused { cluster: self }
     }
 
-    /// How `proffer dev` started an agent.
+    /// How `proffer dev` started an agent, also when it does not run any more.
     pub fn flags(&self, agent: &str) -> AgentFlags {
+        self.flags.get(agent).cloned().unwrap_or_else(|| panic!("this cluster has no {agent}"))
+    }
+
+    /// The same, of an agent that runs.
+    pub(crate) fn read_flags(&self, agent: &str) -> AgentFlags {
         let line = std::fs::read(format!("/proc/{}/cmdline", self.pid(agent))).expect("the agent runs");
         let line = String::from_utf8_lossy(&line).into_owned();
         let words: Vec<&str> = line.split('\0').collect();

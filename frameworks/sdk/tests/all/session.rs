@@ -5,7 +5,8 @@ use crate::common::{Recorder, hello, subscribed};
 use proffer_sdk::session::{Call, End, ErrorKind, MasterEvent, Session, SessionInput, Stored, UnknownFramework};
 use proffer_sdk::store::{MemoryStore, Store, StoreOp};
 use proffer_sdk::{
-    DeclineKind, DeclineReason, Demand, Event, FrameworkConfig, Moment, Now, TaskId, TaskReason, TaskState, UnixMillis,
+    DeclineKind, DeclineReason, Demand, Event, FrameworkConfig, Moment, Now, TaskId, TaskReason, TaskSource, TaskState,
+    TaskStatus, UnixMillis,
 };
 use proffer_testkit::{TestDriver, agent};
 
@@ -358,9 +359,22 @@ fn calls_wait_in_their_order_when_the_master_says_they_come_too_fast() {
     assert!(sent(frame).is_empty(), "it waits");
     let (_, frame) = session.with(at(30), |_, cx| cx.set_demand(Demand::of(&hello("hello-1"), 1)));
     assert!(sent(frame).is_empty(), "this too");
+    let (_, frame) = session.with(at(40), |_, cx| cx.reconcile());
+    assert!(sent(frame).is_empty());
+    let (_, frame) = session.with(at(50), |_, cx| cx.set_demand(Demand::of(&hello("hello-1"), 2)));
+    assert!(sent(frame).is_empty(), "the demand of before it is of no use any more");
+    for seq in 1..=3 {
+        let status = TaskStatus::new(id("other"), None, TaskState::Running, TaskSource::Agent, UnixMillis(1));
+        let status = TaskStatus { seq, ..status };
+        assert!(sent(session.handle(at(60), SessionInput::Master(MasterEvent::Status(vec![status])))).is_empty());
+    }
     assert_eq!(session.next_deadline(), Some(Moment(510)));
     let calls = sent(session.handle(at(510), SessionInput::Tick));
-    assert!(matches!(calls.as_slice(), [Call::Reconcile(_), Call::Demand(_)]), "{calls:?}");
+    let [Call::Reconcile(_), Call::Reconcile(_), Call::Demand(demand), Call::Acknowledge(list)] = calls.as_slice()
+    else {
+        panic!("{calls:?}")
+    };
+    assert_eq!((demand.items[0].count, list.len()), (Some(2), 3));
     // What waits for a stream that is gone is not said on the next one.
     let _ = session.handle(at(600), SessionInput::Master(too_fast));
     let (_, frame) = session.with(at(610), |_, cx| cx.reconcile());

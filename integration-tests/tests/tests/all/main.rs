@@ -10,6 +10,7 @@ mod dev;
 mod docs;
 mod drain;
 mod gangs;
+mod gone;
 mod hello;
 mod leaving;
 mod oom;

@@ -42,6 +42,8 @@ fn roles_get_their_part_by_weight_and_quota() {
     let cpus = |instances: u64| format!("{}", (instances * each) as f64 / 1_000.0);
 
     cluster.ok(&["weights", "set", "web=3", "ops=1"]);
+    let weights = cluster.json(&["weights", "ls"]);
+    assert!(weights.as_array().unwrap().iter().any(|w| w["role"] == "web" && w["weight_milli"] == 3_000), "{weights}");
     cluster.ok(&["apply", "--no-wait", "-f", &cluster.file("stack.yaml", &stack(&cpus(1)))]);
     instances_become(&cluster, 6, 2);
 
@@ -50,6 +52,9 @@ fn roles_get_their_part_by_weight_and_quota() {
     assert!(!refused.status.success() && refused.told().contains("force it"), "{refused:?}");
     cluster.ok(&["quota", "set", "web", "--limit", &limit, "--force"]);
     instances_become(&cluster, 6, 2);
+    let quotas = cluster.json(&["quota", "ls"]);
+    assert_eq!((quotas.as_array().unwrap().len(), &quotas[0]["role"]), (1, &"web".into()), "{quotas}");
+    assert_eq!(quotas[0]["allocated"]["cpus_milli"], 6 * each, "more than the limit until some end: {quotas}");
     // Nothing is taken back; what ends is not started again.
     scale(&cluster, "shop", 3);
     instances_become(&cluster, 3, 5);

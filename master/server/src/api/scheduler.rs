@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proffer_master_engine::{FrameworkCall, Input, SessionId};
 use proffer_proto_model::convert::{ErrorKind, SchedulerCall, SchedulerEvent};
-use proffer_proto_model::{DeclineKind, DeclineReason, Filter};
+use proffer_proto_model::{DeclineKind, DeclineReason, Demand, Filter};
 use proffer_proto_wire::scheduler as wire;
 use proffer_proto_wire::scheduler::scheduler_server::Scheduler;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::accept::{Judged, Rest, judge};
 use super::incoming::{Heard, hear};
-use super::rate::{Bucket, Buckets, WIDE, cost};
+use super::rate::{Bucket, Buckets, WIDE, cost, cost_of_demand};
 use super::{OwnerGone, OwnerLink, stopping};
 use crate::clock::unix_now;
 use crate::metrics::Metrics;
@@ -69,6 +69,17 @@ struct Pace {
     bucket: Arc<Bucket>,
     /// When it was told last that it is too fast.
     told: Option<Instant>,
+    /// What it wanted last, as it said itself on this stream.
+    demand: Demand,
+}
+
+impl Pace {
+    fn cost(&mut self, call: &FrameworkCall) -> u32 {
+        let FrameworkCall::Demand(new) = call else { return cost(call) };
+        let tokens = cost_of_demand(&self.demand, new);
+        self.demand = new.clone();
+        tokens
+    }
 }
 
 impl Session {
@@ -91,7 +102,7 @@ impl Session {
             }
         };
         let name = framework.name.clone();
-        let mut pace = Pace { bucket: self.buckets.of(&name), name, told: None };
+        let mut pace = Pace { bucket: self.buckets.of(&name), name, told: None, demand: demand.clone() };
         if self.pace(&mut pace, WIDE).await.is_err() {
             return Ok(());
         }
@@ -134,7 +145,8 @@ impl Session {
     async fn call(&self, call: wire::Call, pace: &mut Pace) -> Result<Result<(), CutOff>, OwnerGone> {
         let (kind, message) = match SchedulerCall::try_from(call).map(framework_call) {
             Ok(Some(call)) => {
-                if let Err(cut) = self.pace(pace, cost(&call)).await {
+                let tokens = pace.cost(&call);
+                if let Err(cut) = self.pace(pace, tokens).await {
                     return Ok(Err(cut));
                 }
                 self.owner.input(Input::Framework { session: self.id, call }).await?;

@@ -76,7 +76,7 @@ pub fn ended(cluster: &Cluster, task_id: &str) -> Value {
         let task = tasks.as_array().and_then(|all| all.iter().find(|task| task["task_id"] == task_id).cloned());
         let task = task.ok_or_else(|| format!("no {task_id} in {tasks}"))?;
         let state = task["status"]["state"].as_str().unwrap_or_default();
-        let is_over = ["FINISHED", "FAILED", "KILLED", "ERROR", "GONE"].contains(&state);
+        let is_over = ["FINISHED", "FAILED", "KILLED", "ERROR", "GONE", "GONE_BY_OPERATOR"].contains(&state);
         if is_over { Ok(task["status"].clone()) } else { Err(task.to_string()) }
     })
 }
