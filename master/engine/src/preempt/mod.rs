@@ -123,7 +123,7 @@ impl State {
         let same = |other: &&DemandItem| other.role == item.role && other.shape == item.shape && other.count != Some(0);
         let is_wanted = self.frameworks.get(framework).is_some_and(|f| f.demand.items.iter().any(|i| same(&i)));
         let want = self.want_of(role, item).filter(|_| is_wanted)?;
-        if self.fits_somewhere(&want, item) || !self.may_go_to(agent, item) {
+        if self.fits_somewhere(role, &want, item) || !self.may_go_to(agent, item) {
             return None;
         }
         let mut place = self.place(role, item, agent);
@@ -159,7 +159,7 @@ impl State {
         wants.into_iter().find_map(|(id, item, want)| {
             *left = left.saturating_sub(1);
             let shape = item.shape.clone().unwrap_or_default();
-            if self.check_room(&item.role, &shape, &Kept::new()).is_err() || self.fits_somewhere(&want, item) {
+            if self.check_room(&item.role, &shape, &Kept::new()).is_err() || self.fits_somewhere(role, &want, item) {
                 return None;
             }
             let busy: BTreeSet<&AgentId> = self.preempting.values().map(|other| &other.agent).collect();

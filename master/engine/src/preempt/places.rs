@@ -79,8 +79,13 @@ impl State {
         }
     }
 
-    pub(super) fn fits_somewhere(&self, want: &Want, item: &DemandItem) -> bool {
-        self.agents.keys().any(|agent| self.may_go_to(agent, item) && want.fits(&self.free_for(&item.role, agent)))
+    /// There is room for it within what is owed. Where it would be more than that, what is free may be kept for others.
+    pub(super) fn fits_somewhere(&self, role: &Role, want: &Want, item: &DemandItem) -> bool {
+        self.agents.keys().any(|agent| {
+            self.may_go_to(agent, item)
+                && want.fits(&self.free_for(&item.role, agent))
+                && want.is_owed(&self.kept_for(role, item, agent))
+        })
     }
 
     /// The agent takes work of this want. One that has less than is reserved on it gives nothing to anybody.

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, Resources, Role, TaskKey};
 
-/// Starts of the search on one agent: each leaves out one more of those that would go first.
-const TRIES: usize = 16;
+/// Second thoughts in all searches for one want, at most: where promises to others are in the way, sets are tried.
+const SECOND_THOUGHTS: usize = 20_000;
+
+/// Tasks of one agent that are looked at, at most: those that would go first.
+const MOST_TASKS: usize = 512;
 
 /// What is wanted, of a role that is short of what it was promised.
 #[derive(Debug, Clone)]
@@ -116,8 +119,9 @@ pub(crate) fn choose(
     places: impl IntoIterator<Item = Place>,
     floors: &BTreeMap<Role, Floor>,
 ) -> Option<Choice> {
+    let mut steps = SECOND_THOUGHTS;
     let found = places.into_iter().filter_map(|place| {
-        let victims = victims(want, &place, floors)?;
+        let victims = victims(want, &place, floors, &mut steps)?;
         let dearest = victims.iter().map(|task| task.priority).max()?;
         let count = victims.len();
         let victims = victims.into_iter().map(|task| task.key.clone()).collect();
@@ -127,40 +131,21 @@ pub(crate) fn choose(
 }
 
 /// As few as do on one agent: the lowest priority first, revocable before others, then the newest.
-fn victims<'a>(want: &Want, place: &'a Place, floors: &BTreeMap<Role, Floor>) -> Option<Vec<&'a Candidate>> {
+fn victims<'a>(
+    want: &Want,
+    place: &'a Place,
+    floors: &BTreeMap<Role, Floor>,
+    steps: &mut usize,
+) -> Option<Vec<&'a Candidate>> {
     if !want.is_owed(&place.kept) || want.fits(&place.free) || !want.has_the_rest(&place.free) {
         return None;
     }
-    let mut tasks: Vec<&Candidate> = place.tasks.iter().filter(|task| want.may_take(task)).collect();
+    let mut tasks: Vec<&Candidate> =
+        place.tasks.iter().filter(|task| want.may_take(task) && may_lose(floors, task)).collect();
     tasks.sort_by_key(|task| (task.priority, !task.is_revocable, std::cmp::Reverse(task.since), &task.key));
-    // The cheapest may be of a role that could lose one dearer task, but not both.
-    (0..tasks.len().min(TRIES)).find_map(|skipped| gather(want, place, &tasks[skipped..], floors))
-}
-
-fn gather<'a>(
-    want: &Want,
-    place: &Place,
-    tasks: &[&'a Candidate],
-    floors: &BTreeMap<Role, Floor>,
-) -> Option<Vec<&'a Candidate>> {
-    let mut floors = floors.clone();
-    let mut chosen: Vec<&Candidate> = Vec::new();
-    for task in tasks {
-        if want.fits(&freed(place, &chosen)) {
-            break;
-        }
-        if may_lose(&floors, task) {
-            for role in path(&task.role) {
-                if let Some(floor) = floors.get_mut(&role) {
-                    floor.held = floor.held.saturating_minus(&task.lost_by(&role));
-                }
-            }
-            chosen.push(task);
-        }
-    }
-    if !want.fits(&freed(place, &chosen)) {
-        return None;
-    }
+    tasks.truncate(MOST_TASKS);
+    // Without promises in the way the first branch is the answer.
+    let mut chosen = search(want, place, &tasks, &mut Vec::new(), floors, steps)?;
     for at in (0..chosen.len()).rev() {
         let mut fewer = chosen.clone();
         fewer.remove(at);
@@ -169,6 +154,45 @@ fn gather<'a>(
         }
     }
     Some(chosen)
+}
+
+/// Takes tasks in order until the want fits. One that its role cannot lose beside the others is left out, and when that
+/// leads to nothing those before it are: a role may be able to lose a dearer task, but not both.
+fn search<'a>(
+    want: &Want,
+    place: &Place,
+    tasks: &[&'a Candidate],
+    chosen: &mut Vec<&'a Candidate>,
+    floors: &BTreeMap<Role, Floor>,
+    steps: &mut usize,
+) -> Option<Vec<&'a Candidate>> {
+    if want.fits(&freed(place, chosen)) {
+        return Some(chosen.clone());
+    }
+    let (task, rest) = tasks.split_first()?;
+    let is_enough = |tasks: &[&Candidate]| {
+        let free = freed(place, chosen);
+        want.fits(&tasks.iter().fold(free, |sum, task| sum.saturating_sum(&task.usable)))
+    };
+    if !is_enough(tasks) {
+        return None;
+    }
+    if may_lose(floors, task) {
+        let mut floors = floors.clone();
+        for role in path(&task.role) {
+            if let Some(floor) = floors.get_mut(&role) {
+                floor.held = floor.held.saturating_minus(&task.lost_by(&role));
+            }
+        }
+        chosen.push(task);
+        let found = search(want, place, rest, chosen, &floors, steps);
+        chosen.pop();
+        if found.is_some() {
+            return found;
+        }
+        *steps = steps.checked_sub(1)?;
+    }
+    search(want, place, rest, chosen, floors, steps)
 }
 
 /// What is free once these have gone.

@@ -80,6 +80,19 @@ fn a_role_that_may_lose_one_of_two_loses_the_one_that_helps() {
 }
 
 #[test]
+fn a_role_that_may_lose_two_of_three_loses_those_that_help() {
+    let floor = Floor { held: cpus(3, 0), promised: cpus(1, 0) };
+    let floors = BTreeMap::from([(Role::new("x").unwrap(), floor)]);
+    let tasks = vec![
+        task("aside", "y", -1, 1, cpus(1, 0)),
+        task("big", "x", 0, 1, cpus(2, 0)),
+        Candidate { is_revocable: true, ..task("small", "x", 0, 1, cpus(1, 0)) },
+    ];
+    let choice = choose(&want(cpus(3, 0), cpus(3, 0)), [place(1, cpus(0, 0), tasks)], &floors);
+    assert_eq!(names(&choice), ["aside", "big"], "small goes first, but not with big");
+}
+
+#[test]
 fn a_reservation_of_others_gives_no_room_and_one_of_its_own_need_not_be_owed() {
     let reserved = Candidate { usable: cpus(0, 0), ..task("reserved", "x", 0, 1, cpus(2, 0)) };
     let halves = Candidate { usable: cpus(1, 0), ..task("halves", "x", 5, 1, cpus(2, 0)) };
@@ -167,8 +180,7 @@ proptest! {
             places.iter().filter(usable).flat_map(|place| feasible(&want, place, &floors)).collect();
         let dearest = |set: &Vec<&Candidate>| set.iter().map(|task| task.priority).max();
         let Some(Choice { agent, victims }) = choice else {
-            // With promises in the way the search may miss an odd set; without, it never does.
-            prop_assert!(!floors.is_empty() || sets.is_empty(), "missed {:?}", sets);
+            prop_assert!(sets.is_empty(), "missed {:?}", sets);
             return Ok(());
         };
         let chosen_place = places.iter().find(|place| place.agent == agent).unwrap();
