@@ -12,6 +12,7 @@ use proffer_proto_wire::batch::batch_server::{Batch, BatchServer};
 use proffer_proto_wire::operator::agent::Mode;
 use proffer_proto_wire::operator::cluster_event::Event;
 use proffer_proto_wire::operator::operator_server::{Operator, OperatorServer};
+use proffer_proto_wire::operator::watch_request::Kind;
 use proffer_proto_wire::operator::{self, AgentState};
 use proffer_proto_wire::scheduler::FrameworkInfo;
 use proffer_proto_wire::service::services_server::{Services, ServicesServer};
@@ -121,7 +122,11 @@ impl World {
         let mut volumes = self.volumes.lock().unwrap();
         let told = volumes.clone();
         volumes.retain(|volume| volume.state() != State::Destroying);
-        volumes.iter_mut().for_each(|volume| volume.set_state(State::Ready));
+        for volume in volumes.iter_mut() {
+            let is_broken = volume.volume_id == "broken";
+            volume.set_state(if is_broken { State::Lost } else { State::Ready });
+            volume.message = if is_broken { "cannot make /x: disk full".to_owned() } else { String::new() };
+        }
         told
     }
 }
@@ -224,7 +229,14 @@ impl Operator for World {
     ) -> Answer<operator::CreateVolumeResponse> {
         let operator::CreateVolumeRequest { agent_id: _, volume_id, role, size_bytes } = request.into_inner();
         let state = common::volume::State::Creating.into();
-        let volume = common::Volume { volume_id, role, size_bytes, state, used_by: vec!["F1-1/db.0".into()] };
+        let volume = common::Volume {
+            volume_id,
+            role,
+            size_bytes,
+            state,
+            used_by: vec!["F1-1/db.0".into()],
+            ..Default::default()
+        };
         self.volumes.lock().unwrap().push(volume);
         Ok(Response::new(operator::CreateVolumeResponse {}))
     }
@@ -349,8 +361,16 @@ impl Operator for World {
             ..Default::default()
         };
         let end = Event::SnapshotEnd(operator::SnapshotEnd {});
-        let only_offers = !request.into_inner().kinds.is_empty();
-        let events = if only_offers { vec![end, Event::Offer(declined)] } else { vec![Event::Agent(agent), end] };
+        let with_volumes = |agent: &operator::Agent| {
+            Event::Agent(operator::Agent { volumes: self.look_at_volumes(), ..agent.clone() })
+        };
+        let events = match request.into_inner().kinds.first() {
+            None => vec![Event::Agent(agent), end],
+            Some(kind) if *kind == Kind::Agent as i32 => {
+                vec![with_volumes(&agent), end, with_volumes(&agent), with_volumes(&agent)]
+            }
+            Some(_) => vec![end, Event::Offer(declined)],
+        };
         let mut index = 0;
         let mut numbered = |event| {
             index += 1;
@@ -860,4 +880,9 @@ async fn a_volume_is_made_shown_and_destroyed_and_wrong_words_are_told() {
     let (is_good, out, err) =
         proffer(&world, &["volumes", "destroy", "host-1", "data", "--role", "eng", "--wait"]).await;
     assert!(is_good && out.contains("there are no volumes"), "{out}{err}");
+    let words = ["volumes", "create", "host-1", "broken", "--role", "eng", "--size", "10GiB", "--wait"];
+    let (is_good, _, err) = proffer(&world, &words).await;
+    assert!(!is_good && err.contains("not made: cannot make /x: disk full") && err.contains("destroy it"), "{err}");
+    let (_, out, _) = proffer(&world, &["volumes", "ls"]).await;
+    assert!(out.contains("LOST: cannot make /x: disk full"), "{out}");
 }

@@ -12,11 +12,16 @@ use proffer_proto_model::{
 
 use crate::{Effect, Engine, Operation, ToMaster, VolumeResult};
 
+/// A volume that could not be made so often in a row is given up, and the master told why.
+const MAX_FAILURES: u32 = 5;
+
 /// A volume, and what is being done about it.
 #[derive(Debug)]
 pub(crate) struct KeptVolume {
     pub held: HeldVolume,
     pub work: Work,
+    /// How often in a row it could not be made.
+    failures: u32,
 }
 
 /// What is being done about a volume.
@@ -32,7 +37,7 @@ pub(crate) enum Work {
 
 impl KeptVolume {
     pub fn new(held: HeldVolume) -> Self {
-        Self { held, work: Work::Idle }
+        Self { held, work: Work::Idle, failures: 0 }
     }
 
     fn has_name(&self, role: &Role, id: &VolumeId) -> bool {
@@ -66,7 +71,7 @@ impl Engine {
     /// The master wants a volume. The same order again changes nothing.
     pub(crate) fn create_volume(&mut self, volume: Volume) {
         match self.volumes.get(&volume.number).map(|kept| kept.held.state) {
-            Some(HeldState::Ready) => self.report_volume(volume.number, true),
+            Some(HeldState::Ready) => self.report_state(volume.number, true),
             Some(HeldState::Making | HeldState::Removing) => {}
             None => self.put_volume(HeldVolume { volume, state: HeldState::Making }),
         }
@@ -74,7 +79,7 @@ impl Engine {
 
     /// The master wants a volume to be gone. The same order again changes nothing.
     pub(crate) fn destroy_volume(&mut self, number: u64) {
-        let Some(kept) = self.volumes.get(&number) else { return self.report_volume(number, false) };
+        let Some(kept) = self.volumes.get(&number) else { return self.report_state(number, false) };
         if kept.held.state != HeldState::Removing {
             let held = HeldVolume { state: HeldState::Removing, ..kept.held.clone() };
             self.put_volume(held);
@@ -89,14 +94,23 @@ impl Engine {
             (HeldState::Making, VolumeResult::Made) => {
                 let held = HeldVolume { state: HeldState::Ready, ..kept.held.clone() };
                 self.put_volume(held);
-                self.report_volume(number, true);
+                self.report_state(number, true);
             }
             (HeldState::Removing, VolumeResult::Removed) => {
                 self.volumes.remove(&number);
                 self.out.store(Operation::DropVolume { number });
-                self.report_volume(number, false);
+                self.report_state(number, false);
+            }
+            (HeldState::Making, VolumeResult::Failed(message)) if kept.failures + 1 >= MAX_FAILURES => {
+                let Volume { id, role, .. } = kept.held.volume.clone();
+                self.fail_waiting(now, &role, &id, &message);
+                // Nobody has written to it: giving it up loses nothing, and the master can say so.
+                self.volumes.remove(&number);
+                self.out.store(Operation::DropVolume { number });
+                self.report_volume(VolumeReport { number, is_ready: false, message });
             }
             (HeldState::Making, VolumeResult::Failed(message)) => {
+                kept.failures += 1;
                 kept.work = Work::RetryAt(now.mono + self.config.timing.retry_max_ms);
                 let Volume { id, role, .. } = kept.held.volume.clone();
                 self.fail_waiting(now, &role, &id, &message);
@@ -161,7 +175,7 @@ impl Engine {
     pub(crate) fn report_volumes(&mut self) {
         let ready = self.volumes.values().filter(|kept| kept.held.state == HeldState::Ready);
         let numbers: Vec<u64> = ready.map(|kept| kept.held.volume.number).collect();
-        numbers.into_iter().for_each(|number| self.report_volume(number, true));
+        numbers.into_iter().for_each(|number| self.report_state(number, true));
     }
 
     fn put_volume(&mut self, held: HeldVolume) {
@@ -178,9 +192,13 @@ impl Engine {
         }
     }
 
-    fn report_volume(&mut self, number: u64, is_ready: bool) {
+    fn report_state(&mut self, number: u64, is_ready: bool) {
+        self.report_volume(VolumeReport { number, is_ready, message: String::new() });
+    }
+
+    fn report_volume(&mut self, report: VolumeReport) {
         let Some(session) = self.link.attached() else { return };
-        let message = ToMaster::Volumes(vec![VolumeReport { number, is_ready }]);
+        let message = ToMaster::Volumes(vec![report]);
         self.out.send(Effect::ToMaster { session, message });
     }
 

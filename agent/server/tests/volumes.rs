@@ -32,7 +32,9 @@ fn directory(place: &Place) -> PathBuf {
 /// Waits for what the agent says of a volume.
 async fn told(session: &mut Session, number: u64, is_ready: bool) {
     loop {
-        if session.next().await == AgentMessage::Volumes(vec![VolumeReport { number, is_ready }]) {
+        if session.next().await
+            == AgentMessage::Volumes(vec![VolumeReport { number, is_ready, message: String::new() }])
+        {
             return;
         }
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proffer_proto_model::{Role, TaskKey, VolumeId, VolumeInfo, VolumeState};
-use proffer_proto_wire::operator::{Agent, CreateVolumeRequest, DestroyVolumeRequest};
+use proffer_proto_wire::operator::cluster_event::Event;
+use proffer_proto_wire::operator::watch_request::Kind;
+use proffer_proto_wire::operator::{Agent, ClusterEvent, CreateVolumeRequest, DestroyVolumeRequest, WatchRequest};
 use serde::Serialize;
 
 use super::reservations::{find, is_it};
@@ -13,8 +15,6 @@ use crate::output::{self, Format};
 use crate::views::read;
 use crate::{CliError, Outcome};
 
-/// Between two looks at whether the agent has done it.
-const LOOK: Duration = Duration::from_millis(200);
 /// How long `--wait` waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
@@ -29,6 +29,8 @@ struct VolumeView {
     state: &'static str,
     /// The tasks that mount it, as framework-id/task-id.
     used_by: Vec<String>,
+    /// Why it is lost, when the agent said so.
+    message: String,
 }
 
 pub(crate) async fn volumes(cluster: &Cluster, format: Format, command: VolumesCommand) -> Result<Outcome, CliError> {
@@ -47,7 +49,7 @@ async fn create(cluster: &Cluster, format: Format, args: CreateVolumeArgs) -> Re
     let answer = cluster.operator().await?.create_volume(request).await;
     answer.map_err(|error| CliError::remote(&format!("create volume {} on {}", args.volume, args.agent), error))?;
     if args.wait {
-        wait_until(cluster, &agent_id, &args, |state| state == Some(VolumeState::Ready)).await?;
+        wait_until(cluster, &agent_id, &args, is_made).await?;
     }
     list(cluster, format, Some(&agent_id)).await
 }
@@ -59,37 +61,81 @@ async fn destroy(cluster: &Cluster, format: Format, args: VolumeArgs) -> Result<
     let answer = cluster.operator().await?.destroy_volume(request).await;
     answer.map_err(|error| CliError::remote(&format!("destroy volume {} on {}", args.volume, args.agent), error))?;
     if args.wait {
-        wait_until(cluster, &agent_id, &args, |state| state != Some(VolumeState::Destroying)).await?;
+        wait_until(cluster, &agent_id, &args, is_removed).await?;
     }
     list(cluster, format, Some(&agent_id)).await
 }
 
-/// Looks again and again until the volume, or its absence, is as wanted.
+/// Follows what the master says of the agent until the volume, or its absence, is as wanted.
 async fn wait_until(
     cluster: &Cluster,
     agent: &str,
     args: &VolumeArgs,
-    is_done: impl Fn(Option<VolumeState>) -> bool,
+    is_done: impl Fn(&Found) -> Result<bool, CliError>,
 ) -> Result<(), CliError> {
-    let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
-    loop {
-        let found = find(cluster, agent).await?;
-        if is_done(state_of(&found, &args.volume, &args.role)?) {
+    let late = || {
+        let message = format!("agent {agent} has not done it within {} s", LONGEST_WAIT.as_secs());
+        CliError::new(message, "it goes on by itself; see `proffer volumes ls` and the agent's log")
+    };
+    let followed = follow(cluster, agent, args, is_done);
+    tokio::time::timeout(LONGEST_WAIT, followed).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn follow(
+    cluster: &Cluster,
+    agent: &str,
+    args: &VolumeArgs,
+    is_done: impl Fn(&Found) -> Result<bool, CliError>,
+) -> Result<(), CliError> {
+    let failed = |error| CliError::remote("follow the volume", error);
+    // The snapshot comes after what was just done: it says how that stands.
+    let request = WatchRequest { kinds: vec![Kind::Agent.into()], changes_only: false };
+    let mut events = cluster.operator().await?.watch(request).await.map_err(failed)?.into_inner();
+    while let Some(ClusterEvent { event, .. }) = events.message().await.map_err(failed)? {
+        let is_over = match event {
+            Some(Event::Agent(known)) if known.agent_id == agent => is_done(&found(&known, &args.volume, &args.role)?)?,
+            Some(Event::AgentRemoved(id)) if id == agent => {
+                let message = format!("agent {agent} is gone, and its volumes with it");
+                return Err(CliError::new(message, "see `proffer agents`"));
+            }
+            _ => false,
+        };
+        if is_over {
             return Ok(());
         }
-        if tokio::time::Instant::now() >= deadline {
-            let message = format!("agent {agent} has not done it within {} s", LONGEST_WAIT.as_secs());
-            return Err(CliError::new(message, "it goes on by itself; see `proffer volumes ls` and the agent's log"));
+    }
+    Err(CliError::new("the master has ended the stream of events", "see `proffer volumes ls` for how it stands"))
+}
+
+/// How a volume stands: its state, none when it is not there, and why it is lost.
+type Found = (Option<VolumeState>, String);
+
+fn is_made(found: &Found) -> Result<bool, CliError> {
+    match found {
+        (Some(VolumeState::Ready), _) => Ok(true),
+        (Some(VolumeState::Creating), _) => Ok(false),
+        (Some(VolumeState::Lost), why) => {
+            let cause = if why.is_empty() { "the agent does not have it" } else { why };
+            let fix = "destroy it with `proffer volumes destroy`, and make it anew, here or elsewhere";
+            Err(CliError::new(format!("the volume was not made: {cause}"), fix))
         }
-        tokio::time::sleep(LOOK).await;
+        (Some(VolumeState::Destroying) | None, _) => {
+            let fix = "make it anew if it is still wanted";
+            Err(CliError::new("the volume was destroyed by somebody else meanwhile", fix))
+        }
     }
 }
 
+fn is_removed((state, _): &Found) -> Result<bool, CliError> {
+    Ok(*state != Some(VolumeState::Destroying))
+}
+
 /// A destroyed volume that is still being removed counts for as long as it is listed.
-fn state_of(agent: &Agent, id: &VolumeId, role: &Role) -> Result<Option<VolumeState>, CliError> {
+fn found(agent: &Agent, id: &VolumeId, role: &Role) -> Result<Found, CliError> {
     let known: Result<Vec<VolumeInfo>, CliError> = agent.volumes.iter().cloned().map(read).collect();
-    let states = known?.into_iter().filter(|known| known.id == *id && known.role == *role).map(|known| known.state);
-    Ok(states.max_by_key(|state| *state == VolumeState::Destroying))
+    let all = known?.into_iter().filter(|known| known.id == *id && known.role == *role);
+    let all = all.map(|known| (Some(known.state), known.message));
+    Ok(all.max_by_key(|(state, _)| *state == Some(VolumeState::Destroying)).unwrap_or_default())
 }
 
 async fn list(cluster: &Cluster, format: Format, wanted: Option<&str>) -> Result<Outcome, CliError> {
@@ -108,7 +154,7 @@ async fn list(cluster: &Cluster, format: Format, wanted: Option<&str>) -> Result
             view.role.clone(),
             view.volume_id.clone(),
             proffer_proto_model::resources::format_bytes(view.size_bytes),
-            view.state.to_owned(),
+            if view.message.is_empty() { view.state.to_owned() } else { format!("{}: {}", view.state, view.message) },
             view.used_by.join(" "),
         ]
     };
@@ -119,7 +165,7 @@ async fn list(cluster: &Cluster, format: Format, wanted: Option<&str>) -> Result
 
 fn views(agent: Agent) -> Result<Vec<VolumeView>, CliError> {
     let view = |wire| {
-        let VolumeInfo { id, role, size, state, used_by } = read(wire)?;
+        let VolumeInfo { id, role, size, state, used_by, message } = read(wire)?;
         Ok(VolumeView {
             agent_id: agent.agent_id.clone(),
             hostname: agent.hostname.clone(),
@@ -133,6 +179,7 @@ fn views(agent: Agent) -> Result<Vec<VolumeView>, CliError> {
                 VolumeState::Lost => "LOST",
             },
             used_by: used_by.iter().map(TaskKey::to_string).collect(),
+            message,
         })
     };
     agent.volumes.iter().cloned().map(view).collect()

@@ -101,7 +101,6 @@ pub fn line(call: &Call) -> Vec<String> {
         }
         Call::InverseReply(reply) => vec![inverse_line(reply)],
         Call::Teardown => vec!["teardown".to_owned()],
-        Call::NotImplemented { call } => vec![format!("{call} (not implemented)")],
     }
 }
 

@@ -78,7 +78,7 @@ impl TestOffer {
     /// A persistent volume of the agent, of the offer's role as it is now, that nobody uses.
     pub fn volume(mut self, id: VolumeId, size: Bytes) -> Self {
         let (role, state) = (self.role.clone(), VolumeState::Ready);
-        self.volumes.push(VolumeInfo { id, role, size, state, used_by: Vec::new() });
+        self.volumes.push(VolumeInfo { id, role, size, state, used_by: Vec::new(), message: String::new() });
         self
     }
 

@@ -90,7 +90,7 @@ impl FakeSession {
     /// Sends an event.
     pub async fn say(&self, event: MasterEvent) {
         let events = self.events.as_ref().unwrap();
-        events.send(Ok(event.into_wire().unwrap())).await.expect("the framework has closed the stream");
+        events.send(Ok(event.into_wire())).await.expect("the framework has closed the stream");
     }
 
     /// The next call.

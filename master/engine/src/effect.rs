@@ -121,8 +121,6 @@ pub enum FrameworkErrorKind {
     Removed,
     /// Subscribe must come first, and once.
     NotSubscribed,
-    /// Not in this version.
-    NotImplemented,
     /// The name, or the inverse offer, belongs to somebody else.
     Forbidden,
     /// The inverse offer is not known.

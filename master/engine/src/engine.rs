@@ -167,7 +167,6 @@ impl Engine {
             FrameworkCall::Reconcile(tasks) => state.reconcile(now, &framework, tasks),
             FrameworkCall::InverseReply(reply) => state.inverse_reply(now, &framework, reply),
             FrameworkCall::Teardown => state.teardown(now, &framework),
-            FrameworkCall::NotImplemented { call } => state.refuse_not_implemented(session, call),
         }
     }
 }

@@ -136,11 +136,6 @@ pub enum FrameworkCall {
     InverseReply(InverseReply),
     /// Ends the framework and its tasks.
     Teardown,
-    /// A call this master cannot carry out yet.
-    NotImplemented {
-        /// Its name.
-        call: &'static str,
-    },
 }
 
 /// What an operator can ask of the engine.

@@ -6,8 +6,8 @@ pub use crate::agents::mode::{AgentMode, Drain};
 pub use crate::maintenance::window::{WindowAction, WindowId, WindowRecord};
 pub use crate::operations::gang::{GangId, GangPart, GangStage};
 use proffer_proto_model::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, Pool, PoolId, Quota, Resources, Role, RolePolicy, TaskKey,
-    TaskSpec, TaskStatus, Volume, VolumeState, Weight,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, OperationOutcome, Pool, PoolId, Quota, Resources, Role, RolePolicy,
+    TaskKey, TaskSpec, TaskStatus, Volume, VolumeState, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,32 @@ pub struct VolumeRecord {
     pub pool: PoolId,
     /// Where in its life it is.
     pub state: VolumeState,
+    /// Why it is lost, in the agent's words.
+    #[serde(default)]
+    pub message: String,
+    /// Who waits for what is being done about it.
+    #[serde(default)]
+    pub awaited: Option<Awaited>,
+}
+
+/// An operation of a framework that an agent carries out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Whose.
+    pub framework: FrameworkId,
+    /// The framework's id for it; never empty.
+    pub operation_id: String,
+}
+
+/// An outcome that nobody was there to hear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// The framework's id for the operation.
+    pub operation_id: String,
+    /// How it ended.
+    pub outcome: OperationOutcome,
+    /// Why.
+    pub message: String,
 }
 
 /// A framework the master admitted.
@@ -130,6 +156,9 @@ pub struct FrameworkRecord {
     pub info: FrameworkInfo,
     /// Being removed: its tasks are killed, then it is forgotten.
     pub is_removing: bool,
+    /// What it has not heard yet; no more than it had operations under way when it went.
+    #[serde(default)]
+    pub untold: Vec<Untold>,
 }
 
 /// A task the master accepted. Written before the launch leaves; deleted when its end was acknowledged.

@@ -102,14 +102,14 @@ impl Drop for Outbox {
 
 /// Queues an event. A scheduler that leaves no room is cut off and told why.
 pub(crate) fn tell(to: &Events, event: SchedulerEvent) -> Result<(), CutOff> {
-    let Some(event) = event.into_wire() else { return Ok(()) };
-    match to.push(event) {
+    match to.push(event.into_wire()) {
         Ok(()) => Ok(()),
         Err(PushError::Ended) => Err(CutOff::Ended),
         Err(PushError::Full) => {
             let message = "the scheduler reads too slowly and was cut off; read events as they come".to_owned();
             let status = end_status(ErrorKind::TooSlow, &message);
-            to.cut(SchedulerEvent::Error { kind: ErrorKind::TooSlow, message, is_fatal: true }.into_wire(), status);
+            let last = SchedulerEvent::Error { kind: ErrorKind::TooSlow, message, is_fatal: true }.into_wire();
+            to.cut(Some(last), status);
             Err(CutOff::TooSlow)
         }
     }
@@ -124,7 +124,6 @@ pub(crate) fn end_status(kind: ErrorKind, message: &str) -> Status {
         | ErrorKind::UnknownInverseOffer
         | ErrorKind::StaleInverseOffer => transport::ErrorKind::NotFound,
         ErrorKind::Superseded | ErrorKind::NotSubscribed => transport::ErrorKind::Conflict,
-        ErrorKind::NotImplemented => transport::ErrorKind::NotImplemented,
         ErrorKind::TooSlow | ErrorKind::TooFast => transport::ErrorKind::Exhausted,
         ErrorKind::Internal => transport::ErrorKind::Internal,
         ErrorKind::Forbidden => transport::ErrorKind::Forbidden,
@@ -160,7 +159,6 @@ fn error_kind(kind: FrameworkErrorKind) -> ErrorKind {
         FrameworkErrorKind::Superseded => ErrorKind::Superseded,
         FrameworkErrorKind::Removed => ErrorKind::Removed,
         FrameworkErrorKind::NotSubscribed => ErrorKind::NotSubscribed,
-        FrameworkErrorKind::NotImplemented => ErrorKind::NotImplemented,
         FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
         FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
         FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,

@@ -97,7 +97,7 @@ pub struct TaskLaunch {
     pub reserved_use: ReservedUse,
 }
 
-/// How an operation with an id ended.
+/// How an operation with an id stands, or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OperationOutcome {
     /// Done.
@@ -106,4 +106,8 @@ pub enum OperationOutcome {
     Refused,
     /// Not done; trying again is sensible.
     Dropped,
+    /// Recorded, and not done yet: the agent carries it out. `Done` or `Failed` follows.
+    Pending,
+    /// It was recorded, and the agent could not carry it out.
+    Failed,
 }

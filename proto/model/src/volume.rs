@@ -51,12 +51,14 @@ pub struct HeldVolume {
 }
 
 /// What became of a volume at its agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeReport {
     /// Its number.
     pub number: u64,
     /// It is there; else it is gone, and its data with it.
     pub is_ready: bool,
+    /// Why it could not be made, when the agent has given it up; else empty.
+    pub message: String,
 }
 
 /// A volume in an offer, or in the list of an agent's.
@@ -72,6 +74,8 @@ pub struct VolumeInfo {
     pub state: VolumeState,
     /// The tasks that mount it.
     pub used_by: Vec<TaskKey>,
+    /// Why it is lost, in the agent's words; empty when the agent said nothing.
+    pub message: String,
 }
 
 impl VolumeState {

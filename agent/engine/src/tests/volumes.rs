@@ -167,3 +167,35 @@ fn two_writers_are_never_let_near_one_volume_even_if_the_master_says_so() {
     world.ack_all("c");
     assert_eq!(world.states("c").last(), Some(&TaskState::Running));
 }
+
+#[test]
+fn what_cannot_be_made_is_given_up_after_some_tries_and_told_with_the_cause() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    for _ in 0..4 {
+        world.fail_next(FailureKind::Temporary);
+        assert_eq!((states(&world), told(&world)), (vec![(1, HeldState::Making)], vec![]));
+        world.pass(30_000);
+    }
+    world.connect();
+    world.fail_next(FailureKind::Temporary);
+    assert_eq!((states(&world), told(&world)), (vec![], vec![(1, false)]));
+    let cause = world.sent.iter().rev().find_map(|message| match message {
+        ToMaster::Volumes(reports) => Some(reports[0].message.clone()),
+        _ => None,
+    });
+    assert!(!cause.unwrap().is_empty());
+    // The master may ask again.
+    create(&mut world, 2, "db");
+    world.run();
+    assert_eq!(states(&world), [(2, HeldState::Ready)]);
+    // What is not removed is tried for ever: its data must go.
+    destroy(&mut world, 2);
+    for _ in 0..9 {
+        world.fail_next(FailureKind::Temporary);
+        world.pass(30_000);
+    }
+    assert_eq!(states(&world), [(2, HeldState::Removing)]);
+    world.run();
+    assert!(world.store.volumes.is_empty());
+}

@@ -48,10 +48,7 @@ impl Link {
 
     /// Queues a call; waits while the queue is full. `false`: the stream has ended.
     pub(super) async fn send(&self, call: Call) -> bool {
-        match call.into_wire() {
-            Some(call) => self.calls.send(call).await.is_ok(),
-            None => true,
-        }
+        self.calls.send(call.into_wire()).await.is_ok()
     }
 
     /// What comes next. After [`News::Closed`] nothing comes any more.

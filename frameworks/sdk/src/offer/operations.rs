@@ -76,7 +76,8 @@ impl Offer {
         self.left = self.left.saturating_minus(&disk);
         let (operation_id, agent, role) = (operation_id.into(), self.facts.agent.clone(), self.facts.role.clone());
         let (id, of) = (volume.clone(), role.clone());
-        self.facts.volumes.push(VolumeInfo { id, role: of, size, state: VolumeState::Creating, used_by: Vec::new() });
+        let (state, used_by) = (VolumeState::Creating, Vec::new());
+        self.facts.volumes.push(VolumeInfo { id, role: of, size, state, used_by, message: String::new() });
         self.operations.push(Operation::CreateVolume { operation_id, agent, volume_id: volume, role, size });
         Ok(())
     }

@@ -175,7 +175,14 @@ fn volume(id: &str, state: VolumeState, users: &[&str]) -> VolumeInfo {
         model::TaskKey { framework: crate::FrameworkId::new(framework).unwrap(), task: TaskId::new(task).unwrap() }
     };
     let (id, role) = (VolumeId::new(id).unwrap(), Role::default_role());
-    VolumeInfo { id, role, size: Bytes::mib(1), state, used_by: users.iter().map(key).collect() }
+    VolumeInfo {
+        id,
+        role,
+        size: Bytes::mib(1),
+        state,
+        used_by: users.iter().map(key).collect(),
+        message: String::new(),
+    }
 }
 
 fn kind(operation: &Operation) -> &'static str {

@@ -59,13 +59,14 @@ pub enum Event {
     },
     /// A task changed its state, or its present state was asked for. Acknowledged after the handler returned `Ok`.
     Status(TaskStatus),
-    /// An operation with an id ended.
+    /// An operation with an id ended, or is under way: `Pending` of volumes is followed by `Done` or `Failed` once the
+    /// agent has said so, also when the scheduler was away or the master was replaced meanwhile.
     OperationStatus {
         /// The id given to the operation.
         operation_id: String,
-        /// How it ended.
+        /// How it ended, or stands.
         outcome: OperationOutcome,
-        /// Why, when it failed.
+        /// Why, when it was not done.
         message: String,
     },
     /// An agent is lost; each of its tasks gets a status of its own.

@@ -103,7 +103,7 @@ impl<S: Scheduler> Session<S> {
                 self.pace.wait(now, retry_after_ms);
                 Ok(())
             }
-            MasterEvent::Heartbeat | MasterEvent::NotImplemented { .. } => Ok(()),
+            MasterEvent::Heartbeat => Ok(()),
             _ if !self.phase.is_subscribed() => Ok(()),
             MasterEvent::Offers(offers) => self.on_offers(now, offers, frame),
             MasterEvent::Rescind { offers, reason } => self.on_rescind(now, offers, reason, frame),
@@ -262,8 +262,7 @@ impl<S: Scheduler> Session<S> {
             | ErrorKind::Forbidden
             | ErrorKind::Invalid
             | ErrorKind::UnknownInverseOffer
-            | ErrorKind::StaleInverseOffer
-            | ErrorKind::NotImplemented => Err(End::Refused { kind, message }),
+            | ErrorKind::StaleInverseOffer => Err(End::Refused { kind, message }),
         }
     }
 

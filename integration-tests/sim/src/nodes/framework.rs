@@ -309,7 +309,6 @@ fn heard(message: ToFramework) -> MasterEvent {
                 FrameworkErrorKind::Superseded => ErrorKind::Superseded,
                 FrameworkErrorKind::Removed => ErrorKind::Removed,
                 FrameworkErrorKind::NotSubscribed => ErrorKind::NotSubscribed,
-                FrameworkErrorKind::NotImplemented => ErrorKind::NotImplemented,
                 FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
                 FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
                 FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,

@@ -180,6 +180,5 @@ fn from_framework(call: Call) -> Option<FrameworkCall> {
         Call::Reconcile(tasks) => FrameworkCall::Reconcile(tasks),
         Call::InverseReply(reply) => FrameworkCall::InverseReply(reply),
         Call::Teardown => FrameworkCall::Teardown,
-        Call::NotImplemented { call } => FrameworkCall::NotImplemented { call },
     })
 }

@@ -108,7 +108,7 @@ async fn keep_something(master: &Handle, (to_master, _): &Link<AgentMessage, Mas
     let create = CreateVolumeRequest { agent_id, role, volume_id: "w".repeat(200), size_bytes: 1 << 30 };
     operator.create_volume(create).await.unwrap();
     browser.wait_until("document.querySelector('#volumes .badge')?.textContent === 'creating'");
-    let reports = vec![VolumeReport { number: 1, is_ready: true }];
+    let reports = vec![VolumeReport { number: 1, is_ready: true, ..Default::default() }];
     let message = agent_message::Message::Volumes(VolumeReports { reports });
     to_master.send(AgentMessage { message: Some(message) }).await.unwrap();
     browser.wait_until("document.querySelector('#volumes .badge')?.textContent === 'ready'");

@@ -9,6 +9,7 @@ use super::replace::Former;
 use crate::registry::{AgentRecord, Operation};
 use crate::reservations::Kept;
 use crate::state::{Agent, State};
+use crate::volumes::Settled;
 use crate::{AttachedTask, Effect, SessionId, ToAgent};
 
 /// Why an agent is not wanted, and whether coming back cannot help.
@@ -52,13 +53,14 @@ impl State {
             self.expect_agent(now, &first);
         }
         self.drop_older_stream(now, &id, session);
-        let (was_unreachable, orders) = self.admit_agent(&id, info, incarnation, session, volumes);
+        let (was_unreachable, orders, settled) = self.admit_agent(&id, info, incarnation, session, volumes);
         let attached = ToAgent::Attached {
             agent: id.clone(),
             cluster: self.cluster.clone(),
             ping_interval_ms: self.config.heartbeat_interval_ms,
         };
         self.tell_agent(&id, attached);
+        self.tell_outcomes(settled);
         self.expect_agent(now, &id);
         self.start_pings(now, &id);
         orders.into_iter().for_each(|order| self.tell_agent(&id, order));
@@ -134,8 +136,8 @@ impl State {
         }
     }
 
-    /// Stores the agent as it describes itself now and connects it. Was it unreachable, and what of its volumes must it
-    /// be told again?
+    /// Stores the agent as it describes itself now and connects it. Was it unreachable, what of its volumes must it be told
+    /// again, and which operations on them are over?
     fn admit_agent(
         &mut self,
         id: &AgentId,
@@ -143,7 +145,7 @@ impl State {
         incarnation: u64,
         session: SessionId,
         volumes: &[HeldVolume],
-    ) -> (bool, Vec<ToAgent>) {
+    ) -> (bool, Vec<ToAgent>, Vec<Settled>) {
         let info = AgentInfo { id: Some(id.clone()), ..info };
         let known = self.agents.get(id).map(|agent| agent.record.clone());
         let mut record = match known.clone() {
@@ -152,7 +154,7 @@ impl State {
         };
         let reservations = record.info.reservations.clone();
         record.set_static_pools(&reservations);
-        let orders = record.sync_volumes(volumes);
+        let (orders, settled) = record.sync_volumes(volumes);
         record.keep_volumes_covered();
         if known.as_ref() != Some(&record) {
             self.store.push(Operation::PutAgent(Box::new(record.clone())));
@@ -162,7 +164,7 @@ impl State {
         agent.session = Some(session);
         self.agent_sessions.insert(session, id.clone());
         self.put_room(id);
-        (known.is_some_and(|record| record.is_unreachable), orders)
+        (known.is_some_and(|record| record.is_unreachable), orders, settled)
     }
 }
 

@@ -116,6 +116,7 @@ impl State {
     /// The agent is gone for good: stored, its stream ended, its tasks with it. Its id is never let in again.
     fn agent_gone(&mut self, now: Now, id: &AgentId) {
         let session = self.agents.get(id).and_then(|agent| agent.session);
+        self.fail_awaited(id, &format!("an operator marked agent {id} gone for good, and its volumes with it"));
         if let Some(session) = session {
             let message = ToAgent::Refused { message: told_gone(id), is_final: true };
             self.send.push(Effect::ToAgent { session, message });

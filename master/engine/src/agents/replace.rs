@@ -36,6 +36,7 @@ impl State {
             "agent {id} ({}) was replaced by a new one at the same address: its work directory is lost",
             agent.record.info.hostname
         );
+        self.fail_awaited(id, &message);
         self.end_tasks_of_gone(at, id, TaskState::Gone, &message);
         self.strays.retain(|_, agent| agent != id);
         self.allocator.remove_agent(id);

@@ -32,6 +32,7 @@ impl State {
         };
         self.tell_framework(&id, subscribed);
         self.repeat_unconfirmed(&id);
+        self.tell_missed_outcomes(&id);
         self.repeat_inverse(&id);
         self.start_heartbeats(now, &id);
         self.demand(&id, demand);
@@ -63,7 +64,7 @@ impl State {
     }
 
     fn check_identity(&self, framework: &Framework, info: &FrameworkInfo) -> Result<(), Refusal> {
-        let FrameworkRecord { id, info: known, is_removing } = &framework.record;
+        let FrameworkRecord { id, info: known, is_removing, untold: _ } = &framework.record;
         if known.principal != info.principal {
             let message = format!(
                 "framework {id} named {:?} belongs to another principal; choose another name or use its principal",
@@ -98,7 +99,8 @@ impl State {
 
     fn admit_framework(&mut self, id: &FrameworkId, info: FrameworkInfo, session: SessionId) {
         let info = FrameworkInfo { id: Some(id.clone()), ..info };
-        let record = FrameworkRecord { id: id.clone(), info, is_removing: false };
+        let untold = self.frameworks.get(id).map(|known| known.record.untold.clone()).unwrap_or_default();
+        let record = FrameworkRecord { id: id.clone(), info, is_removing: false, untold };
         if self.frameworks.get(id).map(|f| &f.record) != Some(&record) {
             self.store.push(Operation::PutFramework(record.clone()));
         }

@@ -47,12 +47,6 @@ impl State {
         let message = "this stream has not subscribed; send Subscribe first, and only once";
         self.framework_error(session, FrameworkErrorKind::NotSubscribed, message, false);
     }
-
-    /// The call is not in this version.
-    pub fn refuse_not_implemented(&mut self, session: SessionId, call: &str) {
-        let message = format!("{call} is not implemented in this version of the master; do without it for now");
-        self.framework_error(session, FrameworkErrorKind::NotImplemented, message, false);
-    }
 }
 
 fn stays(field: &str, known: &str) -> String {

@@ -9,6 +9,7 @@ use proffer_proto_model::{
 
 use super::Held;
 use crate::ToFramework;
+use crate::registry::Awaited;
 use crate::reservations::OperatorReservation;
 use crate::state::State;
 use crate::view::OfferOutcome;
@@ -148,19 +149,26 @@ impl State {
             Some(_) if !role.holds(target) => {
                 Err(format!("role: {target} is neither the offers' role {role} nor below it"))
             }
-            Some(share) => self.reserve(agent, share, wish),
+            Some(share) => {
+                let has_id = !operation_id.is_empty();
+                let by = Awaited { framework: framework.clone(), operation_id: operation_id.clone() };
+                self.reserve(agent, share, wish, Some(by).filter(|_| has_id))
+            }
         };
         // What is now of a role below is not the offers' any more.
         if let Some((share, place)) = held.left.get_mut(agent).zip(self.agents.get(agent)) {
             share.pools.retain(|id, _| place.record.pool(*id).is_some_and(|pool| pool.role.holds(role)));
         }
         match result {
-            Ok(()) => self.operation_status(framework, operation_id, OperationOutcome::Done, String::new()),
+            Ok(()) => {
+                let outcome = if wish.is_for_agent() { OperationOutcome::Pending } else { OperationOutcome::Done };
+                self.operation_status(framework, operation_id, outcome, String::new());
+            }
             Err(message) => self.operation_status(framework, operation_id, OperationOutcome::Refused, message),
         }
     }
 
-    /// Tells how an operation ended, when it has an id.
+    /// Tells how an operation ended or stands, when it has an id.
     pub(super) fn operation_status(
         &mut self,
         framework: &FrameworkId,

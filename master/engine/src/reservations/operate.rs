@@ -10,7 +10,7 @@ use proffer_proto_model::{
 
 use super::Share;
 use super::words::{self, Lack};
-use crate::registry::{AgentRecord, Operation};
+use crate::registry::{AgentRecord, Awaited, Operation};
 use crate::state::State;
 use crate::volumes::home_of;
 use crate::{Effect, FatalError};
@@ -59,6 +59,11 @@ pub enum OperatorReservation {
 }
 
 impl OperatorReservation {
+    /// The agent has to do something for it, beside the master's record.
+    pub fn is_for_agent(&self) -> bool {
+        matches!(self, Self::CreateVolume { .. } | Self::DestroyVolume { .. })
+    }
+
     /// For whom it is.
     pub fn role(&self) -> &Role {
         match self {
@@ -85,12 +90,13 @@ enum Target {
 }
 
 impl State {
-    /// Reserves out of `share`, in which the result is seen. Err says what is wrong, and then nothing has changed.
+    /// Reserves out of `share`, in which the result is seen; `by` waits for what the agent has to do. Err says what is wrong, and then nothing has changed.
     pub fn reserve(
         &mut self,
         agent: &AgentId,
         share: &mut Share,
         reservation: &OperatorReservation,
+        by: Option<Awaited>,
     ) -> Result<(), String> {
         let Some(record) = self.agents.get(agent).map(|agent| &agent.record) else {
             return Err(words::no_agent(agent));
@@ -105,9 +111,9 @@ impl State {
                 moves_of_unreserve(record, share, role, resources)?
             }
             OperatorReservation::CreateVolume { role, id, size } => {
-                return self.create_volume(agent, share, role, id, *size);
+                return self.create_volume(agent, share, role, id, *size, by);
             }
-            OperatorReservation::DestroyVolume { role, id } => return self.destroy_volume(agent, share, role, id),
+            OperatorReservation::DestroyVolume { role, id } => return self.destroy_volume(agent, share, role, id, by),
         };
         let nothing = (BTreeMap::new(), String::new());
         let (labels, principal) = match reservation {
@@ -158,7 +164,7 @@ impl State {
         let mut all = self.free_share(id);
         self.apart(&agent.offers).for_each(|open| all.add(&open.share));
         for volume in self.doomed_volumes(id, &all, wish) {
-            self.destroy_volume(id, &mut all, wish.role(), &volume).map_err(refused)?;
+            self.destroy_volume(id, &mut all, wish.role(), &volume, None).map_err(refused)?;
         }
         // Refused without disturbing anybody when even all offers would not do.
         self.check_wish(id, &all, wish).map_err(refused)?;
@@ -172,7 +178,7 @@ impl State {
                 self.end_races(now, id, &BTreeSet::from([race]), RescindReason::Operator);
             }
         }
-        self.reserve(id, &mut free, wish).map_err(refused)
+        self.reserve(id, &mut free, wish, None).map_err(refused)
     }
 
     /// What of the agent is neither held by tasks nor offered. Recomputed: only for operators and checks.

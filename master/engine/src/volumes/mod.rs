@@ -4,9 +4,11 @@
 
 mod mounts;
 mod operate;
+mod outcomes;
 mod record;
 mod sync;
 
 pub(crate) use mounts::Mounted;
 pub(crate) use operate::{beside_volumes, home_of};
+pub(crate) use outcomes::Settled;
 pub(crate) use record::disk;

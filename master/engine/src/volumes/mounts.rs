@@ -66,7 +66,7 @@ impl State {
     }
 
     fn volume_info(&self, agent: &AgentId, known: &VolumeRecord) -> VolumeInfo {
-        let VolumeRecord { volume, pool: _, state } = known;
+        let VolumeRecord { volume, pool: _, state, message, awaited: _ } = known;
         let users = match state.is_kept() {
             true => self.volume_users(agent, &volume.role, &volume.id),
             false => Vec::new(),
@@ -77,6 +77,7 @@ impl State {
             size: volume.size,
             state: *state,
             used_by: users.into_iter().map(|(task, _)| task).collect(),
+            message: message.clone(),
         }
     }
 

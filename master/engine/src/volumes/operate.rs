@@ -1,15 +1,15 @@
 //! Create and destroy: stored first, then told to the agent. A volume in use is never destroyed.
 
-use proffer_proto_model::{AgentId, Bytes, PoolId, Role, TaskKey, VolumeId, VolumeState};
+use proffer_proto_model::{AgentId, Bytes, OperationOutcome, PoolId, Role, TaskKey, VolumeId, VolumeState};
 
 use super::disk;
 use crate::ToAgent;
-use crate::registry::{AgentRecord, Operation};
+use crate::registry::{AgentRecord, Awaited, Operation};
 use crate::reservations::{OperatorReservation, Share};
 use crate::state::State;
 
 impl State {
-    /// Makes a volume of reserved disk in `share`. Err says what is wrong, and then nothing has changed.
+    /// Makes a volume of reserved disk in `share`; `by` hears when the agent has made it. Err says what is wrong, and then nothing has changed.
     pub(crate) fn create_volume(
         &mut self,
         agent: &AgentId,
@@ -17,25 +17,28 @@ impl State {
         role: &Role,
         id: &VolumeId,
         size: Bytes,
+        by: Option<Awaited>,
     ) -> Result<(), String> {
         let Some(place) = self.agents.get_mut(agent) else {
             return Err(format!("agent_id: there is no agent {agent}; see `proffer agents` for the right id"));
         };
         let pool = home_of(&place.record, agent, share, role, id, size)?;
-        let volume = place.record.add_volume(pool, role, id, size);
+        let volume = place.record.add_volume(pool, role, id, size, by);
         share.take_from(Some(pool), &disk(size));
         self.volumes_changed(agent);
         self.tell_agent(agent, ToAgent::CreateVolume(volume));
         Ok(())
     }
 
-    /// Destroys a volume. Its disk is in `share` again, as reserved as before; the agent removes the data.
+    /// Destroys a volume. Its disk is in `share` again, as reserved as before; the agent removes the data, and `by` hears
+    /// when it has.
     pub(crate) fn destroy_volume(
         &mut self,
         agent: &AgentId,
         share: &mut Share,
         role: &Role,
         id: &VolumeId,
+        by: Option<Awaited>,
     ) -> Result<(), String> {
         let number = self.check_destroy(agent, role, id)?;
         let Some(place) = self.agents.get_mut(agent) else { return Ok(()) };
@@ -43,8 +46,12 @@ impl State {
             return Ok(());
         };
         record.state = VolumeState::Destroying;
+        let message = "the volume was destroyed before the agent had made it";
+        let settled = record.settle(OperationOutcome::Failed, message);
+        record.awaited = by;
         share.add_to(Some(record.pool), &disk(record.volume.size));
         self.volumes_changed(agent);
+        self.tell_outcomes(settled);
         self.tell_agent(agent, ToAgent::DestroyVolume { number });
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proffer_proto_model::{Bytes, Pool, PoolId, Resources, Role, Volume, VolumeId, VolumeState};
 
-use crate::registry::{AgentRecord, VolumeRecord};
+use crate::registry::{AgentRecord, Awaited, VolumeRecord};
 
 impl AgentRecord {
     /// The volumes that hold disk, by number.
@@ -24,10 +24,18 @@ impl AgentRecord {
     }
 
     /// Records a new volume on a pool.
-    pub(crate) fn add_volume(&mut self, pool: PoolId, role: &Role, id: &VolumeId, size: Bytes) -> Volume {
+    pub(crate) fn add_volume(
+        &mut self,
+        pool: PoolId,
+        role: &Role,
+        id: &VolumeId,
+        size: Bytes,
+        by: Option<Awaited>,
+    ) -> Volume {
         self.last_volume += 1;
         let volume = Volume { number: self.last_volume, id: id.clone(), role: role.clone(), size };
-        self.volumes.push(VolumeRecord { volume: volume.clone(), pool, state: VolumeState::Creating });
+        let state = VolumeState::Creating;
+        self.volumes.push(VolumeRecord { volume: volume.clone(), pool, state, message: String::new(), awaited: by });
         volume
     }
 

@@ -111,7 +111,6 @@ fn one_name_is_one_framework_and_the_newest_stream_wins() {
     let input = Input::Subscribe { session: SessionId(13), framework: unknown, demand: anything() };
     world.handle("unknown id", input);
     world.call(10, "stale stream", FrameworkCall::Teardown);
-    world.call(11, "odd call", FrameworkCall::NotImplemented { call: "Message" });
     world.call(11, "teardown", FrameworkCall::Teardown);
     insta::assert_snapshot!(world.trace);
 }

@@ -1,6 +1,8 @@
 //! Persistent volumes: made of reserved disk, shown to their role only, one writer, never destroyed in use, and the same
 //! after any restart on either side. The audit after each input checks that every volume rests on its reservation.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 
 use crate::common::*;
@@ -167,7 +169,7 @@ fn volumes(world: &World) -> Vec<(u64, String, String, VolumeState)> {
 }
 
 fn report(world: &mut World, session: u64, number: u64, is_ready: bool) {
-    let reports = vec![VolumeReport { number, is_ready }];
+    let reports = vec![VolumeReport { number, is_ready, message: String::new() }];
     world.handle("volumes", Input::AgentVolumes { session: SessionId(session), reports });
 }
 
@@ -193,7 +195,8 @@ fn one_accept_reserves_makes_a_volume_and_uses_it() {
     let create = Operation::CreateVolume { operation_id, agent, volume_id, role: of, size: gib(4) };
     let launch = Operation::Launch { tasks: launch_of(vec![task_with("t", "db", None, false)]) };
     let effects = run(&mut world, 11, vec![reserve, create, launch]);
-    assert_eq!(outcomes(&effects), [(OperationOutcome::Done, String::new()), (OperationOutcome::Done, String::new())]);
+    let told = [(OperationOutcome::Done, String::new()), (OperationOutcome::Pending, String::new())];
+    assert_eq!(outcomes(&effects), told, "the volume is not there yet");
     assert_eq!(orders(&effects), ["make 1", "launch t"], "the agent hears of the volume first");
     assert_eq!(volumes(&world), [(1, "db".into(), "eng".into(), VolumeState::Creating)]);
     let mounts = &world.registry.tasks[0].spec.container.mounts;

@@ -94,10 +94,7 @@ pub(super) fn cost(call: &FrameworkCall) -> u32 {
         FrameworkCall::Decline { offers, .. } => list(offers.len()),
         FrameworkCall::Accept(accept) => list(accept.offers.len()),
         FrameworkCall::InverseReply(reply) => list(reply.offers.len()),
-        FrameworkCall::Acknowledge(_)
-        | FrameworkCall::Kill { .. }
-        | FrameworkCall::Teardown
-        | FrameworkCall::NotImplemented { .. } => 1,
+        FrameworkCall::Acknowledge(_) | FrameworkCall::Kill { .. } | FrameworkCall::Teardown => 1,
     }
 }
 

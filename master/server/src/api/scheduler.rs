@@ -136,7 +136,7 @@ impl Session {
             Heard::Unreadable(status) => {
                 tracing::debug!(session = self.id.0, %status, "a framework sent what cannot be read");
                 let (kind, message) = (ErrorKind::Invalid, status.message().to_owned());
-                self.to.end(SchedulerEvent::Error { kind, message, is_fatal: true }.into_wire(), Some(status));
+                self.to.end(Some(SchedulerEvent::Error { kind, message, is_fatal: true }.into_wire()), Some(status));
             }
         }
         None
@@ -209,7 +209,7 @@ impl Session {
     /// Ends the session with an error.
     fn end(&self, kind: ErrorKind, message: String) {
         let status = end_status(kind, &message);
-        self.to.end(SchedulerEvent::Error { kind, message, is_fatal: true }.into_wire(), Some(status));
+        self.to.end(Some(SchedulerEvent::Error { kind, message, is_fatal: true }.into_wire()), Some(status));
     }
 }
 
@@ -228,6 +228,5 @@ fn framework_call(call: SchedulerCall) -> Option<FrameworkCall> {
         SchedulerCall::Reconcile(tasks) => FrameworkCall::Reconcile(tasks),
         SchedulerCall::InverseReply(reply) => FrameworkCall::InverseReply(reply),
         SchedulerCall::Teardown => FrameworkCall::Teardown,
-        SchedulerCall::NotImplemented { call } => FrameworkCall::NotImplemented { call },
     })
 }

@@ -171,7 +171,6 @@ fn call_kind(call: &FrameworkCall) -> &'static str {
         FrameworkCall::Reconcile(_) => "reconcile",
         FrameworkCall::InverseReply(_) => "inverse_reply",
         FrameworkCall::Teardown => "teardown",
-        FrameworkCall::NotImplemented { .. } => "not_implemented",
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn framework(number: u64) -> FrameworkRecord {
         hostname: String::new(),
         placement: None,
     };
-    FrameworkRecord { id, info, is_removing: false }
+    FrameworkRecord { id, info, is_removing: false, untold: Vec::new() }
 }
 
 pub(crate) fn task(framework: u64, name: &str) -> TaskRecord {

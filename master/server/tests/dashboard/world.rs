@@ -120,7 +120,7 @@ impl Agent {
 
     /// Tells that a volume is there.
     pub async fn made(&self, number: u64) {
-        let reports = vec![agent::VolumeReport { number, is_ready: true }];
+        let reports = vec![agent::VolumeReport { number, is_ready: true, ..Default::default() }];
         let message = agent_message::Message::Volumes(agent::VolumeReports { reports });
         self.to.send(agent::AgentMessage { message: Some(message) }).await.unwrap();
     }

@@ -38,8 +38,8 @@ async fn a_call_above_the_cap_is_answered_with_its_size_and_the_cap() {
     let dir = tempdir().unwrap();
     let cluster = Cluster::start(dir.path()).await;
     let mut session = Framework::subscribe(&cluster, "web").await;
-    let data = vec![0; 5 << 20];
-    session.say(call::Call::Message(scheduler::FrameworkMessage { data, ..Default::default() })).await;
+    let message = "x".repeat(5 << 20);
+    session.say(call::Call::InverseReply(scheduler::InverseReply { message, ..Default::default() })).await;
     let error = session.error().await;
     assert_eq!((error.kind(), error.fatal), (Kind::Invalid, true));
     assert!(error.message.contains("5242") && error.message.contains("4194304"), "{}", error.message);

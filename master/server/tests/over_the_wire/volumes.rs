@@ -43,7 +43,7 @@ async fn ordered(agent: &mut Agent) -> agent::AgentVolume {
 }
 
 async fn report(agent: &Agent, number: u64, is_ready: bool) {
-    let reports = vec![agent::VolumeReport { number, is_ready }];
+    let reports = vec![agent::VolumeReport { number, is_ready, ..Default::default() }];
     agent.say(agent_message::Message::Volumes(agent::VolumeReports { reports })).await;
 }
 
@@ -173,16 +173,74 @@ async fn a_framework_reserves_makes_and_destroys_in_one_accept() {
         scheduler::Accept { offer_ids: vec![offer.offer_id], operations: operations.collect(), ..Default::default() };
     framework.say(call::Call::Accept(accept)).await;
     use scheduler::operation_status::Outcome;
-    for (at, expected) in [Outcome::Done, Outcome::Done, Outcome::Refused, Outcome::Done].into_iter().enumerate() {
-        let told = framework
-            .wait_for("an outcome", |event| match event {
-                event::Event::OperationStatus(status) => Some(status),
-                _ => None,
-            })
-            .await;
-        assert_eq!((told.operation_id.clone(), told.outcome()), (format!("op{at}"), expected), "{}", told.message);
+    let expected = [
+        ("op0", Outcome::Done),
+        ("op1", Outcome::Pending),
+        ("op2", Outcome::Refused),
+        ("op1", Outcome::Failed),
+        ("op3", Outcome::Pending),
+    ];
+    for expected in expected {
+        let told = operation(&mut framework).await;
+        assert_eq!((told.operation_id.as_str(), told.outcome()), expected, "{}", told.message);
     }
     assert_eq!(ordered(&mut agent).await.number, 1);
+    report(&agent, 1, false).await;
+    let told = operation(&mut framework).await;
+    assert_eq!((told.operation_id.as_str(), told.outcome()), ("op3", Outcome::Done), "the agent has removed it");
+}
+
+async fn operation(framework: &mut Framework) -> scheduler::OperationStatus {
+    framework
+        .wait_for("an outcome", |event| match event {
+            event::Event::OperationStatus(status) => Some(status),
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_framework_that_was_away_hears_from_the_next_master_what_became_of_its_volume() {
+    use scheduler::operation_status::Outcome;
+    let dir = tempdir().unwrap();
+    let cluster = Cluster::start(dir.path()).await;
+    let mut request = with_disk("one");
+    let reserved = common::StaticReservation { role: "default".into(), resources: disk(9), ..Default::default() };
+    request.agent.as_mut().unwrap().reservations = vec![reserved];
+    let mut agent = Agent::attach_with(&cluster, request.clone()).await;
+    let (agent_id, cluster_id) = (agent.id.clone(), agent.cluster.clone());
+    let mut framework = Framework::subscribe(&cluster, "web").await;
+    framework.demand_anything().await;
+    let offer = framework.offer().await;
+    let create = scheduler::CreateVolume {
+        agent_id: agent_id.clone(),
+        volume_id: "db".to_owned(),
+        role: "default".to_owned(),
+        size_bytes: GIB,
+    };
+    let create = scheduler::operation::Operation::CreateVolume(create);
+    let operations = vec![scheduler::Operation { operation_id: "make".to_owned(), operation: Some(create) }];
+    let accept = scheduler::Accept { offer_ids: vec![offer.offer_id], operations, ..Default::default() };
+    framework.say(call::Call::Accept(accept)).await;
+    assert_eq!(operation(&mut framework).await.outcome(), Outcome::Pending);
+    let made = ordered(&mut agent).await;
+    drop((agent, framework));
+    cluster.stop().await;
+
+    let cluster = Cluster::start(dir.path()).await;
+    request.agent.as_mut().unwrap().agent_id = agent_id;
+    let held = agent::HeldVolume { volume: Some(made), state: Held::Ready.into() };
+    let request = agent::AttachRequest { cluster_id, volumes: vec![held], ..request };
+    let _agent = Agent::attach_with(&cluster, request).await;
+    cluster
+        .watch_until("the volume to be there", |event| match event {
+            Event::Agent(agent) => agent.volumes.iter().any(|volume| volume.state() == State::Ready),
+            _ => false,
+        })
+        .await;
+    let mut framework = Framework::subscribe(&cluster, "web").await;
+    let told = operation(&mut framework).await;
+    assert_eq!((told.operation_id.as_str(), told.outcome()), ("make", Outcome::Done));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,7 +191,7 @@ impl From<TaskLaunch> for wire::TaskLaunch {
 }
 
 check::same_enum!(operation_outcome: OperationOutcome <-> WireOutcome, unspecified None,
-    [Done, Refused, Dropped], "DONE, REFUSED, DROPPED");
+    [Done, Refused, Dropped, Pending, Failed], "DONE, REFUSED, DROPPED, PENDING, FAILED");
 
 /// The wire has the name limit of an operation id on both sides.
 pub(super) fn operation_id(field: &str, id: String) -> Checked<String> {

@@ -60,11 +60,6 @@ pub enum SchedulerCall {
     InverseReply(InverseReply),
     /// Ends the framework and its tasks.
     Teardown,
-    /// A call that is described and not in this version.
-    NotImplemented {
-        /// Its name.
-        call: &'static str,
-    },
 }
 
 /// Confirms one update.
@@ -148,11 +143,6 @@ pub enum SchedulerEvent {
     },
     /// The master is alive.
     Heartbeat,
-    /// An event that is described and not in this version; a reader goes on.
-    NotImplemented {
-        /// Its name.
-        event: &'static str,
-    },
 }
 
 /// Kinds of errors a framework is told.
@@ -168,8 +158,6 @@ pub enum ErrorKind {
     Removed,
     /// Subscribe must come first, and once.
     NotSubscribed,
-    /// Not in this version.
-    NotImplemented,
     /// The reader was too slow and was cut off.
     TooSlow,
     /// Something broke inside.
@@ -185,7 +173,7 @@ pub enum ErrorKind {
 }
 
 check::same_enum!(error_kind: ErrorKind <-> WireErrorKind, unspecified None,
-    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, NotImplemented, TooSlow, Internal, Forbidden, TooFast,
+    [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, TooSlow, Internal, Forbidden, TooFast,
     UnknownInverseOffer, StaleInverseOffer],
     "INVALID to STALE_INVERSE_OFFER");
 
@@ -221,7 +209,6 @@ impl TryFrom<wire::Call> for SchedulerCall {
             Some(WireCall::InverseReply(reply)) => {
                 Ok(Self::InverseReply(InverseReply::try_from(reply).within("inverse_reply")?))
             }
-            Some(WireCall::Message(_)) => Ok(Self::NotImplemented { call: "message" }),
             Some(WireCall::Teardown(wire::Teardown {})) => Ok(Self::Teardown),
         }
     }
@@ -294,8 +281,8 @@ impl From<Acknowledgement> for wire::Acknowledgement {
 }
 
 impl SchedulerCall {
-    /// A call on its way to the master. `None` for [`SchedulerCall::NotImplemented`], which nobody sends.
-    pub fn into_wire(self) -> Option<wire::Call> {
+    /// A call on its way to the master.
+    pub fn into_wire(self) -> wire::Call {
         let call = match self {
             SchedulerCall::Subscribe { framework, demand } => {
                 WireCall::Subscribe(wire::Subscribe { framework: Some(framework.into()), demand: Some(demand.into()) })
@@ -323,9 +310,8 @@ impl SchedulerCall {
             }
             SchedulerCall::InverseReply(reply) => WireCall::InverseReply(reply.into()),
             SchedulerCall::Teardown => WireCall::Teardown(wire::Teardown {}),
-            SchedulerCall::NotImplemented { .. } => return None,
         };
-        Some(wire::Call { call: Some(call) })
+        wire::Call { call: Some(call) }
     }
 }
 
@@ -362,7 +348,6 @@ impl TryFrom<wire::Event> for SchedulerEvent {
                 agent: check::id("agent_id", &agent_id).within("agent_lost")?,
                 hostname: check::name("hostname", hostname).within("agent_lost")?,
             }),
-            Some(WireEvent::Message(_)) => Ok(Self::NotImplemented { event: "message" }),
             Some(WireEvent::Error(wire::Error { kind, message, fatal: false, retry_after_ms }))
                 if kind == i32::from(WireErrorKind::TooFast) =>
             {
@@ -399,8 +384,8 @@ fn operation_status_from(status: wire::OperationStatus) -> Checked<SchedulerEven
 }
 
 impl SchedulerEvent {
-    /// An event on its way to a framework. `None` for [`SchedulerEvent::NotImplemented`], which nobody sends.
-    pub fn into_wire(self) -> Option<wire::Event> {
+    /// An event on its way to a framework.
+    pub fn into_wire(self) -> wire::Event {
         let event = match self {
             SchedulerEvent::Subscribed { framework, epoch, heartbeat_interval_ms, cluster } => {
                 WireEvent::Subscribed(wire::Subscribed {
@@ -443,8 +428,7 @@ impl SchedulerEvent {
                 WireEvent::Error(wire::Error { kind, message, fatal: false, retry_after_ms })
             }
             SchedulerEvent::Heartbeat => WireEvent::Heartbeat(wire::Heartbeat {}),
-            SchedulerEvent::NotImplemented { .. } => return None,
         };
-        Some(wire::Event { event: Some(event) })
+        wire::Event { event: Some(event) }
     }
 }

@@ -272,12 +272,14 @@ fn volume_info() -> impl Strategy<Value = VolumeInfo> {
     use VolumeState::*;
     let key = (framework(), task_id()).prop_map(|(framework, task)| TaskKey { framework, task });
     let state = select(vec![Creating, Ready, Destroying, Lost]);
-    (volume_id(), role(), any::<u64>(), state, vec(key, 0..3)).prop_map(|(id, role, size, state, used_by)| VolumeInfo {
+    let rest = (state, vec(key, 0..3), text());
+    (volume_id(), role(), any::<u64>(), rest).prop_map(|(id, role, size, (state, used_by, message))| VolumeInfo {
         id,
         role,
         size: Bytes(size),
         state,
         used_by,
+        message,
     })
 }
 
@@ -423,7 +425,13 @@ pub(super) fn call() -> impl Strategy<Value = SchedulerCall> {
 pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
     use RescindReason::*;
     let rescind = select(vec![Expired, AgentLost, AgentChanged, DemandChanged, Operator, LostRace]);
-    let outcome = select(vec![OperationOutcome::Done, OperationOutcome::Refused, OperationOutcome::Dropped]);
+    let outcome = select(vec![
+        OperationOutcome::Done,
+        OperationOutcome::Refused,
+        OperationOutcome::Dropped,
+        OperationOutcome::Pending,
+        OperationOutcome::Failed,
+    ]);
     let ends = select(vec![InverseEnd::Left, InverseEnd::Cancelled, InverseEnd::Replaced, InverseEnd::AgentLost]);
     let kind = select(vec![
         ErrorKind::StaleInverseOffer,
@@ -501,7 +509,11 @@ pub(super) fn agent_message() -> impl Strategy<Value = AgentMessage> {
             AgentMessage::Attach(Box::new(AttachRequest { agent, incarnation, tasks, seen_epoch, cluster, volumes }))
         },
     );
-    let report = (1u64.., any::<bool>()).prop_map(|(number, is_ready)| VolumeReport { number, is_ready });
+    let report = (1u64.., any::<bool>(), text()).prop_map(|(number, is_ready, message)| VolumeReport {
+        number,
+        is_ready,
+        message,
+    });
     let update = (framework(), status(), state()).prop_map(|(framework, status, latest_state)| StatusUpdate {
         framework,
         status,

@@ -2,7 +2,7 @@
 
 use proffer_proto_wire::{agent as link, common, operator};
 
-use super::check::{self, Checked, Within};
+use super::check::{self, Checked, MAX_TEXT_BYTES, Within};
 use super::{Defect, MAX_ENTRIES, WireError};
 use crate::{
     AgentId, Bytes, HeldState, HeldVolume, Role, TaskKey, Volume, VolumeId, VolumeInfo, VolumeReport, VolumeState,
@@ -20,7 +20,7 @@ impl TryFrom<common::Volume> for VolumeInfo {
     type Error = WireError;
 
     fn try_from(volume: common::Volume) -> Result<Self, WireError> {
-        let common::Volume { volume_id, role, size_bytes, state, used_by } = volume;
+        let common::Volume { volume_id, role, size_bytes, state, used_by, message } = volume;
         check::bounded("used_by", used_by.len(), MAX_ENTRIES)?;
         let used_by = used_by.iter().enumerate().map(|(at, key)| task_key(key).within(&format!("used_by[{at}]")));
         Ok(Self {
@@ -29,6 +29,7 @@ impl TryFrom<common::Volume> for VolumeInfo {
             size: Bytes(size_bytes),
             state: volume_state("state", state)?,
             used_by: used_by.collect::<Checked<_>>()?,
+            message: check::text("message", message, MAX_TEXT_BYTES)?,
         })
     }
 }
@@ -40,13 +41,14 @@ fn task_key(text: &str) -> Checked<TaskKey> {
 }
 
 impl From<VolumeInfo> for common::Volume {
-    fn from(VolumeInfo { id, role, size, state, used_by }: VolumeInfo) -> Self {
+    fn from(VolumeInfo { id, role, size, state, used_by, message }: VolumeInfo) -> Self {
         Self {
             volume_id: id.into(),
             role: role.into(),
             size_bytes: size.0,
             state: WireState::from(state).into(),
             used_by: used_by.iter().map(TaskKey::to_string).collect(),
+            message,
         }
     }
 }
@@ -89,14 +91,15 @@ impl From<HeldVolume> for link::HeldVolume {
 impl TryFrom<link::VolumeReport> for VolumeReport {
     type Error = WireError;
 
-    fn try_from(link::VolumeReport { number, is_ready }: link::VolumeReport) -> Result<Self, WireError> {
-        Ok(Self { number: at_least_1("number", number)?, is_ready })
+    fn try_from(link::VolumeReport { number, is_ready, message }: link::VolumeReport) -> Result<Self, WireError> {
+        let message = check::text("message", message, MAX_TEXT_BYTES)?;
+        Ok(Self { number: at_least_1("number", number)?, is_ready, message })
     }
 }
 
 impl From<VolumeReport> for link::VolumeReport {
-    fn from(VolumeReport { number, is_ready }: VolumeReport) -> Self {
-        Self { number, is_ready }
+    fn from(VolumeReport { number, is_ready, message }: VolumeReport) -> Self {
+        Self { number, is_ready, message }
     }
 }
 

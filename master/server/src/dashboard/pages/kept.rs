@@ -32,7 +32,7 @@ pub(super) struct VolumeRow {
     pub role: String,
     pub state: Badge,
     /// What to do when the state is a bad one.
-    pub advice: &'static str,
+    pub advice: String,
     pub size: String,
     /// The tasks that mount it.
     pub users: Vec<String>,
@@ -76,14 +76,15 @@ impl ReservedRow {
 
 impl VolumeRow {
     pub(super) fn new(volume: &VolumeInfo) -> Self {
-        let VolumeInfo { id, role, size, state, used_by } = volume;
+        let VolumeInfo { id, role, size, state, used_by, message } = volume;
         Self {
             id: id.to_string(),
             role: role.to_string(),
             state: Badge::from(*state),
             advice: match state {
-                VolumeState::Lost => "its data is gone; destroy it to make it anew",
-                _ => "",
+                VolumeState::Lost if !message.is_empty() => format!("{message}; destroy it to make it anew"),
+                VolumeState::Lost => "its data is gone; destroy it to make it anew".to_owned(),
+                VolumeState::Creating | VolumeState::Ready | VolumeState::Destroying => String::new(),
             },
             size: words::bytes(size.0.into()),
             users: used_by.iter().take(MOST_USERS).map(ToString::to_string).collect(),
