@@ -25,6 +25,8 @@ services:
     constraints: ["zone == b", "exists gpu"]
     labels: {team: web}
     role: eng/web
+    priority: -5
+    revocable: true
   quiet:
     image: busybox:1.36
 jobs:
@@ -34,6 +36,7 @@ jobs:
     parallelism: 4
     retries: 2
     timeout: 1m
+    priority: 10
 "#;
 
 fn parse(text: &str) -> Result<Stack, SpecError> {
@@ -55,12 +58,15 @@ fn a_whole_stack_is_read() {
     assert_eq!((web.kill_policy.grace_ms, web.container.mounts.len()), (5_000, 3));
     assert_eq!(web.constraints[1].operator, ConstraintOperator::Exists);
     assert_eq!(web.role.as_ref().map(ToString::to_string).as_deref(), Some("eng/web"));
+    assert_eq!((web.priority, web.is_revocable), (-5, true));
 
     assert_eq!((quiet.instances, quiet.container.network), (1, NetworkMode::Host));
+    assert_eq!((quiet.priority, quiet.is_revocable), (0, false));
     assert_eq!((quiet.resources.cpus, quiet.resources.memory), (MilliCpus(100), Bytes::mib(128)));
 
     let [sums] = stack.jobs.as_slice() else { panic!("one job: {stack:?}") };
     assert_eq!((sums.completions, sums.parallelism, sums.retries, sums.attempt_timeout_ms), (20, 4, 2, 60_000));
+    assert_eq!((sums.priority, sums.is_revocable), (10, false));
 }
 
 /// One line of a service, the line and column at fault, and what must be told.
@@ -98,6 +104,11 @@ const BAD_LINES: &[(&str, &str, u64, &str)] = &[
     ("read_only_root: maybe", "services.web.read_only_root", 21, "true or false"),
     ("mounts: [{target: /a}]", "services.web.mounts[0]", 14, "one of \"volume: name\", \"host: /path\""),
     ("role: /eng", "services.web.role", 11, "empty part"),
+    ("priority: high", "services.web.priority", 15, "write a whole number such as 10: higher matters more"),
+    ("priority: 1.5", "services.web.priority", 15, "write a whole number"),
+    ("priority: 3000000000", "services.web.priority", 15, "it must be -2147483648 to 2147483647"),
+    ("revocable: maybe", "services.web.revocable", 16, "true or false"),
+    ("priorty: 1", "services.web.priorty", 5, "did you mean \"priority\"?"),
     ("completions: 3", "services.web.completions", 5, "not a field here"),
 ];
 

@@ -204,6 +204,8 @@ pub(crate) struct OfferView {
     pub(crate) sent_unix_ms: u64,
     pub(crate) held_ms: u64,
     pub(crate) resources: ResourcesView,
+    /// Others may be offered the same: the first that uses it has it.
+    pub(crate) is_optimistic: bool,
     /// When the agent is not there next; `null` when nothing is planned.
     pub(crate) unavailability: Option<UnavailabilityView>,
 }
@@ -244,6 +246,7 @@ impl OfferView {
             sent_unix_ms: record.sent_unix_ms,
             held_ms: record.held_ms,
             resources,
+            is_optimistic: offer.is_optimistic,
             unavailability: offer
                 .unavailability
                 .map(|planned| UnavailabilityView { start_unix_ms: planned.start.0, duration_ms: planned.duration_ms }),
@@ -298,6 +301,7 @@ pub(crate) async fn offers(cluster: &Cluster, format: Format, args: OffersArgs) 
             offer.framework.clone(),
             offer.hostname.clone(),
             offer.role.clone(),
+            (if offer.is_optimistic { "optimistic" } else { "exclusive" }).to_owned(),
             offer.outcome.to_owned(),
             offer.resources.shown(),
             format!("{} ms", offer.held_ms),
@@ -306,7 +310,8 @@ pub(crate) async fn offers(cluster: &Cluster, format: Format, args: OffersArgs) 
             offer.reason.clone(),
         ]
     };
-    let head = ["OFFER", "FRAMEWORK", "HOST", "ROLE", "OUTCOME", "RESOURCES", "HELD", "AGE", "GONE AT", "REASON"];
+    let head =
+        ["OFFER", "FRAMEWORK", "HOST", "ROLE", "MODE", "OUTCOME", "RESOURCES", "HELD", "AGE", "GONE AT", "REASON"];
     let rows = all.outstanding.iter().chain(&all.history).map(row).collect();
     output::table(head, rows, "no offers: nobody wants anything")?;
     Ok(Outcome::Good)

@@ -11,7 +11,7 @@ use super::constraint::parse_constraint;
 use super::read::{Field, Fields, Reader};
 
 /// The fields of [`Common`], for lists of known fields.
-pub(super) const COMMON: [&str; 17] = [
+pub(super) const COMMON: [&str; 19] = [
     "image",
     "command",
     "args",
@@ -28,6 +28,8 @@ pub(super) const COMMON: [&str; 17] = [
     "constraints",
     "labels",
     "role",
+    "priority",
+    "revocable",
     "stop_grace",
 ];
 
@@ -46,6 +48,8 @@ pub(super) struct Common {
     pub(super) constraints: Vec<Constraint>,
     pub(super) labels: std::collections::BTreeMap<String, String>,
     pub(super) role: Option<Role>,
+    pub(super) priority: i32,
+    pub(super) is_revocable: bool,
 }
 
 impl Reader {
@@ -71,6 +75,8 @@ impl Reader {
                 .filter_map(|(key, field)| Some((key.name.clone(), self.text(&field)?.to_owned())))
                 .collect(),
             role: self.parsed(fields.get("role"), |text| Role::new(text)),
+            priority: self.parsed(fields.get("priority"), parse_priority).unwrap_or(0),
+            is_revocable: self.flag(fields.get("revocable")).unwrap_or(false),
         }
     }
 
@@ -252,6 +258,15 @@ pub(crate) fn parse_image(text: &str) -> Result<String, String> {
 
 fn parse_volume(text: &str) -> Result<VolumeId, String> {
     VolumeId::new(text).map_err(|error| format!("is {text:?}; the name of a volume {error}"))
+}
+
+/// A whole number, also a negative one.
+fn parse_priority(text: &str) -> Result<i32, String> {
+    let is_number = text.parse::<i128>().is_ok();
+    text.parse().map_err(|_| match is_number {
+        true => format!("is {text}; it must be {} to {}", i32::MIN, i32::MAX),
+        false => format!("is {text:?}; write a whole number such as 10: higher matters more, 0 is normal"),
+    })
 }
 
 fn parse_path(text: &str) -> Result<String, String> {

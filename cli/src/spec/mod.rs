@@ -60,6 +60,11 @@ pub struct ServiceSpec {
     pub labels: BTreeMap<String, String>,
     /// Who pays; the framework's first role when not said.
     pub role: Option<Role>,
+    /// Where preemption is on: work of a lower priority may have to go for what is wanted here, and this for what is
+    /// higher. Of what one framework wants, the highest is served first; 0 is normal.
+    pub priority: i32,
+    /// Where preemption is on: may have to go whatever its priority.
+    pub is_revocable: bool,
 }
 
 /// A number of tasks that each must succeed once.
@@ -87,6 +92,11 @@ pub struct JobSpec {
     pub labels: BTreeMap<String, String>,
     /// Who pays; the framework's first role when not said.
     pub role: Option<Role>,
+    /// Where preemption is on: work of a lower priority may have to go for what is wanted here, and this for what is
+    /// higher. Of what one framework wants, the highest is served first; 0 is normal.
+    pub priority: i32,
+    /// Where preemption is on: may have to go whatever its priority.
+    pub is_revocable: bool,
 }
 
 /// Reads and checks the file at `path`; `-` is standard input.
@@ -164,9 +174,22 @@ impl Reader {
         known.push("instances");
         let fields = self.fields(field, &known)?;
         let instances = self.number(fields.get("instances"), 0, MAX_INSTANCES).unwrap_or(1);
-        let Common { container, resources, limits, kill_policy, constraints, labels, role } = self.common(&fields);
+        let Common { container, resources, limits, kill_policy, constraints, labels, role, priority, is_revocable } =
+            self.common(&fields);
         let instances = u32::try_from(instances).unwrap_or(u32::MAX);
-        Some(ServiceSpec { name, container, instances, resources, limits, kill_policy, constraints, labels, role })
+        Some(ServiceSpec {
+            name,
+            container,
+            instances,
+            resources,
+            limits,
+            kill_policy,
+            constraints,
+            labels,
+            role,
+            priority,
+            is_revocable,
+        })
     }
 
     fn job(&mut self, name: String, field: &Field<'_>) -> Option<JobSpec> {
@@ -177,7 +200,8 @@ impl Reader {
         let parallelism = self.number(fields.get("parallelism"), 1, MAX_COMPLETIONS).unwrap_or(completions);
         let retries = self.number(fields.get("retries"), 0, 1_000).unwrap_or(0);
         let timeout = self.parsed(fields.get("timeout"), proffer_proto_model::resources::parse_duration_ms);
-        let Common { container, resources, limits, kill_policy: _, constraints, labels, role } = self.common(&fields);
+        let Common { container, resources, limits, kill_policy: _, constraints, labels, role, priority, is_revocable } =
+            self.common(&fields);
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Some(JobSpec {
             name,
@@ -191,6 +215,8 @@ impl Reader {
             constraints,
             labels,
             role,
+            priority,
+            is_revocable,
         })
     }
 }

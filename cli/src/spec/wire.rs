@@ -6,8 +6,19 @@ use super::{JobSpec, ServiceSpec};
 
 impl From<ServiceSpec> for service::ServiceSpec {
     fn from(spec: ServiceSpec) -> Self {
-        let ServiceSpec { name, container, instances, resources, limits, kill_policy, constraints, labels, role } =
-            spec;
+        let ServiceSpec {
+            name,
+            container,
+            instances,
+            resources,
+            limits,
+            kill_policy,
+            constraints,
+            labels,
+            role,
+            priority,
+            is_revocable,
+        } = spec;
         Self {
             name,
             container: Some(container.into()),
@@ -18,6 +29,8 @@ impl From<ServiceSpec> for service::ServiceSpec {
             constraints: constraints.into_iter().map(Into::into).collect(),
             labels: labels.into_iter().collect(),
             role: role.map(String::from).unwrap_or_default(),
+            priority,
+            revocable: is_revocable,
         }
     }
 }
@@ -36,6 +49,8 @@ impl From<JobSpec> for batch::JobSpec {
             constraints,
             labels,
             role,
+            priority,
+            is_revocable,
         } = spec;
         Self {
             name,
@@ -49,6 +64,8 @@ impl From<JobSpec> for batch::JobSpec {
             labels: labels.into_iter().collect(),
             constraints: constraints.into_iter().map(Into::into).collect(),
             role: role.map(String::from).unwrap_or_default(),
+            priority,
+            revocable: is_revocable,
         }
     }
 }

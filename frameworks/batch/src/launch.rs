@@ -33,7 +33,7 @@ pub fn task_of(job: &Job, index: u32, number: u32) -> Result<TaskSpec, WireError
         labels: spec.labels.clone(),
         discovery_name: job.id().to_owned(),
         data: Vec::new(),
-        priority: 0,
-        is_revocable: false,
+        priority: spec.priority,
+        is_revocable: spec.is_revocable,
     })
 }

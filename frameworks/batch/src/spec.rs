@@ -47,6 +47,13 @@ pub struct JobSpec {
     pub constraints: Vec<Constraint>,
     /// The role that pays; the framework's first when `None`.
     pub role: Option<Role>,
+    /// Where preemption is on: work of a lower priority may have to go for what is wanted here, and this for what is
+    /// higher. Of what one framework wants, the highest is served first; 0 is normal.
+    #[serde(default)]
+    pub priority: i32,
+    /// Where preemption is on: may have to go whatever its priority.
+    #[serde(default)]
+    pub is_revocable: bool,
 }
 
 /// What is wrong with one field of a job.
@@ -140,6 +147,8 @@ impl TryFrom<wire::JobSpec> for JobSpec {
             labels,
             constraints,
             role,
+            priority,
+            revocable,
         } = spec;
         let mut defects = Defects::default();
         let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -169,6 +178,8 @@ impl TryFrom<wire::JobSpec> for JobSpec {
                 labels: task.labels,
                 constraints,
                 role,
+                priority,
+                is_revocable: revocable,
             }),
             _ => Err(SpecError(defects.0)),
         }
@@ -243,6 +254,8 @@ impl From<JobSpec> for wire::JobSpec {
             labels,
             constraints,
             role,
+            priority,
+            is_revocable,
         } = spec;
         Self {
             name,
@@ -256,6 +269,8 @@ impl From<JobSpec> for wire::JobSpec {
             labels: labels.into_iter().collect(),
             constraints: constraints.into_iter().map(Into::into).collect(),
             role: role.map(String::from).unwrap_or_default(),
+            priority,
+            revocable: is_revocable,
         }
     }
 }

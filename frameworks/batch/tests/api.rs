@@ -47,6 +47,7 @@ async fn offer(session: &FakeSession, number: u64) {
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
         unavailability: None,
+        is_optimistic: false,
         reserved: Vec::new(),
         volumes: Vec::new(),
     };

@@ -178,6 +178,23 @@ fn older_jobs_come_first_and_names_are_unique_among_the_living() {
 }
 
 #[test]
+fn a_job_of_a_higher_priority_comes_before_an_older_one_and_its_tasks_say_so() {
+    let (mut driver, _) = with_job(JobSpec { is_revocable: true, priority: -1, ..spec("a", 50, 50, 0) });
+    let urgent = JobSpec { priority: 7, ..spec("b", 5, 5, 0) };
+    let (_, calls) = driver.with(|batch, cx| batch.run(urgent, cx));
+    let priorities: Vec<i32> = calls.demand().unwrap().items.iter().map(|item| item.priority).collect();
+    assert_eq!(priorities, [-1, 7]);
+    let calls = driver.offers([agent("a1")]);
+    let launched: Vec<_> =
+        calls.launched().iter().map(|task| (task.id.to_string(), task.priority, task.is_revocable)).collect();
+    let is_of = |job: &str| launched.iter().filter(|task| task.0.starts_with(job)).count();
+    assert_eq!((is_of("b-2."), is_of("a-1.")), (5, 35), "{launched:?}");
+    assert!(
+        launched.iter().all(|task| (task.1, task.2) == if task.0.starts_with('b') { (7, false) } else { (-1, true) })
+    );
+}
+
+#[test]
 fn constraints_and_roles_are_kept() {
     let rule = Constraint { subject: "@zone".into(), operator: ConstraintOperator::Equals, value: "z1".into() };
     let (mut driver, _) = with_job(JobSpec { constraints: vec![rule], ..spec("a", 1, 1, 0) });

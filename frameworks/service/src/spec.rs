@@ -33,6 +33,13 @@ pub struct ServiceSpec {
     pub labels: BTreeMap<String, String>,
     /// The role that pays; `None` is the framework's first.
     pub role: Option<Role>,
+    /// Where preemption is on: work of a lower priority may have to go for what is wanted here, and this for what is
+    /// higher. Of what one framework wants, the highest is served first; 0 is normal.
+    #[serde(default)]
+    pub priority: i32,
+    /// Where preemption is on: may have to go whatever its priority.
+    #[serde(default)]
+    pub is_revocable: bool,
 }
 
 /// Everything that is wrong with a spec, each with its field.
@@ -86,8 +93,8 @@ impl ServiceSpec {
             labels: self.labels.clone(),
             discovery_name: self.name.clone(),
             data: Vec::new(),
-            priority: 0,
-            is_revocable: false,
+            priority: self.priority,
+            is_revocable: self.is_revocable,
         }
     }
 
@@ -128,8 +135,19 @@ impl TryFrom<wire::ServiceSpec> for ServiceSpec {
     type Error = SpecDefects;
 
     fn try_from(spec: wire::ServiceSpec) -> Result<Self, SpecDefects> {
-        let wire::ServiceSpec { name, container, instances, resources, limits, kill_policy, constraints, labels, role } =
-            spec;
+        let wire::ServiceSpec {
+            name,
+            container,
+            instances,
+            resources,
+            limits,
+            kill_policy,
+            constraints,
+            labels,
+            role,
+            priority,
+            revocable,
+        } = spec;
         let mut gather = Gather::default();
         if !is_name(&name) {
             gather.0.push(SpecDefect::Name { name: name.chars().take(80).collect() });
@@ -168,6 +186,8 @@ impl TryFrom<wire::ServiceSpec> for ServiceSpec {
                 constraints,
                 labels,
                 role,
+                priority,
+                is_revocable: revocable,
             }),
             _ => Err(SpecDefects(gather.0)),
         }
@@ -243,8 +263,19 @@ fn amounts(resources: &Resources, limits: &ResourceLimits, gather: &mut Gather) 
 
 impl From<ServiceSpec> for wire::ServiceSpec {
     fn from(spec: ServiceSpec) -> Self {
-        let ServiceSpec { name, container, instances, resources, limits, kill_policy, constraints, labels, role } =
-            spec;
+        let ServiceSpec {
+            name,
+            container,
+            instances,
+            resources,
+            limits,
+            kill_policy,
+            constraints,
+            labels,
+            role,
+            priority,
+            is_revocable,
+        } = spec;
         Self {
             name,
             container: Some(container.into()),
@@ -255,6 +286,8 @@ impl From<ServiceSpec> for wire::ServiceSpec {
             constraints: constraints.into_iter().map(Into::into).collect(),
             labels: labels.into_iter().collect(),
             role: role.map(|role| role.to_string()).unwrap_or_default(),
+            priority,
+            revocable: is_revocable,
         }
     }
 }

@@ -66,6 +66,7 @@ fn offer(number: u64) -> Offer {
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
         unavailability: None,
+        is_optimistic: false,
         reserved: Vec::new(),
         volumes: Vec::new(),
     }

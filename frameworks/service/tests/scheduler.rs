@@ -137,6 +137,23 @@ fn scaling_adds_slots_and_ends_the_highest_first() {
     assert!(matches!(refused, Err(ApiError::TooMany { .. })));
 }
 
+#[test]
+fn the_service_that_matters_most_is_served_first_and_its_instances_say_so() {
+    let mut driver = start();
+    apply(&mut driver, ServiceSpec { priority: -1, is_revocable: true, ..spec("aside", 100) });
+    let (_, calls) = apply(&mut driver, ServiceSpec { priority: 7, ..spec("urgent", 2) });
+    let priorities: Vec<i32> = calls.demand().unwrap().items.iter().map(|item| item.priority).collect();
+    assert_eq!(priorities, [-1, 7]);
+    let calls = driver.offers([agent("a1")]);
+    let launched: Vec<_> =
+        calls.launched().iter().map(|task| (task.name.clone(), task.priority, task.is_revocable)).collect();
+    let of = |name: &str| launched.iter().filter(|task| task.0 == name).count();
+    assert!(of("urgent") == 2 && of("aside") > 0 && of("aside") < 100, "{launched:?}");
+    let is_said =
+        |task: &(String, i32, bool)| (task.1, task.2) == if task.0 == "urgent" { (7, false) } else { (-1, true) };
+    assert!(launched.iter().all(is_said), "{launched:?}");
+}
+
 fn changed(instances: u32) -> ServiceSpec {
     let mut changed = spec("web", instances);
     changed.container.image = "busybox:2".to_owned();

@@ -17,6 +17,7 @@ pub struct TestOffer {
     region: String,
     unavailability: Option<model::Unavailability>,
     volumes: Vec<VolumeInfo>,
+    is_optimistic: bool,
 }
 
 /// An offer of this agent. Its host name is the same and its address 127.0.0.1.
@@ -33,6 +34,7 @@ pub fn agent(name: impl Into<String>) -> TestOffer {
         region: String::new(),
         unavailability: None,
         volumes: Vec::new(),
+        is_optimistic: false,
     }
 }
 
@@ -80,6 +82,12 @@ impl TestOffer {
         self
     }
 
+    /// Others may be offered the same: withdrawing it with [`crate::TestDriver`] stands for their being faster.
+    pub fn optimistic(mut self) -> Self {
+        self.is_optimistic = true;
+        self
+    }
+
     /// The agent's zone.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         self.zone = zone.into();
@@ -114,6 +122,7 @@ impl TestOffer {
             unavailability: self.unavailability,
             reserved: Vec::new(),
             volumes: self.volumes,
+            is_optimistic: self.is_optimistic,
         }
     }
 }

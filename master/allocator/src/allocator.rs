@@ -39,6 +39,8 @@ pub struct Grant {
     pub reserved: ReservedParts,
     /// The first grant of these very resources: its own number, but for those who race for them later.
     pub race: GrantId,
+    /// Others are, or may be, granted the same.
+    pub is_optimistic: bool,
 }
 
 /// What a closed grant was.

@@ -487,6 +487,7 @@ impl Allocator {
                 resources: part.resources.clone(),
                 reserved: part.reserved.clone(),
                 race: id,
+                is_optimistic: false,
             });
         }
         let Part { resources, reserved, covers } = part;

@@ -158,8 +158,11 @@ impl Allocator {
             return;
         }
         self.tree.settle_changes();
-        let new = grants.iter().map(|grant| grant.id).filter(|id| self.may_begin(*id));
-        let new: Vec<GrantId> = new.collect();
+        let mut new: Vec<GrantId> = Vec::new();
+        for grant in grants.iter_mut().filter(|grant| self.may_begin(grant.id)) {
+            grant.is_optimistic = true;
+            new.push(grant.id);
+        }
         // Those that want something now are shown the new ones first, in turn.
         let first_new = new.first().copied().unwrap_or(GrantId(u64::MAX));
         for race in new {
@@ -325,7 +328,7 @@ impl Allocator {
         }
         let framework = self.clients.get(client).map(|state| state.framework);
         let (Some(grant), Some(framework)) = (grants.last_mut(), framework) else { return Ok(()) };
-        grant.race = race;
+        (grant.race, grant.is_optimistic) = (race, true);
         if let Some(open) = self.grants.get_mut(&grant.id) {
             open.race = race;
         }

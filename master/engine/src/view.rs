@@ -185,6 +185,8 @@ pub enum OfferOutcome {
     Accepted {
         /// Why the rest was left.
         leftover: Option<DeclineReason>,
+        /// With operations: who raced for it has lost it.
+        is_used: bool,
     },
     /// Given back.
     Declined(DeclineReason),

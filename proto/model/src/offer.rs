@@ -42,6 +42,9 @@ pub struct Offer {
     /// The agent's volumes that tasks of the role may mount. Their disk is beside `resources`.
     #[serde(default)]
     pub volumes: Vec<VolumeInfo>,
+    /// The same resources are, or may be, offered to others too: the first that uses them has them.
+    #[serde(default)]
+    pub is_optimistic: bool,
 }
 
 /// Keeps the same or less of an agent away from a framework for a while.

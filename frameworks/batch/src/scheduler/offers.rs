@@ -1,4 +1,6 @@
-//! Offers and what wants them: the demand of each job, and launches on what comes, older jobs first.
+//! Offers and what wants them: the demand of each job, and launches on what comes: the highest priority first, of equals the older job.
+
+use std::cmp::Reverse;
 
 use proffer_sdk::{Context, DeclineKind, DeclineReason, Demand, Offer, Resources};
 
@@ -8,15 +10,18 @@ use crate::launch::task_of;
 
 impl Batch {
     pub(super) fn on_offers(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) {
+        let priority = |number: &u64| self.jobs.get(number).map_or(0, |job| job.spec().priority);
+        let mut order: Vec<u64> = self.living.iter().copied().collect();
+        order.sort_by_key(|number| (Reverse(priority(number)), *number));
         for offer in offers {
-            self.on_offer(offer, cx);
+            self.on_offer(offer, &order, cx);
         }
     }
 
-    fn on_offer(&mut self, mut offer: Offer, cx: &mut Context<'_>) {
+    fn on_offer(&mut self, mut offer: Offer, order: &[u64], cx: &mut Context<'_>) {
         let mut reason = DeclineReason::new(DeclineKind::NoDemand);
         let mut is_used = false;
-        for number in &self.living {
+        for number in order {
             let Some(job) = self.jobs.get_mut(number) else { continue };
             match fill(job, &mut offer, cx) {
                 Filled::Some => {
@@ -52,7 +57,7 @@ pub(super) fn demand_of(job: &Job) -> Option<Demand> {
     let wanted = job.wanted();
     let next = job.next_try()?;
     let task = task_of(job, next.index, next.number).ok()?;
-    let mut demand = Demand::of(&task, wanted);
+    let mut demand = Demand::of(&task, wanted).priority(job.spec().priority);
     for constraint in &job.spec().constraints {
         demand = demand.constraint(constraint.clone());
     }

@@ -41,6 +41,7 @@ async fn launched(session: &mut FakeSession) -> TaskSpec {
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
         unavailability: None,
+        is_optimistic: false,
         reserved: Vec::new(),
         volumes: Vec::new(),
     };

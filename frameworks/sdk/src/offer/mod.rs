@@ -126,6 +126,12 @@ impl Offer {
         self.facts.unavailability
     }
 
+    /// The same resources are, or may be, offered to others too: the first that uses them has them, and the others'
+    /// offers are withdrawn.
+    pub fn is_optimistic(&self) -> bool {
+        self.facts.is_optimistic
+    }
+
     /// What is left of it.
     pub fn left(&self) -> &Resources {
         &self.left

@@ -21,6 +21,7 @@ fn offer(cpus: u64, ports: &[(u16, u16)]) -> (Offer, Outbox) {
         zone: "z1".into(),
         agent_address: "10.0.0.1".into(),
         unavailability: None,
+        is_optimistic: false,
         reserved: Vec::new(),
         volumes: Vec::new(),
     };

@@ -42,6 +42,7 @@ fn offer(name: &str) -> model::Offer {
         zone: String::new(),
         agent_address: "127.0.0.1".into(),
         unavailability: None,
+        is_optimistic: false,
         reserved: Vec::new(),
         volumes: Vec::new(),
     }

@@ -166,6 +166,7 @@ impl World {
             zone: String::new(),
             agent_address: String::new(),
             unavailability: None,
+            is_optimistic: false,
             reserved: Vec::new(),
             volumes: Vec::new(),
         }])));

@@ -156,7 +156,7 @@ fn demand_of(spec: &crate::ServiceSpec, next: &Plan, roles: &[Role]) -> Result<O
         return Ok(None);
     };
     let task = spec.task(proffer_sdk::TaskId::new(&spec.name)?);
-    let mut demand = Demand::of(&task, count);
+    let mut demand = Demand::of(&task, count).priority(spec.priority);
     if let Some(role) = spec.role.clone().or_else(|| roles.first().cloned()) {
         demand = demand.role(role);
     }

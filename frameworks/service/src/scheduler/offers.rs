@@ -1,5 +1,6 @@
 //! Uses offers: each missing instance goes where fewest of its service are. Never keeps an offer.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_sdk::{AgentId, Context, DeclineKind, DeclineReason, Offer, Role, TaskId};
@@ -26,9 +27,13 @@ impl ServiceScheduler {
         for tried in &offers {
             self.spread.note_offer(tried.offer.agent(), cx.now());
         }
-        let names: Vec<String> = self.state.services().map(|service| service.record.spec.name.clone()).collect();
+        let specs = self.state.services().map(|service| &service.record.spec);
+        let mut names: Vec<(Reverse<i32>, String)> =
+            specs.map(|spec| (Reverse(spec.priority), spec.name.clone())).collect();
+        // What matters most is served first, as the demand says.
+        names.sort();
         let mut is_anything_backing_off = false;
-        for name in names {
+        for (_, name) in names {
             let Some(service) = self.state.service(&name) else { continue };
             let next = plan(service, cx.now());
             is_anything_backing_off |= next.wake.is_some();

@@ -27,7 +27,7 @@ impl State {
     }
 
     fn make_offer(&mut self, now: Now, grant: Grant) -> Option<Offer> {
-        let Grant { id: grant, framework, role, agent, resources, reserved, race } = grant;
+        let Grant { id: grant, framework, role, agent, resources, reserved, race, is_optimistic } = grant;
         let unavailability = self.unavailability(&agent);
         let volumes = self.volumes_in_offer(&agent, &role);
         let (Some(place), Some(receiver)) = (self.agents.get_mut(&agent), self.frameworks.get_mut(&framework)) else {
@@ -52,6 +52,7 @@ impl State {
             reserved: place.record.reserved_parts(&reserved),
             unavailability,
             volumes,
+            is_optimistic,
         };
         place.offers.insert(id.clone());
         receiver.offers.insert(id.clone());

@@ -25,7 +25,8 @@ impl State {
         let mut beside = BTreeMap::new();
         let mut races: BTreeMap<AgentId, BTreeSet<_>> = BTreeMap::new();
         for id in &accept.offers {
-            let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()) };
+            let is_used = !accept.operations.is_empty();
+            let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()), is_used };
             let Some((open, closed)) = self.close_offer(now, id, outcome) else { continue };
             held.left.entry(open.offer.agent.clone()).or_default().add(&open.share);
             races.entry(open.offer.agent.clone()).or_default().insert(open.race);

@@ -4,16 +4,16 @@
 //! left is killed. Nothing of the plan is stored: a new master plans anew; a kill that was decided is stored with its
 //! task. It never kills before the notice has passed, nor what would not make the wanted shape fit.
 
+mod places;
 mod plan;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proffer_proto_model::{
-    AgentId, DemandItem, FrameworkId, InverseCause, Now, Resources, Role, TaskKey, TaskReason, Unavailability,
-    UnixMillis,
+    AgentId, DemandItem, FrameworkId, InverseCause, Now, Role, TaskKey, TaskReason, Unavailability, UnixMillis,
 };
 
-use self::plan::{Candidate, Choice, Floor, Place, Want, choose, only};
+use self::plan::{Choice, Want, choose};
 use crate::inverse::Occasion;
 use crate::reservations::Kept;
 use crate::roles::is_within;
@@ -69,18 +69,34 @@ impl State {
         self.start_timer(now.mono + LOOK_MS.min(notice_ms.max(1)), Timer::Preempt);
     }
 
-    /// One that is under way: is over, goes on, or comes to its kills.
+    /// One that is under way: is over, goes on with those that are still needed, or comes to its kills.
     fn go_on(&mut self, now: Now, role: &Role) {
         let Some(preemption) = self.preempting.get(role).cloned() else { return };
-        let left: Vec<TaskKey> = preemption.victims.iter().filter(|key| self.is_held(key)).cloned().collect();
-        if left.is_empty() || (!preemption.is_killing && !self.is_still_wanted(role, &preemption, &left)) {
+        let left: BTreeSet<TaskKey> = preemption.victims.iter().filter(|key| self.is_held(key)).cloned().collect();
+        if left.is_empty() {
             self.preempting.remove(role);
             return self.look_at_always(&preemption.agent);
         }
-        if preemption.is_killing || now.unix < preemption.start {
+        if preemption.is_killing {
             return;
         }
-        for key in left {
+        let Some(needed) = self.still_needed(role, &preemption, &left) else {
+            self.preempting.remove(role);
+            return self.look_at_always(&preemption.agent);
+        };
+        let is_time = now.unix >= preemption.start;
+        if let Some(known) = self.preempting.get_mut(role) {
+            let is_less = left.difference(&needed).next().is_some();
+            known.victims = needed.clone();
+            known.is_killing = is_time;
+            if is_less {
+                self.look_at_always(&preemption.agent);
+            }
+        }
+        if !is_time {
+            return;
+        }
+        for key in needed {
             let Some(task) = self.tasks.get_mut(&key) else { continue };
             task.record.is_preempted = true;
             let was_asked = std::mem::replace(&mut task.record.is_kill_requested, true);
@@ -89,112 +105,74 @@ impl State {
                 self.send_kill(&preemption.agent, &key, TaskReason::Preempted);
             }
         }
-        if let Some(preemption) = self.preempting.get_mut(role) {
-            preemption.is_killing = true;
-        }
     }
 
     fn is_held(&self, key: &TaskKey) -> bool {
         self.tasks.get(key).is_some_and(|task| task.is_charged)
     }
 
-    /// The same shape is still wanted, owed, fits nowhere, and fits here once these have gone.
-    fn is_still_wanted(&self, role: &Role, preemption: &Preemption, left: &[TaskKey]) -> bool {
+    /// Those of `left` that still have to go; `None` when nobody has to: the shape is not wanted or owed any more, fits
+    /// somewhere, or would not fit here. Those who are leaving by themselves go first.
+    fn still_needed(
+        &self,
+        role: &Role,
+        preemption: &Preemption,
+        left: &BTreeSet<TaskKey>,
+    ) -> Option<BTreeSet<TaskKey>> {
         let Preemption { framework, item, agent, .. } = preemption;
-        let same = |other: &&DemandItem| other.role == item.role && other.shape == item.shape;
+        let same = |other: &&DemandItem| other.role == item.role && other.shape == item.shape && other.count != Some(0);
         let is_wanted = self.frameworks.get(framework).is_some_and(|f| f.demand.items.iter().any(|i| same(&i)));
-        let Some(want) = self.want_of(role, item).filter(|want| is_wanted && want.is_owed()) else { return false };
-        if self.fits_somewhere(&want, item) || !self.may_go_to(agent, item) {
-            return false;
+        let want = self.want_of(role, item).filter(|_| is_wanted)?;
+        if self.fits_somewhere(role, &want, item) || !self.may_go_to(agent, item) {
+            return None;
         }
-        let held = left.iter().filter_map(|key| self.tasks.get(key)).map(|task| &task.record.resources);
-        want.fits(&held.fold(self.free_of(agent), |sum, more| sum.saturating_sum(more)))
+        let mut place = self.place(role, item, agent);
+        let is_leaving = |key: &&TaskKey| self.tasks.get(*key).is_some_and(|task| task.record.is_kill_requested);
+        let leaving: BTreeSet<TaskKey> = left.iter().filter(is_leaving).cloned().collect();
+        for task in leaving.iter().filter_map(|key| self.candidate(item, key)) {
+            place.free = place.free.saturating_sum(&task.usable);
+        }
+        if want.is_owed(&place.kept) && want.fits(&place.free) {
+            return Some(leaving);
+        }
+        place.tasks.retain(|task| left.contains(&task.key));
+        let choice = choose(&want, [place], &self.floors(role, Some(preemption)))?;
+        Some(&leaving | &choice.victims)
     }
 
-    /// The most important want of a role that is owed and fits nowhere, and who makes room for it.
+    /// The most important want of a role that is owed and fits nowhere, and who makes room for it. Of those that matter as
+    /// much the largest: smaller ones find room more easily.
     fn find_room(&self, now: Now, role: &Role, left: &mut usize) -> Option<(FrameworkId, DemandItem, Choice)> {
+        let state = self.roles.get(role)?;
         let mut wants: Vec<(&FrameworkId, &DemandItem, Want)> = Vec::new();
         for (id, framework) in self.frameworks.iter().filter(|(_, f)| f.session.is_some() && !f.record.is_removing) {
             for item in framework.demand.items.iter().filter(|item| is_within(&item.role, role)) {
-                let want = self.want_of(role, item).filter(|want| want.is_owed() && item.count != Some(0));
+                let want = self.want_of(role, item).filter(|_| item.count != Some(0));
+                // On agents with reservations some of it may be held already.
+                let want = want.filter(|want| want.is_owed(&state.kept));
                 wants.extend(want.map(|want| (id, item, want)));
             }
         }
-        wants.sort_by_key(|(_, item, _)| std::cmp::Reverse(item.priority));
-        let floors = self.floors(role);
+        wants.sort_by_key(|(_, item, want)| std::cmp::Reverse((item.priority, want.size())));
         wants.truncate(*left);
+        let mut floors = None;
         wants.into_iter().find_map(|(id, item, want)| {
             *left = left.saturating_sub(1);
             let shape = item.shape.clone().unwrap_or_default();
-            if self.check_room(&item.role, &shape, &Kept::new()).is_err() || self.fits_somewhere(&want, item) {
+            if self.check_room(&item.role, &shape, &Kept::new()).is_err() || self.fits_somewhere(role, &want, item) {
                 return None;
             }
             let busy: BTreeSet<&AgentId> = self.preempting.values().map(|other| &other.agent).collect();
             let agents = self.agents.keys().filter(|agent| !busy.contains(agent) && !self.is_left_soon(now, agent));
-            let places = agents.filter(|agent| self.may_go_to(agent, item)).map(|agent| self.place(role, agent));
-            Some((id.clone(), item.clone(), choose(&want, places, &floors)?))
-        })
-    }
-
-    fn want_of(&self, role: &Role, item: &DemandItem) -> Option<Want> {
-        let state = self.roles.get(role)?;
-        let promised = state.quota.guarantee.clone();
-        let held = state.allocated.saturating_sum(&state.offered);
-        let owed = promised.saturating_minus(&only(&held, &promised));
-        let shape = item.shape.clone()?;
-        Some(Want { shape, ports: item.ports, priority: item.priority, owed, promised })
-    }
-
-    /// What roles outside hold and were promised. One that holds both sides neither wins nor loses.
-    fn floors(&self, role: &Role) -> BTreeMap<Role, Floor> {
-        let others = self.roles.iter().filter(|(other, state)| {
-            !state.quota.guarantee.is_empty() && !is_within(role, other) && !is_within(other, role)
-        });
-        let floor = |state: &crate::roles::RoleState| Floor {
-            held: state.allocated.clone(),
-            promised: state.quota.guarantee.clone(),
-        };
-        others.map(|(other, state)| (other.clone(), floor(state))).collect()
-    }
-
-    fn fits_somewhere(&self, want: &Want, item: &DemandItem) -> bool {
-        self.agents.keys().any(|agent| self.may_go_to(agent, item) && want.fits(&self.free_of(agent)))
-    }
-
-    /// The agent takes work of this want. Agents with reservations are left out: who may have what there is another
-    /// matter.
-    fn may_go_to(&self, agent: &AgentId, item: &DemandItem) -> bool {
-        self.agents.get(agent).is_some_and(|agent| {
-            let record = &agent.record;
-            let is_there = agent.session.is_some() && record.mode.is_offered() && record.pools.is_empty();
-            is_there && item.constraints.iter().all(|rule| rule.is_met_by(&record.info))
+            let agents = agents.filter(|agent| self.may_go_to(agent, item));
+            let places = agents.map(|agent| self.place(role, item, agent));
+            let floors = floors.get_or_insert_with(|| self.floors(role, None));
+            Some((id.clone(), item.clone(), choose(&want, places, floors)?))
         })
     }
 
     fn is_left_soon(&self, now: Now, agent: &AgentId) -> bool {
         self.occasion(now, agent).is_some()
-    }
-
-    /// What no task holds; offers may come back and count as free.
-    fn free_of(&self, agent: &AgentId) -> Resources {
-        let free = self.agents.get(agent).map(|agent| agent.record.info.resources.saturating_minus(&agent.allocated));
-        free.unwrap_or_default()
-    }
-
-    fn place(&self, role: &Role, agent: &AgentId) -> Place {
-        let keys = self.agents.get(agent).map(|agent| &agent.tasks).into_iter().flatten();
-        let tasks = keys
-            .filter_map(|key| self.tasks.get(key))
-            .filter(|task| task.is_charged && !task.record.is_kill_requested && !is_within(&task.record.role, role));
-        let candidate = |task: &crate::state::Task| Candidate {
-            key: task.record.key.clone(),
-            role: task.record.role.clone(),
-            priority: task.record.spec.priority,
-            is_revocable: task.record.spec.is_revocable,
-            since: task.record.status.at.0,
-            resources: task.record.resources.clone(),
-        };
-        Place { agent: agent.clone(), free: self.free_of(agent), tasks: tasks.map(candidate).collect() }
     }
 
     /// Why tasks of an agent shall go for another role, when they shall.

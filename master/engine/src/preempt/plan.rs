@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, Resources, Role, TaskKey};
 
-/// Starts of the search on one agent: each leaves out one more of those that would go first.
-const TRIES: usize = 16;
+/// Second thoughts in all searches for one want, at most: where promises to others are in the way, sets are tried.
+const SECOND_THOUGHTS: usize = 20_000;
+
+/// Tasks of one agent that are looked at, at most: those that would go first.
+const MOST_TASKS: usize = 512;
 
 /// What is wanted, of a role that is short of what it was promised.
 #[derive(Debug, Clone)]
@@ -24,8 +27,10 @@ pub(crate) struct Want {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub agent: AgentId,
-    /// What no task holds.
+    /// What no task holds and the want may have: all but what is reserved for others.
     pub free: Resources,
+    /// The part of it that is reserved for the role, which counts as held by it already.
+    pub kept: Resources,
     pub tasks: Vec<Candidate>,
 }
 
@@ -38,10 +43,15 @@ pub(crate) struct Candidate {
     pub is_revocable: bool,
     /// Larger is newer.
     pub since: u64,
+    /// What it holds.
     pub resources: Resources,
+    /// What of it the want may have once it has gone: a reservation of others stays theirs.
+    pub usable: Resources,
+    /// What of it stays with whose reservation.
+    pub returns: Vec<(Role, Resources)>,
 }
 
-/// What a role holds and was promised: it never loses what it was promised.
+/// What a role holds, by tasks that stay and reservations, and was promised: it never loses what it was promised.
 #[derive(Debug, Clone)]
 pub(crate) struct Floor {
     pub held: Resources,
@@ -55,11 +65,34 @@ pub(crate) struct Choice {
     pub victims: BTreeSet<TaskKey>,
 }
 
+impl Candidate {
+    /// What a role loses with it: what goes back to a reservation of the role or below stays.
+    fn lost_by(&self, role: &Role) -> Resources {
+        let stays = self.returns.iter().filter(|(of, _)| role.holds(of));
+        stays.fold(self.resources.clone(), |rest, (_, part)| rest.saturating_minus(part))
+    }
+}
+
 impl Want {
-    /// It is within what is owed, in every kind that is promised.
-    pub fn is_owed(&self) -> bool {
+    /// It is within what is owed, in every kind that is promised, where so much is `kept` for it: that is held already.
+    pub fn is_owed(&self, kept: &Resources) -> bool {
         let promised = only(&self.shape, &self.promised);
-        !promised.is_empty() && self.owed.contains(&promised)
+        !promised.is_empty() && self.owed.saturating_sum(kept).contains(&promised)
+    }
+
+    /// How large it is: its largest part of what is promised, in millionths.
+    pub fn size(&self) -> u64 {
+        let part = |of: u64, all: u64| (u128::from(of) * 1_000_000).checked_div(u128::from(all)).unwrap_or(0);
+        let (shape, promised) = (&self.shape, &self.promised);
+        let fixed = [
+            part(shape.cpus.0, promised.cpus.0),
+            part(shape.memory.0, promised.memory.0),
+            part(shape.disk.0, promised.disk.0),
+            part(shape.gpus.into(), promised.gpus.into()),
+        ];
+        let scalar = |(name, all): (&String, &u64)| part(shape.scalars.get(name).copied().unwrap_or(0), *all);
+        let largest = fixed.into_iter().chain(promised.scalars.iter().map(scalar)).max();
+        u64::try_from(largest.unwrap_or(0)).unwrap_or(u64::MAX)
     }
 
     /// It fits without anything being taken back.
@@ -76,7 +109,7 @@ impl Want {
 
     /// May this task go for it at all?
     pub fn may_take(&self, task: &Candidate) -> bool {
-        (task.is_revocable || task.priority < self.priority) && !only(&task.resources, &self.shape).is_empty()
+        (task.is_revocable || task.priority < self.priority) && !only(&task.usable, &self.shape).is_empty()
     }
 }
 
@@ -86,11 +119,9 @@ pub(crate) fn choose(
     places: impl IntoIterator<Item = Place>,
     floors: &BTreeMap<Role, Floor>,
 ) -> Option<Choice> {
-    if !want.is_owed() {
-        return None;
-    }
+    let mut steps = SECOND_THOUGHTS;
     let found = places.into_iter().filter_map(|place| {
-        let victims = victims(want, &place, floors)?;
+        let victims = victims(want, &place, floors, &mut steps)?;
         let dearest = victims.iter().map(|task| task.priority).max()?;
         let count = victims.len();
         let victims = victims.into_iter().map(|task| task.key.clone()).collect();
@@ -100,40 +131,21 @@ pub(crate) fn choose(
 }
 
 /// As few as do on one agent: the lowest priority first, revocable before others, then the newest.
-fn victims<'a>(want: &Want, place: &'a Place, floors: &BTreeMap<Role, Floor>) -> Option<Vec<&'a Candidate>> {
-    if want.fits(&place.free) || !want.has_the_rest(&place.free) {
-        return None;
-    }
-    let mut tasks: Vec<&Candidate> = place.tasks.iter().filter(|task| want.may_take(task)).collect();
-    tasks.sort_by_key(|task| (task.priority, !task.is_revocable, std::cmp::Reverse(task.since), &task.key));
-    // The cheapest may be of a role that could lose one dearer task, but not both.
-    (0..tasks.len().min(TRIES)).find_map(|skipped| gather(want, place, &tasks[skipped..], floors))
-}
-
-fn gather<'a>(
+fn victims<'a>(
     want: &Want,
-    place: &Place,
-    tasks: &[&'a Candidate],
+    place: &'a Place,
     floors: &BTreeMap<Role, Floor>,
+    steps: &mut usize,
 ) -> Option<Vec<&'a Candidate>> {
-    let mut floors = floors.clone();
-    let mut chosen: Vec<&Candidate> = Vec::new();
-    for task in tasks {
-        if want.fits(&freed(place, &chosen)) {
-            break;
-        }
-        if may_lose(&floors, task) {
-            for role in path(&task.role) {
-                if let Some(floor) = floors.get_mut(&role) {
-                    floor.held = floor.held.saturating_minus(&task.resources);
-                }
-            }
-            chosen.push(task);
-        }
-    }
-    if !want.fits(&freed(place, &chosen)) {
+    if !want.is_owed(&place.kept) || want.fits(&place.free) || !want.has_the_rest(&place.free) {
         return None;
     }
+    let mut tasks: Vec<&Candidate> =
+        place.tasks.iter().filter(|task| want.may_take(task) && may_lose(floors, task)).collect();
+    tasks.sort_by_key(|task| (task.priority, !task.is_revocable, std::cmp::Reverse(task.since), &task.key));
+    tasks.truncate(MOST_TASKS);
+    // Without promises in the way the first branch is the answer.
+    let mut chosen = search(want, place, &tasks, &mut Vec::new(), floors, steps)?;
     for at in (0..chosen.len()).rev() {
         let mut fewer = chosen.clone();
         fewer.remove(at);
@@ -144,16 +156,56 @@ fn gather<'a>(
     Some(chosen)
 }
 
-/// What is free once these have gone.
-fn freed(place: &Place, victims: &[&Candidate]) -> Resources {
-    victims.iter().fold(place.free.clone(), |sum, task| sum.saturating_sum(&task.resources))
+/// Takes tasks in order until the want fits. One that its role cannot lose beside the others is left out, and when that
+/// leads to nothing those before it are: a role may be able to lose a dearer task, but not both.
+fn search<'a>(
+    want: &Want,
+    place: &Place,
+    tasks: &[&'a Candidate],
+    chosen: &mut Vec<&'a Candidate>,
+    floors: &BTreeMap<Role, Floor>,
+    steps: &mut usize,
+) -> Option<Vec<&'a Candidate>> {
+    if want.fits(&freed(place, chosen)) {
+        return Some(chosen.clone());
+    }
+    let (task, rest) = tasks.split_first()?;
+    let is_enough = |tasks: &[&Candidate]| {
+        let free = freed(place, chosen);
+        want.fits(&tasks.iter().fold(free, |sum, task| sum.saturating_sum(&task.usable)))
+    };
+    if !is_enough(tasks) {
+        return None;
+    }
+    if may_lose(floors, task) {
+        let mut floors = floors.clone();
+        for role in path(&task.role) {
+            if let Some(floor) = floors.get_mut(&role) {
+                floor.held = floor.held.saturating_minus(&task.lost_by(&role));
+            }
+        }
+        chosen.push(task);
+        let found = search(want, place, rest, chosen, &floors, steps);
+        chosen.pop();
+        if found.is_some() {
+            return found;
+        }
+        *steps = steps.checked_sub(1)?;
+    }
+    search(want, place, rest, chosen, floors, steps)
 }
 
-/// No role the task is of falls below what it was promised, in the kinds the task holds.
+/// What is free once these have gone.
+fn freed(place: &Place, victims: &[&Candidate]) -> Resources {
+    victims.iter().fold(place.free.clone(), |sum, task| sum.saturating_sum(&task.usable))
+}
+
+/// No role the task is of falls below what it was promised, in the kinds it loses.
 fn may_lose(floors: &BTreeMap<Role, Floor>, task: &Candidate) -> bool {
     path(&task.role).all(|role| {
         floors.get(&role).is_none_or(|floor| {
-            floor.held.saturating_minus(&task.resources).contains(&only(&floor.promised, &task.resources))
+            let lost = task.lost_by(&role);
+            floor.held.saturating_minus(&lost).contains(&only(&floor.promised, &lost))
         })
     })
 }

@@ -145,3 +145,69 @@ fn nobody_has_to_go_any_more_when_the_demand_is_gone() {
     assert_eq!(told(&world, "rescind inverse"), ["framework 10: rescind inverse [V1-1] Cancelled"]);
     assert!(!world.trace.contains("kill F1-1/low"));
 }
+
+#[test]
+fn two_that_are_short_do_not_take_from_one_more_than_it_may_lose() {
+    let mut world = World::with(Config {
+        preemption_notice_ms: Some(NOTICE_MS),
+        agent_timeout_ms: 100_000_000,
+        heartbeat_interval_ms: 10_000_000,
+        ..Config::default()
+    });
+    for agent in 1..4 {
+        world.attach_from(&format!("host-{agent}"), agent, None, 1_000, vec![]);
+    }
+    join(&mut world, 10, "adhoc");
+    world.call(10, "wants", FrameworkCall::Demand(Demand::anything(role("adhoc"))));
+    for name in ["one", "two", "three"] {
+        world.launch(10, vec![ranked(name, 1_000, 0)]);
+    }
+    world.call(10, "wants nothing", FrameworkCall::Demand(Demand::default()));
+    for (name, cpus, stream) in [("adhoc", 2_000, 0), ("gold", 1_000, 20), ("silver", 1_000, 21)] {
+        let guarantee = Resources::new(MilliCpus(cpus), Bytes::mib(cpus));
+        let quota = Box::new(Quota { guarantee, limit: Limit::default() });
+        let call = RolesCall::SetQuota { role: role(name), quota, force: true };
+        world.handle("quota", Input::Operator(OperatorCall::Roles { request: 1, call, is_dry_run: false }));
+        if stream > 0 {
+            join(&mut world, stream, name);
+            let mut demand = want(1_000, 1);
+            (demand.items[0].role, demand.items[0].priority) = (role(name), 1);
+            world.call(stream, "wants", FrameworkCall::Demand(demand));
+        }
+    }
+    world.wait(5_000);
+    assert_eq!(told(&world, "(Preemption)").len(), 1, "{}", world.trace);
+    world.wait(2 * NOTICE_MS);
+    let killed = world.tasks.values().filter(|task| task.is_kill_requested).count();
+    assert_eq!(killed, 1, "adhoc is promised the other two");
+}
+
+#[test]
+fn nobody_is_killed_any_more_who_was_promised_what_it_holds_during_the_notice() {
+    let mut world = busy(Some(NOTICE_MS), vec![ranked("low", 4_000, -1)]);
+    demand(&mut world, 2_000, 0);
+    world.wait(6_000);
+    assert_eq!(told(&world, "(Preemption)").len(), 1);
+    let guarantee = Resources::new(MilliCpus(4_000), Bytes(0));
+    let quota = Box::new(Quota { guarantee, limit: Limit::default() });
+    let call = RolesCall::SetQuota { role: role("adhoc"), quota, force: true };
+    world.handle("quota", Input::Operator(OperatorCall::Roles { request: 1, call, is_dry_run: false }));
+    world.wait(2 * NOTICE_MS);
+    assert!(!world.trace.contains("kill F1-1/low"), "{}", world.trace);
+}
+
+#[test]
+fn who_is_not_needed_any_more_since_another_leaves_by_itself_stays() {
+    let tasks = ["a", "b", "c", "d"].map(|name| ranked(name, 1_000, -1)).to_vec();
+    let mut world = busy(Some(NOTICE_MS), tasks);
+    demand(&mut world, 2_000, 0);
+    world.wait(6_000);
+    let asked = told(&world, "(Preemption)");
+    assert!(asked.len() == 1 && asked[0].contains("[a, b]"), "{asked:?}");
+    let adhoc = world.streams[&SessionId(10)].to_string();
+    world.update(1, &adhoc, "c", 2, TaskState::Finished);
+    world.wait(2 * NOTICE_MS);
+    let killed: Vec<_> =
+        world.tasks.values().filter(|task| task.is_kill_requested).map(|t| t.key.task.clone()).collect();
+    assert_eq!(killed.len(), 1, "one CPU was free by then: {killed:?}");
+}

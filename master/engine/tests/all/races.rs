@@ -22,6 +22,7 @@ fn two_racers() -> World {
     world.subscribe(11, "b", anything());
     assert_eq!(world.offers.len(), 2, "both see the agent");
     assert_eq!(world.offers[0].1.resources, world.offers[1].1.resources);
+    assert!(world.offers.iter().all(|(_, offer)| offer.is_optimistic));
     world
 }
 

@@ -238,7 +238,7 @@ impl OperatorApi {
         let (mut decline_reason, mut rescind_reason) = (None, Reason::Unspecified);
         let outcome = match &view.outcome {
             OfferOutcome::Outstanding => Outcome::Outstanding,
-            OfferOutcome::Accepted { leftover } => {
+            OfferOutcome::Accepted { leftover, .. } => {
                 decline_reason = leftover.clone();
                 Outcome::Accepted
             }

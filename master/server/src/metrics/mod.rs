@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     offers_sent: Family<Labels, Counter>,
     offers_ended: Family<Labels, Counter>,
     offer_hold: Family<Labels, Histogram, fn() -> Histogram>,
+    races: Family<Labels, Counter>,
     preemption_kills: Counter,
     inverse_sent: Family<Labels, Counter>,
     inverse_answered: Family<Labels, Counter>,
@@ -81,6 +82,11 @@ impl Metrics {
                 let times = Family::new_with_constructor(hold_times as fn() -> Histogram);
                 keep(kept, "proffer_master_offer_hold_seconds", "How long offers were held", times)
             },
+            races: {
+                let help =
+                    "Optimistic offers sent, and which of them were used first or withdrawn as another was faster";
+                keep(kept, "proffer_master_races", help, Family::default())
+            },
             preemption_kills: {
                 let help = "Kills sent to make room for roles that are short of their guarantee";
                 keep(kept, "proffer_master_preemption_kills", help, Counter::default())
@@ -113,6 +119,9 @@ impl Metrics {
         metrics.paced.get_or_create_owned(&vec![("framework", "other".to_owned())]);
         let other = ("framework", "other".to_owned());
         let none = |label| (label, "none".to_owned());
+        for result in ["opened", "won", "lost"] {
+            metrics.races.get_or_create_owned(&vec![other.clone(), ("result", result.to_owned())]);
+        }
         let cause = ("cause", "maintenance".to_owned());
         metrics.inverse_sent.get_or_create_owned(&vec![other.clone(), cause.clone()]);
         let declined = ("answer", "declined".to_owned());

@@ -84,7 +84,12 @@ impl Metrics {
         }
         let Change::Offer(offer) = change else { return };
         let framework = self.names.label(&readers.framework_name(&offer.framework));
-        let OfferView { outcome, held_ms, .. } = &**offer;
+        let OfferView { outcome, held_ms, offer, .. } = &**offer;
+        if offer.is_optimistic
+            && let Some(result) = race_result(outcome)
+        {
+            self.races.get_or_create(&vec![("framework", framework.clone()), ("result", result.to_owned())]).inc();
+        }
         let (outcome, reason) = match outcome {
             OfferOutcome::Outstanding => {
                 self.offers_sent.get_or_create(&vec![("framework", framework)]).inc();
@@ -134,6 +139,16 @@ impl Metrics {
             }
         };
         counter.get_or_create(&labels).inc();
+    }
+}
+
+/// What an optimistic offer became for its framework; nothing when it gave it back.
+fn race_result(outcome: &OfferOutcome) -> Option<&'static str> {
+    match outcome {
+        OfferOutcome::Outstanding => Some("opened"),
+        OfferOutcome::Accepted { is_used: true, .. } => Some("won"),
+        OfferOutcome::Rescinded(RescindReason::LostRace) => Some("lost"),
+        OfferOutcome::Accepted { .. } | OfferOutcome::Declined(_) | OfferOutcome::Rescinded(_) => None,
     }
 }
 

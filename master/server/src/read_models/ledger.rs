@@ -51,7 +51,7 @@ impl Ledger {
 fn without_details(outcome: &OfferOutcome) -> OfferOutcome {
     match outcome {
         OfferOutcome::Outstanding => OfferOutcome::Outstanding,
-        OfferOutcome::Accepted { .. } => OfferOutcome::Accepted { leftover: None },
+        OfferOutcome::Accepted { .. } => OfferOutcome::Accepted { leftover: None, is_used: true },
         OfferOutcome::Rescinded(reason) => OfferOutcome::Rescinded(*reason),
         OfferOutcome::Declined(reason) => {
             let kind = match &reason.kind {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_wire::common::Resources;
+use proffer_proto_wire::common::{self, Resources};
 use proffer_proto_wire::operator::operator_client::OperatorClient;
-use proffer_proto_wire::operator::{CreateVolumeRequest, ReserveRequest};
-use proffer_proto_wire::scheduler::{self, call, decline_reason};
+use proffer_proto_wire::operator::{CreateVolumeRequest, OfferMode, ReserveRequest, SetRolePolicyRequest};
+use proffer_proto_wire::scheduler::{self, Launch, Operation, TaskLaunch, call, decline_reason, operation};
 
 use crate::world::{World, amount, hostile_agent, wants};
 
@@ -115,6 +115,37 @@ async fn volumes_and_reservations_are_counted_by_state_and_role() {
         "proffer_master_role_reserved_memory_bytes{role=\"eng\"} 1048576",
         "proffer_master_role_reserved_disk_bytes{role=\"eng\"} 10737418240",
         "proffer_master_role_reserved_gpus{role=\"eng\"} 0",
+    ];
+    world.page_with("/metrics", &wanted).await;
+}
+
+#[tokio::test]
+async fn races_are_counted_for_who_wins_and_who_loses() {
+    let world = World::start().await;
+    let mut operator = OperatorClient::new(world.channel());
+    let (role, offers) = ("eng/web".to_owned(), OfferMode::Optimistic.into());
+    operator.set_role_policy(SetRolePolicyRequest { role, offers, ..Default::default() }).await.unwrap();
+    let _agent = world.agent(hostile_agent()).await;
+    let mut fast = world.framework("fast", wants(1)).await;
+    let mut slow = world.framework("slow", wants(1)).await;
+    let (used, _) = (fast.offered().await, slow.offered().await);
+    let container = common::ContainerSpec { image: "app:1".into(), ..Default::default() };
+    let task = common::TaskSpec {
+        task_id: "one".into(),
+        name: "one".into(),
+        resources: Some(amount(1_000, 512)),
+        container: Some(container),
+        ..Default::default()
+    };
+    let launch = TaskLaunch { task: Some(task), ..Default::default() };
+    let operation = operation::Operation::Launch(Launch { tasks: vec![launch] });
+    let operations = vec![Operation { operation: Some(operation), ..Default::default() }];
+    let accept = scheduler::Accept { offer_ids: vec![used], operations, ..Default::default() };
+    fast.say(call::Call::Accept(accept)).await;
+    let wanted = [
+        "proffer_master_races_total{framework=\"fast\",result=\"won\"} 1",
+        "proffer_master_races_total{framework=\"slow\",result=\"lost\"} 1",
+        "proffer_master_races_total{framework=\"slow\",result=\"opened\"} 2",
     ];
     world.page_with("/metrics", &wanted).await;
 }

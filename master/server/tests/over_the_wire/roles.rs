@@ -235,6 +235,7 @@ async fn frameworks_of_an_optimistic_role_race_and_the_slower_one_is_told_and_of
     let mut fast = subscribe_in(&cluster, "fast", "lab").await;
     let (first, second) = (slow.offer().await, fast.offer().await);
     assert_eq!(first.resources, second.resources, "both see the whole agent");
+    assert!(first.is_optimistic && second.is_optimistic);
     fast.launch(&second, vec![task("won")]).await;
     assert_eq!(agent.launched().await.task.unwrap().task_id, "won");
     let rescind = slow.wait_for("the end of the race", |event| match event {

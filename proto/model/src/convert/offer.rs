@@ -28,6 +28,7 @@ impl TryFrom<wire::Offer> for Offer {
             reserved,
             unavailability,
             volumes,
+            is_optimistic,
         } = offer;
         Ok(Self {
             id: check::id("offer_id", &offer_id)?,
@@ -43,6 +44,7 @@ impl TryFrom<wire::Offer> for Offer {
             reserved: check::list("reserved", reserved, MAX_ENTRIES)?,
             unavailability: unavailability.map(Into::into),
             volumes: check::list("volumes", volumes, MAX_ENTRIES)?,
+            is_optimistic,
         })
     }
 }
@@ -63,6 +65,7 @@ impl From<Offer> for wire::Offer {
             reserved,
             unavailability,
             volumes,
+            is_optimistic,
         } = offer;
         Self {
             offer_id: id.into(),
@@ -78,6 +81,7 @@ impl From<Offer> for wire::Offer {
             reserved: reserved.into_iter().map(Into::into).collect(),
             unavailability: unavailability.map(Into::into),
             volumes: volumes.into_iter().map(Into::into).collect(),
+            is_optimistic,
         }
     }
 }

@@ -245,8 +245,8 @@ fn offer() -> impl Strategy<Value = Offer> {
     let unavailability = option::of(unavailability());
     let place =
         (attributes(), any::<u64>(), text(), text(), word(), vec(part, 0..3), vec(volume_info(), 0..3), unavailability);
-    (offer_id(), agent(), text(), role(), resources(), place).prop_map(
-        |(id, agent, hostname, role, resources, place)| {
+    (offer_id(), agent(), text(), role(), resources(), place, any::<bool>()).prop_map(
+        |(id, agent, hostname, role, resources, place, is_optimistic)| {
             let (attributes, expires_in_ms, region, zone, agent_address, reserved, volumes, unavailability) = place;
             Offer {
                 id,
@@ -262,6 +262,7 @@ fn offer() -> impl Strategy<Value = Offer> {
                 reserved,
                 volumes,
                 unavailability,
+                is_optimistic,
             }
         },
     )

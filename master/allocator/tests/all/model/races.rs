@@ -30,8 +30,12 @@ impl Naive {
 
     /// A new grant may be raced for.
     pub fn begin_race(&mut self, grant: &Grant) {
-        if self.is_racing(&grant.role) && grant.reserved.is_empty() {
+        let is_race = self.is_racing(&grant.role) && grant.reserved.is_empty();
+        if is_race {
             self.races.insert(grant.id);
+        }
+        if grant.is_optimistic != is_race {
+            self.problem = Some(format!("{grant:?} says the wrong thing"));
         }
     }
 

@@ -11,11 +11,12 @@ fn cpus(cpus: u64, memory: u64) -> Resources {
 
 fn task(name: &str, role: &str, priority: i32, since: u64, resources: Resources) -> Candidate {
     let key = TaskKey { framework: FrameworkId::numbered(1, 1), task: TaskId::new(name).unwrap() };
-    Candidate { key, role: Role::new(role).unwrap(), priority, is_revocable: false, since, resources }
+    let (role, usable, returns) = (Role::new(role).unwrap(), resources.clone(), Vec::new());
+    Candidate { key, role, priority, is_revocable: false, since, resources, usable, returns }
 }
 
 fn place(number: u64, free: Resources, tasks: Vec<Candidate>) -> Place {
-    Place { agent: AgentId::numbered(1, number), free, tasks }
+    Place { agent: AgentId::numbered(1, number), free, kept: Resources::default(), tasks }
 }
 
 fn want(shape: Resources, owed: Resources) -> Want {
@@ -78,6 +79,48 @@ fn a_role_that_may_lose_one_of_two_loses_the_one_that_helps() {
     assert_eq!(names(&choice), ["big"]);
 }
 
+#[test]
+fn a_role_that_may_lose_two_of_three_loses_those_that_help() {
+    let floor = Floor { held: cpus(3, 0), promised: cpus(1, 0) };
+    let floors = BTreeMap::from([(Role::new("x").unwrap(), floor)]);
+    let tasks = vec![
+        task("aside", "y", -1, 1, cpus(1, 0)),
+        task("big", "x", 0, 1, cpus(2, 0)),
+        Candidate { is_revocable: true, ..task("small", "x", 0, 1, cpus(1, 0)) },
+    ];
+    let choice = choose(&want(cpus(3, 0), cpus(3, 0)), [place(1, cpus(0, 0), tasks)], &floors);
+    assert_eq!(names(&choice), ["aside", "big"], "small goes first, but not with big");
+}
+
+#[test]
+fn a_reservation_of_others_gives_no_room_and_one_of_its_own_need_not_be_owed() {
+    let reserved = Candidate { usable: cpus(0, 0), ..task("reserved", "x", 0, 1, cpus(2, 0)) };
+    let halves = Candidate { usable: cpus(1, 0), ..task("halves", "x", 5, 1, cpus(2, 0)) };
+    let places = |free, kept, tasks| [Place { kept, ..place(1, free, tasks) }];
+    let none = cpus(0, 0);
+    let tasks = vec![reserved, halves];
+    let wants = |shape, owed| want(cpus(shape, 0), cpus(owed, 0));
+    let all = |want: &Want, free, kept| choose(want, places(free, kept, tasks.clone()), &BTreeMap::new());
+    assert_eq!(names(&all(&wants(1, 1), none.clone(), none.clone())), ["halves"], "the other frees nothing for it");
+    assert_eq!(all(&wants(2, 2), none.clone(), none.clone()), None, "half of it is of a reservation");
+    let promised_two = Want { promised: cpus(2, 0), ..wants(2, 1) };
+    assert_eq!(all(&promised_two, none.clone(), none), None, "only one is owed");
+    assert_eq!(names(&all(&promised_two, cpus(1, 0), cpus(1, 0))), ["halves"], "and one is its own");
+}
+
+#[test]
+fn what_goes_back_to_a_reservation_of_the_role_is_not_lost_by_it() {
+    let floor = Floor { held: cpus(2, 0), promised: cpus(2, 0) };
+    let floors = BTreeMap::from([(Role::new("x").unwrap(), floor)]);
+    let returns = |of: &str| vec![(Role::new(of).unwrap(), cpus(1, 0))];
+    let with =
+        |of: &str| Candidate { usable: cpus(0, 64), returns: returns(of), ..task("a", "x/y", 0, 1, cpus(1, 64)) };
+    let wanted = want(cpus(0, 64), cpus(0, 64));
+    let choice = |task| choose(&wanted, [place(1, cpus(0, 0), vec![task])], &floors);
+    assert_eq!(names(&choice(with("x/z"))), ["a"], "its CPU stays with x");
+    assert_eq!(choice(with("w")), None, "and here goes to w");
+}
+
 fn arbitrary_tasks() -> impl Strategy<Value = Vec<Candidate>> {
     let one = (0u64..3, 0u64..3, -2i32..12, any::<bool>(), 0u64..5, 0usize..3);
     proptest::collection::vec(one, 0..6).prop_map(|tasks| {
@@ -132,13 +175,12 @@ proptest! {
         let floors: BTreeMap<Role, Floor> = floor.map(|floor| (Role::new("x").unwrap(), floor)).into_iter().collect();
         let choice = choose(&want, places.clone(), &floors);
         prop_assert_eq!(&choice, &choose(&want, places.iter().rev().cloned().collect::<Vec<_>>(), &floors));
-        let usable = |place: &&Place| want.is_owed() && !want.fits(&place.free) && want.has_the_rest(&place.free);
+        let usable = |place: &&Place| want.is_owed(&place.kept) && !want.fits(&place.free) && want.has_the_rest(&place.free);
         let sets: Vec<Vec<&Candidate>> =
             places.iter().filter(usable).flat_map(|place| feasible(&want, place, &floors)).collect();
         let dearest = |set: &Vec<&Candidate>| set.iter().map(|task| task.priority).max();
         let Some(Choice { agent, victims }) = choice else {
-            // With promises in the way the search may miss an odd set; without, it never does.
-            prop_assert!(!floors.is_empty() || sets.is_empty(), "missed {:?}", sets);
+            prop_assert!(sets.is_empty(), "missed {:?}", sets);
             return Ok(());
         };
         let chosen_place = places.iter().find(|place| place.agent == agent).unwrap();

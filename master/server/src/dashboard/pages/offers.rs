@@ -123,12 +123,14 @@ impl AnsweredRow {
 /// Why an offer ended as it did; empty when there is nothing to say.
 fn why(outcome: &OfferOutcome) -> String {
     match outcome {
-        OfferOutcome::Outstanding | OfferOutcome::Accepted { leftover: None } => String::new(),
+        OfferOutcome::Outstanding | OfferOutcome::Accepted { leftover: None, .. } => String::new(),
         // That something is left over is what usually happens.
-        OfferOutcome::Accepted { leftover: Some(reason) } if *reason == DeclineReason::new(DeclineKind::Leftover) => {
+        OfferOutcome::Accepted { leftover: Some(reason), .. }
+            if *reason == DeclineReason::new(DeclineKind::Leftover) =>
+        {
             String::new()
         }
-        OfferOutcome::Accepted { leftover: Some(reason) } => format!("rest left: {}", declined(reason)),
+        OfferOutcome::Accepted { leftover: Some(reason), .. } => format!("rest left: {}", declined(reason)),
         OfferOutcome::Declined(reason) => declined(reason),
         OfferOutcome::Rescinded(reason) => match reason {
             RescindReason::Expired => "not answered in time",
@@ -193,7 +195,7 @@ mod tests {
         assert_eq!(said(DeclineKind::BackOff, "web.0 crashed"), "backing off: web.0 crashed");
         assert_eq!(said(DeclineKind::Unspecified, ""), "no reason given");
         let leftover = Some(DeclineReason::new(DeclineKind::NoDemand));
-        assert_eq!(why(&OfferOutcome::Accepted { leftover }), "rest left: nothing wanted");
+        assert_eq!(why(&OfferOutcome::Accepted { leftover, is_used: true }), "rest left: nothing wanted");
         assert_eq!(why(&OfferOutcome::Rescinded(RescindReason::Expired)), "not answered in time");
     }
 }
