@@ -43,7 +43,7 @@ pub struct UnreserveArgs {
     pub force: bool,
 }
 
-/// What an agent reserves, as `eng:cpus=2,memory=4GiB`.
+/// What an agent reserves, as `eng:cpus=2,memory=4GiB`, with labels after blanks: `eng:cpus=2 tier=gold`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReserveArg(pub StaticReservation);
 
@@ -51,14 +51,23 @@ impl FromStr for ReserveArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((name, amounts)) = text.split_once(':') else {
+        let Some((name, rest)) = text.split_once(':') else {
             return Err(format!("{text:?} has no \":\"; write ROLE:AMOUNTS, e.g. eng:cpus=2,memory=4GiB"));
         };
-        let ResourcesArg(resources) = amounts.parse()?;
+        let mut words = rest.split_whitespace();
+        let ResourcesArg(resources) = words.next().unwrap_or_default().parse()?;
+        let mut labels = BTreeMap::new();
+        for word in words {
+            let (name, value) =
+                amounts::variable(word).map_err(|_| format!("{word:?} is no label; write NAME=VALUE"))?;
+            if labels.insert(name.clone(), value).is_some() {
+                return Err(format!("{text:?} has the label {name} twice; give it once"));
+            }
+        }
         if resources.is_empty() {
             return Err(format!("{text:?} reserves nothing; write e.g. eng:cpus=2,memory=4GiB"));
         }
-        Ok(Self(StaticReservation { role: super::role(name)?, resources, labels: BTreeMap::new() }))
+        Ok(Self(StaticReservation { role: super::role(name)?, resources, labels }))
     }
 }
 
@@ -74,6 +83,8 @@ mod tests {
         for (text, words) in [
             ("eng", "write ROLE:AMOUNTS"),
             ("eng:gpus=0", "reserves nothing"),
+            ("eng:cpus=1 gold", "\"gold\" is no label; write NAME=VALUE"),
+            ("eng:cpus=1 tier=gold tier=silver", "label tier twice"),
             ("eng:cpu=1", "did you mean \"cpus\"?"),
             ("/eng:cpus=1", "role: "),
         ] {

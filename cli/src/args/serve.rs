@@ -7,7 +7,7 @@ use proffer_master_server::Placement;
 use proffer_proto_model::Role;
 use proffer_proto_transport::Address;
 
-use super::{AttributeArg, ReserveArg, ResourcesArg};
+use super::{AttributeArg, ReserveArg, ReserveFile, ResourcesArg};
 
 /// What runs the containers of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -90,9 +90,12 @@ pub struct AgentArgs {
     #[arg(long, value_name = "AMOUNTS")]
     pub resources: Option<ResourcesArg>,
     /// A part of it that only a role and those below it are offered, e.g. eng:cpus=2,memory=4GiB; may be given several
-    /// times. No call undoes it
+    /// times. No call undoes it. Labels follow after blanks: "eng:cpus=2 tier=gold"
     #[arg(long, value_name = "ROLE:AMOUNTS")]
     pub reserve: Vec<ReserveArg>,
+    /// A file of such parts, one on each line, with labels after blanks: eng:cpus=2 tier=gold; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub reserve_file: Vec<ReserveFile>,
     /// A fact about this agent, name=value; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub attribute: Vec<AttributeArg>,

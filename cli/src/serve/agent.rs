@@ -65,7 +65,10 @@ fn raw_config(args: &AgentArgs, masters: &Masters) -> RawConfig {
         gpus: (gpus > 0).then(|| gpus.to_string()),
         ports: (!ports.is_empty()).then(|| ports.to_string()),
         attributes: args.attribute.iter().map(attribute).collect(),
-        reservations: args.reserve.iter().map(|given| given.0.clone()).collect(),
+        reservations: {
+            let of_files = args.reserve_file.iter().flat_map(|file| file.0.clone());
+            args.reserve.iter().map(|given| given.0.clone()).chain(of_files).collect()
+        },
         region: args.region.clone(),
         zone: args.zone.clone(),
     }
