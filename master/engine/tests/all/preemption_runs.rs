@@ -73,7 +73,8 @@ impl Run {
                 let (agent, labels) = (AgentId::numbered(1, at as u64 + 1), BTreeMap::new());
                 let (role, resources) = (role(name), res(cpus));
                 let principal = "operator".to_owned();
-                let wish = OperatorReservation::Reserve { role, from_role: None, resources, labels, principal, owner: None };
+                let wish =
+                    OperatorReservation::Reserve { role, from_role: None, resources, labels, principal, owner: None };
                 if cpus > 0 {
                     world.handle("reserve", Input::Operator(OperatorCall::Reservation { request: 1, agent, wish }));
                 }
