@@ -16,6 +16,7 @@ mod leaving;
 mod oom;
 mod operators;
 mod optimistic;
+mod preemption;
 mod recovery;
 mod registry;
 mod reservations;

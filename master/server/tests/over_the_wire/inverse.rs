@@ -40,9 +40,10 @@ async fn a_framework_with_tasks_is_asked_to_leave_and_its_answer_is_shown() {
     web.demand_anything().await;
     let offer = web.offer().await;
     assert_eq!(offer.unavailability, None);
+    // Before the launch: it must not be offered the rest.
+    web.say(call::Call::Demand(Demand::default())).await;
     web.launch(&offer, vec![task("a")]).await;
     agent.launched().await;
-    web.say(call::Call::Demand(Demand::default())).await;
 
     let agent_ids = vec![agent.id.clone()];
     let start = offer_time() + HOUR_MS / 2;
