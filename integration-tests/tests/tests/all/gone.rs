@@ -2,26 +2,15 @@
 //! Offers can be watched meanwhile.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use crate::common::{Instance, PATIENCE, ended, running, try_running};
+use crate::common::{Instance, PATIENCE, ended, running, sleepers, try_running};
 use proffer_integration_harness::{Cluster, ClusterOptions, Follower, wait_for};
 use serde_json::Value;
-
-const STACK: &str = r#"
-version: 1
-services:
-  web:
-    image: hello:latest
-    command: ["/bin/sh", "-c", "sleep 1000"]
-    instances: 6
-    resources: { cpus: 0.1, memory: 32MiB }
-    stop_grace: 1s
-"#;
 
 #[test]
 fn agents_that_are_gone_stay_away_and_their_work_goes_on_elsewhere() {
     let cluster = Cluster::start_with(ClusterOptions { agents: 3, ..ClusterOptions::default() });
     let watch = Follower::start(&cluster, &["offers", "--watch"]);
-    cluster.ok(&["apply", "-f", &cluster.file("stack.yaml", STACK)]);
+    cluster.ok(&["apply", "-f", &cluster.file("stack.yaml", &sleepers(6, ""))]);
     let before = running(&cluster, "web", 6);
     offers_are_shown(&cluster, &watch);
 

@@ -1,26 +1,14 @@
 //! A maintenance window comes: instances leave its agent in time, each running elsewhere before it ends there.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use crate::common::{PATIENCE, ended, running, try_running};
+use crate::common::{PATIENCE, ended, running, sleepers, try_running};
 use proffer_integration_harness::{Cluster, ClusterOptions, kill_9, wait_for};
 use serde_json::Value;
-
-const STACK: &str = r#"
-version: 1
-services:
-  web:
-    image: hello:latest
-    command: ["/bin/sh", "-c", "sleep 1000"]
-    network: bridge
-    instances: 4
-    resources: { cpus: 0.1, memory: 32MiB }
-    stop_grace: 1s
-"#;
 
 #[test]
 fn instances_leave_an_agent_before_its_window_and_operators_see_who_will() {
     let cluster = Cluster::start_with(ClusterOptions { agents: 2, ..ClusterOptions::default() });
-    let file = cluster.file("stack.yaml", STACK);
+    let file = cluster.file("stack.yaml", &sleepers(4, "    network: bridge\n"));
     cluster.ok(&["apply", "-f", &file]);
     let before = running(&cluster, "web", 4);
     let host = before[0].hostname.clone();

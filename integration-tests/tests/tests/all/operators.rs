@@ -1,20 +1,9 @@
 //! What operators do to agents on a real cluster: deactivate, plan a window, see every change as an event.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use crate::common::{PATIENCE, ended, running, try_running};
+use crate::common::{PATIENCE, ended, running, sleepers, try_running};
 use proffer_integration_harness::{Cluster, ClusterOptions, Follower, wait_for};
 use serde_json::Value;
-
-const STACK: &str = r#"
-version: 1
-services:
-  web:
-    image: hello:latest
-    command: ["/bin/sh", "-c", "sleep 1000"]
-    instances: 4
-    resources: { cpus: 0.1, memory: 32MiB }
-    stop_grace: 1s
-"#;
 
 #[test]
 fn operators_say_what_agents_are_for_and_see_what_follows() {
@@ -22,7 +11,7 @@ fn operators_say_what_agents_are_for_and_see_what_follows() {
     let all = Follower::start(&cluster, &["-o", "json", "events", "--follow"]);
     let people = Follower::start(&cluster, &["events", "--changes-only", "--kind", "agent,role"]);
     told(&all, "the end of the first part", |event| event.get("snapshot_end").is_some());
-    cluster.ok(&["apply", "-f", &cluster.file("stack.yaml", STACK)]);
+    cluster.ok(&["apply", "-f", &cluster.file("stack.yaml", &sleepers(4, ""))]);
     let before = running(&cluster, "web", 4);
     let host = before[0].hostname.clone();
     for kind in ["agent", "framework", "offer", "task", "role"] {

@@ -9,6 +9,14 @@ use serde_json::Value;
 /// How long anything may take on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A stack of one service, `web`, of small instances that do nothing; `more` are further lines of it.
+pub fn sleepers(instances: u32, more: &str) -> String {
+    format!(
+        "version: 1\nservices:\n  web:\n    image: hello:latest\n    command: [\"/bin/sh\", \"-c\", \"sleep 1000\"]\n    \
+         instances: {instances}\n    resources: {{ cpus: 0.1, memory: 32MiB }}\n    stop_grace: 1s\n{more}"
+    )
+}
+
 /// One running instance of a service, as `ps` tells it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instance {
