@@ -69,10 +69,12 @@ impl State {
         let held: BTreeSet<_> =
             open.filter(|open| holds_own(&|pool| open.share.pools.contains_key(&pool))).map(|open| open.race).collect();
         self.end_races(now, agent, &held, RescindReason::AgentChanged);
-        let free = self.free_share(agent);
+        let mut free = self.free_share(agent);
         let Some(place) = self.agents.get_mut(agent) else { return };
-        for (pool, parent) in own {
+        // What was refined last first: it goes back to one that may have to go as well.
+        for (pool, parent) in own.into_iter().rev() {
             let part: Resources = free.of(Some(pool));
+            free.add_to(parent, &part);
             place.record.move_part(Some(pool), parent, &part);
         }
     }

@@ -122,3 +122,21 @@ fn what_operators_made_and_what_was_refined_by_others_does_not_go() {
     let names: Vec<_> = volumes(&world).into_iter().filter(|known| known.3.is_kept()).map(|known| known.1).collect();
     assert_eq!(names, ["kept"]);
 }
+
+#[test]
+fn what_a_framework_refined_from_its_own_reservation_goes_with_both() {
+    let mut world = settled(false);
+    let refine = Operation::Reserve {
+        operation_id: "f".into(),
+        agent: AgentId::new("A1-1").unwrap(),
+        role: role("eng/web"),
+        from_role: Some(role("eng")),
+        resources: disk(3),
+        labels: BTreeMap::new(),
+    };
+    run(&mut world, 11, vec![refine]);
+    assert_eq!(reservations(&world).len(), 2);
+    world.update(1, "F1-1", "t", 1, TaskState::Finished);
+    world.call(11, "teardown", FrameworkCall::Teardown);
+    assert_eq!(reservations(&world), [], "nothing is left behind in the outer one");
+}
