@@ -51,8 +51,8 @@ impl Scenario {
             agents_from_ms: 0,
             cast: vec![
                 Part::honest("team-0", 12).in_gangs(),
-                Part::honest("team-1", 12).in_gangs().keeping(Some("team-1/low")),
-                Part::honest("team-1/low", 12).in_gangs().keeping(None),
+                Part::honest("team-1", 10).in_gangs().keeping(Some("team-1/low")),
+                Part::honest("team-1/low", 10).in_gangs().keeping(None),
             ],
             faults_until_ms: 60_000,
             heal_within_ms: 240_000,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_engine::registry::{AgentRecord, Operation, Registry, TaskRecord, VolumeRecord};
-use proffer_proto_model::{AgentId, FrameworkId, Pool, PoolId, Resources, TaskKey};
+use proffer_proto_model::{AgentId, Bytes, FrameworkId, Pool, PoolId, Resources, TaskKey};
 
 use crate::nodes::OF;
 use crate::world::World;
@@ -77,7 +77,7 @@ pub fn check(world: &mut World, before: &Registry, removed: &BTreeMap<FrameworkI
     let result = before.agents.iter().try_for_each(|was| {
         let is = world.master.registry.agents.iter().find(|record| record.id == was.id);
         let is = is.ok_or_else(|| format!("agent {} was forgotten with a framework", was.id))?;
-        was.pools.iter().try_for_each(|pool| removal.check_pool(is, pool, &mut judge))?;
+        was.pools.iter().try_for_each(|pool| removal.check_pool(was, is, pool, &mut judge))?;
         was.volumes.iter().try_for_each(|volume| removal.check_volume(is, volume, &mut judge))
     });
     world.owned = judge;
@@ -85,7 +85,7 @@ pub fn check(world: &mut World, before: &Registry, removed: &BTreeMap<FrameworkI
 }
 
 impl Removal<'_> {
-    fn check_pool(&self, is: &AgentRecord, was: &Pool, judge: &mut Judge) -> Result<(), String> {
+    fn check_pool(&self, before: &AgentRecord, is: &AgentRecord, was: &Pool, judge: &mut Judge) -> Result<(), String> {
         let now = is.pools.iter().find(|pool| pool.id == was.id);
         let has = now.map(|pool| pool.resources.clone()).unwrap_or_default();
         let name = format!("reservation {:?} of {} on {}", was.id, was.role, is.id);
@@ -105,15 +105,20 @@ impl Removal<'_> {
                 false => Err(format!("{name} was {} and is {has}, and should be left", was.resources)),
             };
         }
-        let tasks = self.world.master.registry.tasks.iter().filter(|task| self.is_others(task, &is.id));
-        let may = sum(tasks.flat_map(|task| parts(task, was.id)));
-        let volumes = is.volumes.iter().filter(|known| known.pool == was.id && known.state.is_kept());
-        let may = volumes
-            .fold(may, |sum, known| sum.saturating_sum(&Resources { disk: known.volume.size, ..Resources::default() }));
+        // Of two that are removed together one is first, and the other's are others to it.
+        let may = sum(self.tasks_beside(was.owner.as_ref(), &is.id).flat_map(|task| parts(task, was.id)));
+        let on_it = |known: &&VolumeRecord| known.pool == was.id && known.state.is_kept();
+        let others = before.volumes.iter().filter(on_it).filter(|known| known.owner != was.owner);
+        let volumes: BTreeMap<u64, Bytes> = others
+            .chain(is.volumes.iter().filter(on_it))
+            .map(|known| (known.volume.number, known.volume.size))
+            .collect();
+        let disk = Bytes(volumes.values().map(|size| size.0).sum());
+        let may = may.saturating_sum(&Resources { disk, ..Resources::default() });
         if !may.contains(&has) {
             return Err(format!("{name} still holds {has}, and others use only {may}"));
         }
-        let running = self.before.tasks.iter().filter(|task| self.is_others(task, &is.id) && self.runs(task));
+        let running = self.before.tasks.iter().filter(|task| self.must_stay(task, &is.id));
         let must = sum(running.filter(|task| task.status.state.holds_resources()).flat_map(|t| parts(t, was.id)));
         if !has.contains(&must) {
             return Err(format!("{name} holds only {has}, and tasks of others run in {must} of it"));
@@ -141,7 +146,7 @@ impl Removal<'_> {
                 false => Err(format!("{name} was not the framework's, and is now {now:?}")),
             };
         };
-        let mounts = |task: &&TaskRecord| self.is_others(task, &is.id) && task.spec.writes_to(role, id).is_some();
+        let mounts = |task: &&TaskRecord| task.spec.writes_to(role, id).is_some();
         match (now, leaves) {
             (Some(now), _) if now.owner.is_some() => Err(format!("{name} still belongs to {:?}", now.owner)),
             (Some(_), true) => {
@@ -149,12 +154,12 @@ impl Removal<'_> {
                 Ok(())
             }
             (None, true) => Err(format!("{name} is gone, and should be left")),
-            (Some(_), false) if self.world.master.registry.tasks.iter().any(|task| mounts(&task)) => {
+            (Some(_), false) if self.tasks_beside(was.owner.as_ref(), &is.id).any(|task| mounts(&task)) => {
                 judge.removals.in_use += 1;
                 Ok(())
             }
             (Some(_), false) => Err(format!("{name} is still there, and nobody uses it")),
-            (None, false) => match self.before.tasks.iter().filter(mounts).find(|task| self.runs(task)) {
+            (None, false) => match self.before.tasks.iter().find(|task| self.must_stay(task, &is.id) && mounts(task)) {
                 Some(task) => Err(format!("{name} is destroyed, and task {} runs with it", task.key)),
                 None => {
                     judge.removals.volumes_ended += 1;
@@ -164,9 +169,16 @@ impl Removal<'_> {
         }
     }
 
-    /// A task of another framework that has not ended.
-    fn is_others(&self, task: &TaskRecord, agent: &AgentId) -> bool {
-        task.agent == *agent && !self.removed.contains_key(&task.key.framework) && !task.status.state.is_terminal()
+    /// The tasks of others than a framework on an agent that had not ended.
+    fn tasks_beside(&self, owner: Option<&FrameworkId>, agent: &AgentId) -> impl Iterator<Item = &TaskRecord> {
+        let is_it = move |task: &&TaskRecord| task.agent == *agent && !task.status.state.is_terminal();
+        self.before.tasks.iter().filter(is_it).filter(move |task| Some(&task.key.framework) != owner)
+    }
+
+    /// A task of a framework that is not removed, and that really runs.
+    fn must_stay(&self, task: &TaskRecord, agent: &AgentId) -> bool {
+        let is_living = !self.removed.contains_key(&task.key.framework) && !task.status.state.is_terminal();
+        is_living && task.agent == *agent && self.runs(task)
     }
 
     /// As the runtime of its agent says.
