@@ -1,4 +1,4 @@
-//! A thousand seeds of the whole cluster: safety at every step, then healing. Each failure names its seed.
+//! Hundreds of seeds of the whole cluster: safety at every step, then healing. Each failure names its seed.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use proffer_integration_sim::invariants::owned::Removals;
 use proffer_integration_sim::{Scenario, World};
 
 /// Seeds of one test run; more with `PROFFER_SIM_SEEDS`.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 800;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}={text:?}: {e}")))
