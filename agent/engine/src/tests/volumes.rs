@@ -32,7 +32,17 @@ fn told(world: &World) -> Vec<(u64, bool)> {
         ToMaster::Volumes(reports) => Some(reports),
         _ => None,
     });
-    reports.flatten().map(|report| (report.number, report.is_ready)).collect()
+    reports.flatten().filter(|report| !report.is_tried_again).map(|report| (report.number, report.is_ready)).collect()
+}
+
+/// Of which volumes the master was told that the last try failed, and why.
+fn troubles(world: &World) -> Vec<(u64, &str)> {
+    let reports = world.sent.iter().filter_map(|message| match message {
+        ToMaster::Volumes(reports) => Some(reports),
+        _ => None,
+    });
+    let tried = reports.flatten().filter(|report| report.is_tried_again && !report.is_ready);
+    tried.map(|report| (report.number, report.message.as_str())).collect()
 }
 
 fn states(world: &World) -> Vec<(u64, HeldState)> {
@@ -216,4 +226,26 @@ fn a_task_that_waits_for_a_volume_made_anew_does_not_keep_the_old_one_from_going
     world.ack_all("a");
     assert_eq!(states(&world), [(2, HeldState::Ready)]);
     assert_eq!(world.states("a").last(), Some(&TaskState::Running));
+}
+
+#[test]
+fn a_try_that_failed_is_told_with_its_cause_each_time() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    world.fail_next(FailureKind::Temporary);
+    assert_eq!((troubles(&world).len(), told(&world)), (1, vec![]));
+    world.pass(30_000);
+    world.connect();
+    world.run();
+    assert_eq!((troubles(&world).len(), told(&world)), (1, vec![(1, true)]));
+    destroy(&mut world, 1);
+    for tries in 2..4 {
+        world.fail_next(FailureKind::Temporary);
+        assert_eq!((troubles(&world).len(), told(&world)), (tries, vec![(1, true)]));
+        world.pass(30_000);
+        world.connect();
+    }
+    assert!(troubles(&world).iter().all(|(number, why)| *number == 1 && !why.is_empty()), "{:?}", troubles(&world));
+    world.run();
+    assert_eq!(told(&world), [(1, true), (1, false)]);
 }
