@@ -118,7 +118,7 @@ impl Removal<'_> {
         if !may.contains(&has) {
             return Err(format!("{name} still holds {has}, and others use only {may}"));
         }
-        let running = self.before.tasks.iter().filter(|task| self.must_stay(task, &is.id));
+        let running = self.world.master.registry.tasks.iter().filter(|task| self.must_stay(task, &is.id));
         let must = sum(running.filter(|task| task.status.state.holds_resources()).flat_map(|t| parts(t, was.id)));
         if !has.contains(&must) {
             return Err(format!("{name} holds only {has}, and tasks of others run in {must} of it"));
@@ -159,13 +159,16 @@ impl Removal<'_> {
                 Ok(())
             }
             (Some(_), false) => Err(format!("{name} is still there, and nobody uses it")),
-            (None, false) => match self.before.tasks.iter().find(|task| self.must_stay(task, &is.id) && mounts(task)) {
-                Some(task) => Err(format!("{name} is destroyed, and task {} runs with it", task.key)),
-                None => {
-                    judge.removals.volumes_ended += 1;
-                    Ok(())
+            (None, false) => {
+                match self.world.master.registry.tasks.iter().find(|task| self.must_stay(task, &is.id) && mounts(task))
+                {
+                    Some(task) => Err(format!("{name} is destroyed, and task {} runs with it", task.key)),
+                    None => {
+                        judge.removals.volumes_ended += 1;
+                        Ok(())
+                    }
                 }
-            },
+            }
         }
     }
 
