@@ -195,7 +195,7 @@ impl Allocator {
     }
 
     fn begin(&mut self, race: GrantId) {
-        let Some(open) = self.grants.get(&race) else { return };
+        let Some(open) = self.grants.named(&race) else { return };
         let Some(framework) = self.clients.get(open.client).map(|state| state.framework) else { return };
         self.races.by_agent.entry(open.agent).or_default().insert(race);
         self.races.open.insert(race, Race { agent: open.agent, members: BTreeMap::from([(framework, race)]) });
@@ -308,7 +308,7 @@ impl Allocator {
     }
 
     fn may_begin(&self, id: GrantId) -> bool {
-        self.grants.get(&id).is_some_and(|open| open.reserved.is_empty() && self.is_racer(open.client))
+        self.grants.named(&id).is_some_and(|open| open.reserved.is_empty() && self.is_racer(open.client))
     }
 
     /// Grants the client what is raced for, if it can use it.
@@ -329,7 +329,7 @@ impl Allocator {
         let framework = self.clients.get(client).map(|state| state.framework);
         let (Some(grant), Some(framework)) = (grants.last_mut(), framework) else { return Ok(()) };
         (grant.race, grant.is_optimistic) = (race, true);
-        if let Some(open) = self.grants.get_mut(&grant.id) {
+        if let Some(open) = self.grants.named_mut(&grant.id) {
             open.race = race;
         }
         if let Some(open) = self.races.open.get_mut(&race) {
@@ -340,7 +340,7 @@ impl Allocator {
 
     /// Some grant of the race.
     fn raced_for(&self, race: GrantId) -> Option<&OpenGrant> {
-        self.grants.get(self.races.open.get(&race)?.members.values().next()?)
+        self.grants.named(self.races.open.get(&race)?.members.values().next()?)
     }
 
     /// What is raced for, if the client wants it and may have it.
@@ -355,7 +355,7 @@ impl Allocator {
             && self.is_racer(client)
             && !self.is_too_small(state, &open.resources);
         let place = self.agents.get(of.agent).filter(|place| is_possible && place.is_active);
-        let Some(place) = place.filter(|place| self.is_for(state, &place.info)) else { return Err(No::Never) };
+        let Some(place) = place.filter(|place| self.is_for(state, place)) else { return Err(No::Never) };
         let wants_it = state.items.iter().any(|item| {
             item.remaining() > 0
                 && item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info))
