@@ -107,16 +107,18 @@ impl Engine {
                 // Nobody has written to it: giving it up loses nothing, and the master can say so.
                 self.volumes.remove(&number);
                 self.out.store(Operation::DropVolume { number });
-                self.report_volume(VolumeReport { number, is_ready: false, message });
+                self.report_volume(VolumeReport { number, is_ready: false, message, is_tried_again: false });
             }
             (HeldState::Making, VolumeResult::Failed(message)) => {
                 kept.failures += 1;
                 kept.work = Work::RetryAt(now.mono + self.config.timing.retry_max_ms);
                 let Volume { id, role, .. } = kept.held.volume.clone();
                 self.fail_waiting(now, &role, &id, &message);
+                self.report_volume(VolumeReport { number, is_ready: false, message, is_tried_again: true });
             }
-            (HeldState::Removing, VolumeResult::Failed(_)) => {
+            (HeldState::Removing, VolumeResult::Failed(message)) => {
                 kept.work = Work::RetryAt(now.mono + self.config.timing.retry_max_ms);
+                self.report_volume(VolumeReport { number, is_ready: false, message, is_tried_again: true });
             }
             // An outcome of what is not wanted any more.
             _ => {}
@@ -193,7 +195,7 @@ impl Engine {
     }
 
     fn report_state(&mut self, number: u64, is_ready: bool) {
-        self.report_volume(VolumeReport { number, is_ready, message: String::new() });
+        self.report_volume(VolumeReport { number, is_ready, message: String::new(), is_tried_again: false });
     }
 
     fn report_volume(&mut self, report: VolumeReport) {

@@ -32,9 +32,8 @@ fn directory(place: &Place) -> PathBuf {
 /// Waits for what the agent says of a volume.
 async fn told(session: &mut Session, number: u64, is_ready: bool) {
     loop {
-        if session.next().await
-            == AgentMessage::Volumes(vec![VolumeReport { number, is_ready, message: String::new() }])
-        {
+        let report = VolumeReport { number, is_ready, message: String::new(), is_tried_again: false };
+        if session.next().await == AgentMessage::Volumes(vec![report]) {
             return;
         }
     }

@@ -231,7 +231,7 @@ pub enum JobCommand {
 #[command(group = clap::ArgGroup::new("source").required(true).args(["file", "image"]))]
 pub struct JobRunArgs {
     /// A file with jobs; - is standard input
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["completions", "parallelism", "retries", "cpus", "memory", "env", "attempt_timeout", "args"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["completions", "parallelism", "retries", "cpus", "memory", "env", "attempt_timeout", "priority", "revocable", "args"])]
     pub file: Option<PathBuf>,
     /// The image to run
     #[arg(long)]
@@ -260,6 +260,12 @@ pub struct JobRunArgs {
     /// An attempt that runs longer fails, e.g. 10m
     #[arg(long, value_name = "TIME", value_parser = amounts::duration)]
     pub attempt_timeout: Option<std::time::Duration>,
+    /// Where preemption is on: work of a lower priority may have to go for this, and this for work of a higher one
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "NUMBER", value_parser = priority)]
+    pub priority: i32,
+    /// Where preemption is on: may have to go for what others are promised, whatever its priority
+    #[arg(long)]
+    pub revocable: bool,
     /// Return as soon as the job is taken
     #[arg(long)]
     pub detach: bool,
@@ -343,16 +349,32 @@ pub(crate) fn role(text: &str) -> Result<Role, String> {
     Role::new(text).map_err(|error| format!("role: {error}"))
 }
 
+fn priority(text: &str) -> Result<i32, String> {
+    crate::spec::parse_priority(text).map_err(|error| format!("it {error}"))
+}
+
+/// Whether the agent would take these words, so that one that is wrong is told before anything is started.
+///
+/// # Errors
+/// What clap says of them.
+pub(crate) fn check_agent_flags(flags: &[String]) -> Result<(), CliError> {
+    check_flags("agent", flags)
+}
+
 /// Whether the master would take these words, so that one that is wrong is told before anything is started.
 ///
 /// # Errors
 /// What clap says of them.
 pub(crate) fn check_master_flags(flags: &[String]) -> Result<(), CliError> {
-    let words = ["proffer", "master"].into_iter().chain(flags.iter().map(String::as_str));
+    check_flags("master", flags)
+}
+
+fn check_flags(part: &str, flags: &[String]) -> Result<(), CliError> {
+    let words = ["proffer", part].into_iter().chain(flags.iter().map(String::as_str));
     let told = |error: clap::Error| {
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        CliError::new(format!("--master-flag: {first}"), "see `proffer master --help`")
+        CliError::new(format!("--{part}-flag: {first}"), format!("see `proffer {part} --help`"))
     };
     Cli::try_parse_from(words).map(drop).map_err(told)
 }
@@ -382,7 +404,10 @@ mod tests {
 
     #[test]
     fn wrong_flags_are_told_with_the_fix() {
-        let table: [(&[&str], &str); 9] = [
+        let table: [(&[&str], &str); 12] = [
+            (&["job", "run", "--image", "a", "--priority", "high"], "it is \"high\"; write a whole number such as 10"),
+            (&["job", "run", "--image", "a", "--priority", "-3000000000"], "it must be -2147483648 to 2147483647"),
+            (&["job", "run", "-f", "a", "--revocable"], "cannot be used with"),
             (&["scale", "web", "-1"], "-1 is not in 0..=10000"),
             (&["job", "run", "--image", "a", "--completions", "-3"], "-3 is not in 1..=1000000"),
             (&["scale", "web", "10001"], "10000"),

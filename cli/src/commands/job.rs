@@ -161,8 +161,8 @@ fn job_of(args: JobRunArgs) -> Result<JobSpec, CliError> {
         constraints: Vec::new(),
         labels: Default::default(),
         role: None,
-        priority: 0,
-        is_revocable: false,
+        priority: args.priority,
+        is_revocable: args.revocable,
     })
 }
 

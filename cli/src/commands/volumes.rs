@@ -29,7 +29,7 @@ struct VolumeView {
     state: &'static str,
     /// The tasks that mount it, as framework-id/task-id.
     used_by: Vec<String>,
-    /// Why it is lost, when the agent said so.
+    /// Why it is lost, or why the last try to make or remove it failed, when the agent said so.
     message: String,
     /// The framework with which it is destroyed; null when it stays until somebody destroys it.
     owner_framework_id: Option<String>,

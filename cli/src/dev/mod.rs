@@ -57,6 +57,9 @@ pub struct DevArgs {
     /// One more word of the master's command line, e.g. --master-flag=--preemption; may be given several times
     #[arg(long = "master-flag", value_name = "FLAG", allow_hyphen_values = true)]
     pub master_flags: Vec<String>,
+    /// One more word of every agent's command line, e.g. --agent-flag=--zone --agent-flag=a; may be given several times
+    #[arg(long = "agent-flag", value_name = "FLAG", allow_hyphen_values = true)]
+    pub agent_flags: Vec<String>,
     /// Start with nothing running, without the example stack
     #[arg(long)]
     pub no_stack: bool,
@@ -66,6 +69,7 @@ pub struct DevArgs {
 pub async fn run(args: DevArgs) -> Result<(), CliError> {
     check_machine()?;
     crate::args::check_master_flags(&args.master_flags)?;
+    crate::args::check_agent_flags(&args.agent_flags)?;
     std::fs::create_dir_all(&args.data_dir)
         .map_err(|e| told(&format!("cannot create the data directory {}", args.data_dir.display()), &e))?;
     let data_dir = args.data_dir.canonicalize().map_err(|e| told("", &e))?;
@@ -123,7 +127,7 @@ async fn serve(
 
 /// The command line of every part.
 fn parts(plan: &Plan, args: &DevArgs, share: &Resources, containers: &containers::Containers) -> Vec<Part> {
-    let DevArgs { roles, master_flags, .. } = args;
+    let DevArgs { roles, master_flags, agent_flags, .. } = args;
     let text = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     let dir = |name: &str| plan.data_dir.join(name).to_string_lossy().into_owned();
     let mut master = text(&["master", "--listen", &plan.master, "--data-dir", &dir("master")]);
@@ -138,6 +142,7 @@ fn parts(plan: &Plan, args: &DevArgs, share: &Resources, containers: &containers
         if let Some(config) = containers.config(agent) {
             args.extend(text(&["--state-dir", &config.state_dir.to_string_lossy()]));
         }
+        args.extend_from_slice(agent_flags);
         all.push(Part { name: agent.name.clone(), args });
     }
     for (name, listen) in [("service", &plan.service), ("batch", &plan.batch)] {

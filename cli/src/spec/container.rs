@@ -261,7 +261,7 @@ fn parse_volume(text: &str) -> Result<VolumeId, String> {
 }
 
 /// A whole number, also a negative one.
-fn parse_priority(text: &str) -> Result<i32, String> {
+pub(crate) fn parse_priority(text: &str) -> Result<i32, String> {
     let is_number = text.parse::<i128>().is_ok();
     text.parse().map_err(|_| match is_number {
         true => format!("is {text}; it must be {} to {}", i32::MIN, i32::MAX),

@@ -16,7 +16,7 @@ use std::path::Path;
 use proffer_proto_model::task::{ContainerSpec, KillPolicy, ResourceLimits};
 use proffer_proto_model::{Constraint, Resources, Role};
 
-pub(crate) use container::parse_image;
+pub(crate) use container::{parse_image, parse_priority};
 pub use problem::{Problem, Problems, SpecError};
 pub(crate) use read::nearest;
 

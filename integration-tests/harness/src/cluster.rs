@@ -35,11 +35,22 @@ pub struct ClusterOptions {
     pub roles: Vec<&'static str>,
     /// Further words of the master's command line.
     pub master_flags: Vec<&'static str>,
+    /// What each agent offers, as `cpus=2,memory=1GiB`; a share of this machine when left out.
+    pub agent_resources: Option<&'static str>,
+    /// Further words of each agent's command line.
+    pub agent_flags: Vec<String>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { agents: 1, with_stack: false, roles: Vec::new(), master_flags: Vec::new() }
+        Self {
+            agents: 1,
+            with_stack: false,
+            roles: Vec::new(),
+            master_flags: Vec::new(),
+            agent_resources: None,
+            agent_flags: Vec::new(),
+        }
     }
 }
 
@@ -136,6 +147,8 @@ impl Cluster {
         words.extend([text("--subnet"), self.slot.subnet()]);
         words.extend(self.options.roles.iter().flat_map(|role| [text("--role"), text(role)]));
         words.extend(self.options.master_flags.iter().flat_map(|flag| [text("--master-flag"), text(flag)]));
+        words.extend(self.options.agent_resources.iter().flat_map(|all| [text("--agent-resources"), text(all)]));
+        words.extend(self.options.agent_flags.iter().flat_map(|flag| [text("--agent-flag"), flag.clone()]));
         if !self.options.with_stack {
             words.push(text("--no-stack"));
         }

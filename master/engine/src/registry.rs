@@ -119,7 +119,7 @@ pub struct VolumeRecord {
     pub pool: PoolId,
     /// Where in its life it is.
     pub state: VolumeState,
-    /// Why it is lost, in the agent's words.
+    /// Why it is lost, or why the last try to make or remove it failed, in the agent's words.
     #[serde(default)]
     pub message: String,
     /// Who waits for what is being done about it.

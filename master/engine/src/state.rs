@@ -43,7 +43,7 @@ pub(crate) struct State {
     pub calendar: BTreeMap<AgentId, BTreeSet<(UnixMillis, WindowId)>>,
     pub inverse: Inverse,
     /// Room that is being taken back, by the role it is for.
-    pub preempting: BTreeMap<Role, Preemption>,
+    pub preempting: BTreeMap<AgentId, Preemption>,
     /// The role that was looked at last.
     pub preempt_after: Option<Role>,
     /// When the windows are looked at next.

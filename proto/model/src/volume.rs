@@ -57,8 +57,10 @@ pub struct VolumeReport {
     pub number: u64,
     /// It is there; else it is gone, and its data with it.
     pub is_ready: bool,
-    /// Why it could not be made, when the agent has given it up; else empty.
+    /// Why it could not be made, when the agent has given it up, or why the last try failed; else empty.
     pub message: String,
+    /// The last try to make or remove it failed, and the agent goes on trying: nothing has become of it yet.
+    pub is_tried_again: bool,
 }
 
 /// A volume in an offer, or in the list of an agent's.
@@ -74,7 +76,7 @@ pub struct VolumeInfo {
     pub state: VolumeState,
     /// The tasks that mount it.
     pub used_by: Vec<TaskKey>,
-    /// Why it is lost, in the agent's words; empty when the agent said nothing.
+    /// Why it is lost, or why the last try to make or remove it failed, in the agent's words; empty when it said nothing.
     pub message: String,
     /// The framework with which it is destroyed; `None` when it stays until somebody destroys it.
     pub owner: Option<FrameworkId>,

@@ -32,7 +32,17 @@ fn told(world: &World) -> Vec<(u64, bool)> {
         ToMaster::Volumes(reports) => Some(reports),
         _ => None,
     });
-    reports.flatten().map(|report| (report.number, report.is_ready)).collect()
+    reports.flatten().filter(|report| !report.is_tried_again).map(|report| (report.number, report.is_ready)).collect()
+}
+
+/// Of which volumes the master was told that the last try failed, and why.
+fn troubles(world: &World) -> Vec<(u64, &str)> {
+    let reports = world.sent.iter().filter_map(|message| match message {
+        ToMaster::Volumes(reports) => Some(reports),
+        _ => None,
+    });
+    let tried = reports.flatten().filter(|report| report.is_tried_again && !report.is_ready);
+    tried.map(|report| (report.number, report.message.as_str())).collect()
 }
 
 fn states(world: &World) -> Vec<(u64, HeldState)> {
@@ -198,4 +208,26 @@ fn what_cannot_be_made_is_given_up_after_some_tries_and_told_with_the_cause() {
     assert_eq!(states(&world), [(2, HeldState::Removing)]);
     world.run();
     assert!(world.store.volumes.is_empty());
+}
+
+#[test]
+fn a_try_that_failed_is_told_with_its_cause_each_time() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    world.fail_next(FailureKind::Temporary);
+    assert_eq!((troubles(&world).len(), told(&world)), (1, vec![]));
+    world.pass(30_000);
+    world.connect();
+    world.run();
+    assert_eq!((troubles(&world).len(), told(&world)), (1, vec![(1, true)]));
+    destroy(&mut world, 1);
+    for tries in 2..4 {
+        world.fail_next(FailureKind::Temporary);
+        assert_eq!((troubles(&world).len(), told(&world)), (tries, vec![(1, true)]));
+        world.pass(30_000);
+        world.connect();
+    }
+    assert!(troubles(&world).iter().all(|(number, why)| *number == 1 && !why.is_empty()), "{:?}", troubles(&world));
+    world.run();
+    assert_eq!(told(&world), [(1, true), (1, false)]);
 }

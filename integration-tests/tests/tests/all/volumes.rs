@@ -124,3 +124,21 @@ fn orders_outlive_the_agent(cluster: &Cluster, agent: &str) {
         assert!(!directory(cluster).exists(), "round {round}");
     }
 }
+
+#[test]
+fn why_a_volume_is_not_made_is_shown_while_the_agent_goes_on_trying() {
+    let cluster = Cluster::start();
+    let agent = cluster.json(&["agents"])[0]["agent_id"].as_str().unwrap().to_owned();
+    cluster.ok(&["reserve", &agent, "--role", "default", "--resources", "disk=100MiB"]);
+    let of_role = directory(&cluster).parent().unwrap().to_owned();
+    std::fs::create_dir_all(of_role.parent().unwrap()).unwrap();
+    std::fs::write(&of_role, "in the way").unwrap();
+    cluster.ok(&["volumes", "create", &agent, "db", "--role", "default", "--size", "64MiB"]);
+    wait_for("the cause", PATIENCE, || {
+        let told = cluster.ok(&["volumes", "ls"]);
+        if told.contains("CREATING: cannot make ") && told.contains("volumes/default/db") { Ok(()) } else { Err(told) }
+    });
+    std::fs::remove_file(&of_role).unwrap();
+    until(&cluster, &[("db", "READY")]);
+    assert_eq!(cluster.json(&["volumes", "ls"])[0]["message"], "");
+}

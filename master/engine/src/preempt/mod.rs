@@ -1,9 +1,10 @@
 //! Preemption, off unless it is configured: a role that is short of its guarantee gets room of tasks that matter less.
 //!
-//! One at a time for each role: first the frameworks of the tasks are asked to leave, at the end of the notice what is
+//! On one agent after the other or on several at once, as far as is owed: first the frameworks of the tasks are asked to leave, at the end of the notice what is
 //! left is killed. Nothing of the plan is stored: a new master plans anew; a kill that was decided is stored with its
 //! task. It never kills before the notice has passed, nor what would not make the wanted shape fit.
 
+mod comes;
 mod places;
 mod plan;
 
@@ -27,12 +28,15 @@ const LOOK_MS: u64 = 1_000;
 /// next look goes on with the next role.
 const MOST_WANTS: usize = 64;
 
-/// Room that is being taken back.
+/// Agents on which one role takes room back at a time.
+const MOST_AT_ONCE: usize = 8;
+
+/// Room that is being taken back on one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Preemption {
+    role: Role,
     pub framework: FrameworkId,
     item: DemandItem,
-    pub agent: AgentId,
     pub victims: BTreeSet<TaskKey>,
     /// When what is left is killed.
     pub start: UnixMillis,
@@ -43,8 +47,12 @@ impl State {
     /// Looks whether a role is short, when preemption is wanted at all.
     pub fn preempt(&mut self, now: Now) {
         let Some(notice_ms) = self.config.preemption_notice_ms else { return };
-        for role in self.preempting.keys().cloned().collect::<Vec<_>>() {
-            self.go_on(now, &role);
+        // Where less is needed than was, those stay in peace who matter most, or have heard of it last.
+        let mut under_way: Vec<_> = self.preempting.iter().collect();
+        under_way.sort_by_key(|(agent, p)| (p.item.priority, std::cmp::Reverse(p.start), (*agent).clone()));
+        let under_way: Vec<AgentId> = under_way.into_iter().map(|(agent, _)| agent.clone()).collect();
+        for agent in under_way {
+            self.go_on(now, &agent);
         }
         let promised = |(_, state): &(&Role, &crate::roles::RoleState)| !state.quota.guarantee.is_empty();
         let mut roles: Vec<Role> = self.roles.iter().filter(promised).map(|(role, _)| role.clone()).collect();
@@ -57,40 +65,45 @@ impl State {
             }
             self.preempt_after = Some(role.clone());
             // What is owed to a role within is taken for that one first, and counts for this one too.
-            let is_busy = self.preempting.keys().any(|busy| is_within(busy, &role) || is_within(&role, busy));
-            if !is_busy && let Some((framework, item, choice)) = self.find_room(now, &role, &mut wants) {
+            let related = |p: &Preemption| p.role != role && (is_within(&p.role, &role) || is_within(&role, &p.role));
+            if self.preempting.values().any(related) {
+                continue;
+            }
+            let under_way = self.preempting.values().filter(|p| p.role == role).count();
+            for _ in under_way..MOST_AT_ONCE {
+                let Some((framework, item, choice)) = self.find_room(now, &role, &mut wants) else { break };
                 let start = UnixMillis(now.unix.0.saturating_add(notice_ms));
                 let Choice { agent, victims } = choice;
                 self.look_at_always(&agent);
-                let preemption = Preemption { framework, item, agent, victims, start, is_killing: false };
-                self.preempting.insert(role, preemption);
+                let role = role.clone();
+                self.preempting.insert(agent, Preemption { role, framework, item, victims, start, is_killing: false });
             }
         }
         self.start_timer(now.mono + LOOK_MS.min(notice_ms.max(1)), Timer::Preempt);
     }
 
     /// One that is under way: is over, goes on with those that are still needed, or comes to its kills.
-    fn go_on(&mut self, now: Now, role: &Role) {
-        let Some(preemption) = self.preempting.get(role).cloned() else { return };
+    fn go_on(&mut self, now: Now, agent: &AgentId) {
+        let Some(preemption) = self.preempting.get(agent).cloned() else { return };
         let left: BTreeSet<TaskKey> = preemption.victims.iter().filter(|key| self.is_held(key)).cloned().collect();
         if left.is_empty() {
-            self.preempting.remove(role);
-            return self.look_at_always(&preemption.agent);
+            self.preempting.remove(agent);
+            return self.look_at_always(agent);
         }
         if preemption.is_killing {
             return;
         }
-        let Some(needed) = self.still_needed(role, &preemption, &left) else {
-            self.preempting.remove(role);
-            return self.look_at_always(&preemption.agent);
+        let Some(needed) = self.still_needed(agent, &preemption, &left) else {
+            self.preempting.remove(agent);
+            return self.look_at_always(agent);
         };
         let is_time = now.unix >= preemption.start;
-        if let Some(known) = self.preempting.get_mut(role) {
+        if let Some(known) = self.preempting.get_mut(agent) {
             let is_less = left.difference(&needed).next().is_some();
             known.victims = needed.clone();
             known.is_killing = is_time;
             if is_less {
-                self.look_at_always(&preemption.agent);
+                self.look_at_always(agent);
             }
         }
         if !is_time {
@@ -102,7 +115,7 @@ impl State {
             let was_asked = std::mem::replace(&mut task.record.is_kill_requested, true);
             self.put_task(&key);
             if !was_asked {
-                self.send_kill(&preemption.agent, &key, TaskReason::Preempted);
+                self.send_kill(agent, &key, TaskReason::Preempted);
             }
         }
     }
@@ -111,19 +124,19 @@ impl State {
         self.tasks.get(key).is_some_and(|task| task.is_charged)
     }
 
-    /// Those of `left` that still have to go; `None` when nobody has to: the shape is not wanted or owed any more, fits
-    /// somewhere, or would not fit here. Those who are leaving by themselves go first.
+    /// Those of `left` that still have to go; `None` when nobody has to: the shape is not wanted or owed any more, finds
+    /// room elsewhere, or would not fit here. Those who are leaving by themselves go first.
     fn still_needed(
         &self,
-        role: &Role,
+        agent: &AgentId,
         preemption: &Preemption,
         left: &BTreeSet<TaskKey>,
     ) -> Option<BTreeSet<TaskKey>> {
-        let Preemption { framework, item, agent, .. } = preemption;
-        let same = |other: &&DemandItem| other.role == item.role && other.shape == item.shape && other.count != Some(0);
-        let is_wanted = self.frameworks.get(framework).is_some_and(|f| f.demand.items.iter().any(|i| same(&i)));
-        let want = self.want_of(role, item).filter(|_| is_wanted)?;
-        if self.fits_somewhere(role, &want, item) || !self.may_go_to(agent, item) {
+        let Preemption { role, framework, item, .. } = preemption;
+        let items = &self.frameworks.get(framework)?.demand.items;
+        items.iter().find(|other| are_alike(other, item) && other.count != Some(0))?;
+        let want = self.uncovered(role, item, self.want_of(role, item)?, Some(agent))?;
+        if !self.may_go_to(agent, item) {
             return None;
         }
         let mut place = self.place(role, item, agent);
@@ -140,7 +153,7 @@ impl State {
         Some(&leaving | &choice.victims)
     }
 
-    /// The most important want of a role that is owed and fits nowhere, and who makes room for it. Of those that matter as
+    /// The most important want of a role that is owed and finds no room, and who makes room for it. Of those that matter as
     /// much the largest: smaller ones find room more easily.
     fn find_room(&self, now: Now, role: &Role, left: &mut usize) -> Option<(FrameworkId, DemandItem, Choice)> {
         let state = self.roles.get(role)?;
@@ -159,16 +172,28 @@ impl State {
         wants.into_iter().find_map(|(id, item, want)| {
             *left = left.saturating_sub(1);
             let shape = item.shape.clone().unwrap_or_default();
-            if self.check_room(&item.role, &shape, &Kept::new()).is_err() || self.fits_somewhere(role, &want, item) {
+            // Those who are waited for already take their part of what the role may hold.
+            let awaited = self.preempting.values().filter(|p| p.item.role == item.role);
+            let awaited = awaited.filter_map(|p| p.item.shape.as_ref());
+            let all = awaited.fold(shape, |sum, shape| sum.saturating_sum(shape));
+            if self.check_room(&item.role, &all, &Kept::new()).is_err() {
                 return None;
             }
-            let busy: BTreeSet<&AgentId> = self.preempting.values().map(|other| &other.agent).collect();
-            let agents = self.agents.keys().filter(|agent| !busy.contains(agent) && !self.is_left_soon(now, agent));
+            let want = self.uncovered(role, item, want, None)?;
+            let is_busy = |agent: &AgentId| self.preempting.contains_key(agent);
+            let agents = self.agents.keys().filter(|agent| !is_busy(agent) && !self.is_left_soon(now, agent));
             let agents = agents.filter(|agent| self.may_go_to(agent, item));
             let places = agents.map(|agent| self.place(role, item, agent));
             let floors = floors.get_or_insert_with(|| self.floors(role, None));
             Some((id.clone(), item.clone(), choose(&want, places, floors)?))
         })
+    }
+
+    /// How many of that kind are wanted, by all.
+    fn units(&self, item: &DemandItem) -> u32 {
+        let there = self.frameworks.values().filter(|framework| framework.session.is_some());
+        let alike = there.flat_map(|framework| &framework.demand.items).filter(|other| are_alike(other, item));
+        alike.fold(0, |sum: u32, other| sum.saturating_add(other.count.unwrap_or(u32::MAX)))
     }
 
     fn is_left_soon(&self, now: Now, agent: &AgentId) -> bool {
@@ -177,7 +202,8 @@ impl State {
 
     /// Why tasks of an agent shall go for another role, when they shall.
     pub fn preemption_on(&self, agent: &AgentId) -> Option<Occasion> {
-        let (role, preemption) = self.preempting.iter().find(|(_, preemption)| preemption.agent == *agent)?;
+        let preemption = self.preempting.get(agent)?;
+        let role = &preemption.role;
         let shape = preemption.item.shape.as_ref().map(countable).unwrap_or_default();
         Some(Occasion {
             cause: InverseCause::Preemption,
@@ -193,8 +219,8 @@ impl State {
     /// In words, for whom room is being taken back now.
     pub fn preemption_notes(&self, now: Now, framework: &FrameworkId) -> Vec<String> {
         let own = self.preempting.iter().filter(|(_, preemption)| preemption.framework == *framework);
-        own.map(|(role, preemption)| {
-            let Preemption { agent, victims, start, is_killing, .. } = preemption;
+        own.map(|(agent, preemption)| {
+            let Preemption { role, victims, start, is_killing, .. } = preemption;
             let host = self.agents.get(agent).map(|a| a.record.info.hostname.as_str()).unwrap_or_default();
             let count = victims.len();
             let left_s = start.0.saturating_sub(now.unix.0).div_ceil(1_000);
@@ -204,4 +230,10 @@ impl State {
         })
         .collect()
     }
+}
+
+/// What does for one does for the other.
+fn are_alike(one: &DemandItem, other: &DemandItem) -> bool {
+    let DemandItem { role, shape, count: _, constraints, priority: _, ports } = one;
+    (role, shape, constraints, ports) == (&other.role, &other.shape, &other.constraints, &other.ports)
 }

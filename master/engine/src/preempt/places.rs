@@ -79,15 +79,6 @@ impl State {
         }
     }
 
-    /// There is room for it within what is owed. Where it would be more than that, what is free may be kept for others.
-    pub(super) fn fits_somewhere(&self, role: &Role, want: &Want, item: &DemandItem) -> bool {
-        self.agents.keys().any(|agent| {
-            self.may_go_to(agent, item)
-                && want.fits(&self.free_for(&item.role, agent))
-                && want.is_owed(&self.kept_for(role, item, agent))
-        })
-    }
-
     /// The agent takes work of this want. One that has less than is reserved on it gives nothing to anybody.
     pub(super) fn may_go_to(&self, agent: &AgentId, item: &DemandItem) -> bool {
         self.agents.get(agent).is_some_and(|agent| {
@@ -99,7 +90,7 @@ impl State {
     }
 
     /// What no task holds and the role may have; offers may come back and count as free.
-    fn free_for(&self, role: &Role, agent: &AgentId) -> Resources {
+    pub(super) fn free_for(&self, role: &Role, agent: &AgentId) -> Resources {
         let Some(state) = self.agents.get(agent) else { return Resources::default() };
         if state.record.pools.is_empty() {
             return state.record.info.resources.saturating_minus(&state.allocated);
@@ -123,7 +114,7 @@ impl State {
     }
 
     /// What is free of the item's reservations within the promised role: it is held by the role already.
-    fn kept_for(&self, role: &Role, item: &DemandItem, agent: &AgentId) -> Resources {
+    pub(super) fn kept_for(&self, role: &Role, item: &DemandItem, agent: &AgentId) -> Resources {
         let Some(record) = self.agents.get(agent).map(|agent| &agent.record).filter(|r| !r.pools.is_empty()) else {
             return Resources::default();
         };

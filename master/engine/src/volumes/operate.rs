@@ -45,7 +45,7 @@ impl State {
         let Some(record) = place.record.volumes.iter_mut().find(|record| record.volume.number == number) else {
             return Ok(());
         };
-        record.state = VolumeState::Destroying;
+        (record.state, record.message) = (VolumeState::Destroying, String::new());
         let message = "the volume was destroyed before the agent had made it";
         let settled = record.settle(OperationOutcome::Failed, message);
         record.awaited = by;

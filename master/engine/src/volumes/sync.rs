@@ -37,6 +37,9 @@ impl AgentRecord {
                 (VolumeState::Creating, Some(HeldState::Making)) => VolumeState::Creating,
                 (VolumeState::Creating | VolumeState::Ready | VolumeState::Lost, _) => VolumeState::Lost,
             };
+            if known.state == VolumeState::Ready {
+                known.message.clear();
+            }
             settled.extend(match known.state {
                 VolumeState::Ready => known.settle(OperationOutcome::Done, ""),
                 VolumeState::Lost => known.settle(OperationOutcome::Failed, "the agent came back without it"),
@@ -87,11 +90,16 @@ impl State {
         let Some(place) = self.agents.get_mut(&agent) else { return };
         let before = place.record.volumes.clone();
         let mut settled = Vec::new();
-        for VolumeReport { number, is_ready, message } in reports {
+        for VolumeReport { number, is_ready, message, is_tried_again } in reports {
             let volumes = &mut place.record.volumes;
             let Some(at) = volumes.iter().position(|known| known.volume.number == *number) else { continue };
             let known = &mut volumes[at];
             match (known.state, is_ready) {
+                // Late word of what was before says nothing of what is there by now.
+                (VolumeState::Creating | VolumeState::Destroying, _) if *is_tried_again => {
+                    known.message.clone_from(message);
+                }
+                _ if *is_tried_again => {}
                 (VolumeState::Destroying, true) => {}
                 (VolumeState::Destroying, false) => {
                     settled.extend(volumes.remove(at).settle(OperationOutcome::Done, ""));

@@ -12,6 +12,7 @@ mod life_cycles;
 mod maintenance;
 mod offers;
 mod preemption;
+mod preemption_at_once;
 mod preemption_runs;
 mod races;
 mod random_runs;

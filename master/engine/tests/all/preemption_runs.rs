@@ -57,6 +57,8 @@ struct Run {
     wanted: Vec<(u64, u32, i32)>,
     promised: (u64, u64),
     launched: usize,
+    /// What was killed that need not have been.
+    needless: Option<String>,
 }
 
 impl Run {
@@ -80,7 +82,7 @@ impl Run {
                 }
             }
         }
-        let mut run = Self { world, wanted: case.wanted.clone(), promised: case.promised, launched: 0 };
+        let mut run = Self { world, wanted: case.wanted.clone(), promised: case.promised, launched: 0, needless: None };
         OTHERS.iter().enumerate().for_each(|(at, (name, stream))| run.fill(case, at, name, *stream));
         run.promise("other", case.promised.1);
         run.promise(PROD, case.promised.0);
@@ -171,6 +173,7 @@ impl Run {
         }
         let is_due = |task: &&TaskRecord| task.is_kill_requested && !task.status.state.is_terminal();
         let due: Vec<TaskRecord> = self.world.tasks.values().filter(is_due).cloned().collect();
+        self.needless = self.needless.take().or_else(|| self.needless_of(&due));
         for task in due {
             is_busy = true;
             let agent = task.agent.as_str().rsplit('-').next().unwrap().parse().unwrap();
@@ -178,6 +181,30 @@ impl Run {
             self.world.update(agent, &framework, &name, 2, TaskState::Killed);
         }
         is_busy
+    }
+
+    /// Of those that are to be killed now: one without whom a shape fits too, or more shapes than are owed.
+    fn needless_of(&self, due: &[TaskRecord]) -> Option<String> {
+        let wanted = || self.wanted.iter().filter(|item| item.1 > 0).map(|item| item.0 * 1_000);
+        let (smallest, largest) = (wanted().min()?, wanted().max()?);
+        let owed = (self.promised.0 * 1_000).saturating_sub(self.consumed(PROD, &[]));
+        let (mut taken, mut kept) = (0, 0);
+        for agent in self.agents() {
+            let here: Vec<&TaskRecord> = due.iter().filter(|task| task.agent == agent.id).collect();
+            if here.is_empty() {
+                continue;
+            }
+            for spared in &here {
+                let others: Vec<&TaskRecord> = here.iter().filter(|task| task.key != spared.key).copied().collect();
+                if self.room(agent, &others) >= largest {
+                    return Some(format!("{} is killed in vain", spared.key.task));
+                }
+            }
+            taken += smallest;
+            let own = agent.pools.iter().filter(|pool| pool.role == role(PROD));
+            kept += own.map(|pool| pool.resources.cpus.0).sum::<u64>();
+        }
+        (taken > owed + kept).then(|| format!("{taken} are taken back at once, {owed} are owed"))
     }
 
     /// Until nothing has happened for longer than a look and a notice take.
@@ -274,6 +301,7 @@ proptest! {
         }
         let least = other.min(case.promised.1 * 1_000);
         prop_assert!(run.consumed("other", &[]) >= least, "other is left with less than {least}");
+        prop_assert!(run.needless.is_none(), "{:?}", run.needless);
         if let Some(missed) = run.missed() {
             return Err(TestCaseError::fail(missed));
         }

@@ -177,7 +177,7 @@ fn volumes(world: &World) -> Vec<(u64, String, String, VolumeState)> {
 }
 
 fn report(world: &mut World, session: u64, number: u64, is_ready: bool) {
-    let reports = vec![VolumeReport { number, is_ready, message: String::new() }];
+    let reports = vec![VolumeReport { number, is_ready, message: String::new(), is_tried_again: false }];
     world.handle("volumes", Input::AgentVolumes { session: SessionId(session), reports });
 }
 

@@ -513,11 +513,10 @@ pub(super) fn agent_message() -> impl Strategy<Value = AgentMessage> {
             AgentMessage::Attach(Box::new(AttachRequest { agent, incarnation, tasks, seen_epoch, cluster, volumes }))
         },
     );
-    let report = (1u64.., any::<bool>(), text()).prop_map(|(number, is_ready, message)| VolumeReport {
-        number,
-        is_ready,
-        message,
-    });
+    let report =
+        (1u64.., any::<bool>(), text(), any::<bool>()).prop_map(|(number, is_ready, message, is_tried_again)| {
+            VolumeReport { number, is_ready, message, is_tried_again }
+        });
     let update = (framework(), status(), state()).prop_map(|(framework, status, latest_state)| StatusUpdate {
         framework,
         status,

@@ -93,15 +93,16 @@ impl From<HeldVolume> for link::HeldVolume {
 impl TryFrom<link::VolumeReport> for VolumeReport {
     type Error = WireError;
 
-    fn try_from(link::VolumeReport { number, is_ready, message }: link::VolumeReport) -> Result<Self, WireError> {
+    fn try_from(report: link::VolumeReport) -> Result<Self, WireError> {
+        let link::VolumeReport { number, is_ready, message, is_tried_again } = report;
         let message = check::text("message", message, MAX_TEXT_BYTES)?;
-        Ok(Self { number: at_least_1("number", number)?, is_ready, message })
+        Ok(Self { number: at_least_1("number", number)?, is_ready, message, is_tried_again })
     }
 }
 
 impl From<VolumeReport> for link::VolumeReport {
-    fn from(VolumeReport { number, is_ready, message }: VolumeReport) -> Self {
-        Self { number, is_ready, message }
+    fn from(VolumeReport { number, is_ready, message, is_tried_again }: VolumeReport) -> Self {
+        Self { number, is_ready, message, is_tried_again }
     }
 }
 

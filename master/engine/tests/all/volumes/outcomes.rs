@@ -46,8 +46,14 @@ fn told(effects: &[Effect]) -> Vec<String> {
 }
 
 fn says(world: &mut World, session: u64, number: u64, is_ready: bool, message: &str) -> Vec<String> {
-    let reports = vec![VolumeReport { number, is_ready, message: message.into() }];
+    let reports = vec![VolumeReport { number, is_ready, message: message.into(), is_tried_again: false }];
     told(&world.handle("volumes", Input::AgentVolumes { session: SessionId(session), reports }))
+}
+
+/// The agent could not, and goes on trying.
+fn tries_again(world: &mut World, number: u64, message: &str) -> Vec<String> {
+    let reports = vec![VolumeReport { number, is_ready: false, message: message.into(), is_tried_again: true }];
+    told(&world.handle("volumes", Input::AgentVolumes { session: SessionId(1), reports }))
 }
 
 fn comes_back(world: &mut World, session: u64) -> Vec<String> {
@@ -81,6 +87,22 @@ fn what_the_agent_gives_up_has_failed_with_its_cause_and_is_shown_to_operators()
     assert_eq!(begin(&mut world, destroy_as("d", "db")), ["d Pending "]);
     assert_eq!(says(&mut world, 1, 1, false, ""), ["d Done "]);
     assert_eq!(begin(&mut world, create_as("c2", "db")), ["c2 Pending "], "its name is free again");
+}
+
+#[test]
+fn why_a_try_failed_is_shown_until_one_succeeds_and_nobody_is_told_an_outcome() {
+    let mut world = wanted();
+    let cause = |world: &World| world.registry.agents[0].volumes[0].message.clone();
+    assert!(tries_again(&mut world, 1, "cannot make /x: disk is full").is_empty());
+    assert_eq!((volumes(&world)[0].3, cause(&world)), (VolumeState::Creating, "cannot make /x: disk is full".into()));
+    assert_eq!(says(&mut world, 1, 1, true, ""), ["c Done "]);
+    assert_eq!(cause(&world), "");
+    assert!(tries_again(&mut world, 1, "cannot make /x: late").is_empty());
+    assert_eq!((volumes(&world)[0].3, cause(&world)), (VolumeState::Ready, String::new()), "late word");
+    assert_eq!(begin(&mut world, destroy_as("d", "db")), ["d Pending "]);
+    assert!(tries_again(&mut world, 1, "cannot remove /x: busy").is_empty());
+    assert_eq!((volumes(&world)[0].3, cause(&world)), (VolumeState::Destroying, "cannot remove /x: busy".into()));
+    assert_eq!(says(&mut world, 1, 1, false, ""), ["d Done "]);
 }
 
 #[test]

@@ -88,6 +88,9 @@ impl VolumeRow {
             advice: match state {
                 VolumeState::Lost if !message.is_empty() => format!("{message}; destroy it to make it anew"),
                 VolumeState::Lost => "its data is gone; destroy it to make it anew".to_owned(),
+                VolumeState::Creating | VolumeState::Destroying if !message.is_empty() => {
+                    format!("{message}; tried again")
+                }
                 VolumeState::Creating | VolumeState::Ready | VolumeState::Destroying => String::new(),
             },
             size: words::bytes(size.0.into()),
