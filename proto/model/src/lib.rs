@@ -14,6 +14,7 @@ mod inverse;
 mod offer;
 mod operation;
 mod pattern;
+mod pattern_cost;
 mod placement;
 mod quota;
 mod reservation;
@@ -35,6 +36,7 @@ pub use inverse::{
 pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
 pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
 pub use pattern::{Pattern, PatternError};
+pub use pattern_cost::TooBroad;
 pub use placement::{Placement, PlacementError};
 pub use quota::{Limit, Quota, QuotaError};
 pub use reservation::{Pool, PoolId, Reserved, ReservedUse, StaticReservation};

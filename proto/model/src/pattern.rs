@@ -1,9 +1,13 @@
-//! A regular expression over a whole text, at a bounded cost. Never backtracks: matching costs time linear in the text.
+//! A regular expression over a whole text, at a bounded cost: what would take long to compile is refused unread, and matching
+//! takes time linear in the text. Never backtracks.
 
 use std::fmt;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::parse::ParserBuilder;
 use serde::{Deserialize, Serialize};
+
+use crate::pattern_cost::{self, TooBroad};
 
 /// Most memory a compiled pattern may take, and the cache it matches with; in bytes.
 const MAX_COMPILED_BYTES: usize = 64 * 1024;
@@ -29,6 +33,9 @@ pub enum PatternError {
     /// It would cost too much.
     #[error("is a regular expression that takes more than 64 KiB; repeat less, or list fewer values")]
     TooCostly,
+    /// Compiling it would take long.
+    #[error("is a regular expression that {0}")]
+    TooBroad(#[from] TooBroad),
     /// It is longer than [`Pattern::MAX_BYTES`].
     #[error("is a regular expression of {0} bytes; at most 256 are allowed")]
     TooLong(usize),
@@ -46,14 +53,12 @@ impl Pattern {
         if text.len() > Self::MAX_BYTES {
             return Err(PatternError::TooLong(text.len()));
         }
-        let compile = |text: &str| {
-            let mut builder = RegexBuilder::new(text);
-            builder.size_limit(MAX_COMPILED_BYTES).dfa_size_limit(MAX_COMPILED_BYTES).nest_limit(MAX_DEPTH);
-            builder.build()
-        };
         // By itself first: `)(` is a pattern only within the brackets.
-        let whole = compile(text).and_then(|_| compile(&format!("^(?:{text})$")));
-        match whole {
+        let read = ParserBuilder::new().nest_limit(MAX_DEPTH).build().parse(text);
+        pattern_cost::check(&read.map_err(|error| PatternError::Syntax(last_line(&error.to_string())))?)?;
+        let mut builder = RegexBuilder::new(&format!("^(?:{text})$"));
+        builder.size_limit(MAX_COMPILED_BYTES).dfa_size_limit(MAX_COMPILED_BYTES).nest_limit(MAX_DEPTH);
+        match builder.build() {
             Ok(whole) => Ok(Self { text: text.to_owned(), whole }),
             Err(regex::Error::CompiledTooBig(_)) => Err(PatternError::TooCostly),
             Err(error) => Err(PatternError::Syntax(last_line(&error.to_string()))),
