@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use proffer_proto_model::convert::{Defect, MAX_ENTRIES, WireError};
+use proffer_proto_model::convert::{Defect, MAX_CONSTRAINTS, WireError};
 use proffer_proto_model::task::{ContainerSpec, ResourceLimits};
 use proffer_proto_model::{Constraint, Resources, Role, TaskSpec};
 use proffer_proto_wire::{batch as wire, common};
@@ -226,8 +226,8 @@ fn shared_fields(
 }
 
 fn checked_constraints(constraints: Vec<common::Constraint>) -> Result<Vec<Constraint>, WireError> {
-    if constraints.len() > MAX_ENTRIES {
-        return Err(WireError::new("constraints", Defect::TooMany { count: constraints.len(), max: MAX_ENTRIES }));
+    if constraints.len() > MAX_CONSTRAINTS {
+        return Err(WireError::new("constraints", Defect::TooMany { count: constraints.len(), max: MAX_CONSTRAINTS }));
     }
     let each = constraints.into_iter().enumerate();
     each.map(|(at, one)| Constraint::try_from(one).map_err(|e| e.within(&format!("constraints[{at}]")))).collect()

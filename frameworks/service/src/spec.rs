@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use proffer_proto_model::convert::{Defect, MAX_ENTRIES, MAX_NAME_BYTES, MAX_TEXT_BYTES, WireError};
+use proffer_proto_model::convert::{Defect, MAX_CONSTRAINTS, MAX_ENTRIES, MAX_NAME_BYTES, MAX_TEXT_BYTES, WireError};
 use proffer_proto_model::task::{ContainerSpec, Mount, MountSource, NetworkMode, ResourceLimits};
 use proffer_proto_wire::service as wire;
 use proffer_sdk::{Bytes, Constraint, KillPolicy, MilliCpus, Resources, Role, TaskId, TaskSpec};
@@ -200,8 +200,8 @@ fn is_name(name: &str) -> bool {
 }
 
 fn constraints_of(given: Vec<proffer_proto_wire::common::Constraint>, gather: &mut Gather) -> Vec<Constraint> {
-    if given.len() > MAX_ENTRIES {
-        gather.defect("constraints", Defect::TooMany { count: given.len(), max: MAX_ENTRIES });
+    if given.len() > MAX_CONSTRAINTS {
+        gather.defect("constraints", Defect::TooMany { count: given.len(), max: MAX_CONSTRAINTS });
         return Vec::new();
     }
     let each = given.into_iter().enumerate();

@@ -77,3 +77,95 @@ fn subject_text<'a>(subject: &str, agent: &'a AgentInfo) -> Option<Cow<'a, str>>
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attribute, Resources};
+
+    fn agent(subject: &str, text: &str) -> AgentInfo {
+        let of = |name: &str| if subject == name { text.to_owned() } else { String::new() };
+        let attribute = |value| vec![Attribute { name: subject.to_owned(), value: AttributeValue::Text(value) }];
+        let is_attribute = !subject.starts_with('@') && !text.is_empty();
+        AgentInfo {
+            id: None,
+            hostname: of("@hostname"),
+            api_address: String::new(),
+            address: String::new(),
+            resources: Resources::default(),
+            attributes: if is_attribute { attribute(text.to_owned()) } else { Vec::new() },
+            region: of("@region"),
+            zone: of("@zone"),
+            version: String::new(),
+            boot_id: String::new(),
+            reservations: Vec::new(),
+        }
+    }
+
+    fn rule(subject: &str, operator: ConstraintOperator) -> Constraint {
+        let has_value = matches!(operator, ConstraintOperator::Equals | ConstraintOperator::NotEquals);
+        let value = if has_value { "b1".to_owned() } else { String::new() };
+        Constraint { subject: subject.to_owned(), operator, value }
+    }
+
+    /// Each operator, and whether a subject meets it that is `b1`, that is `c`, and that is absent.
+    fn operators() -> [(ConstraintOperator, [bool; 3]); 6] {
+        use ConstraintOperator::{Equals, Exists, Matches, NotEquals, NotExists, NotMatches};
+        let pattern = || Pattern::new("b[0-9]").unwrap();
+        [
+            (Exists, [true, true, false]),
+            (NotExists, [false, false, true]),
+            (Equals, [true, false, false]),
+            // What is not there differs: "not on ssd" means agents that say nothing of their disk too.
+            (NotEquals, [false, true, true]),
+            (Matches(pattern()), [true, false, false]),
+            (NotMatches(pattern()), [false, true, true]),
+        ]
+    }
+
+    #[test]
+    fn every_operator_says_its_word_of_every_subject_equal_different_and_absent() {
+        for subject in ["rack", "@hostname", "@region", "@zone"] {
+            for (operator, expected) in operators() {
+                let rule = rule(subject, operator);
+                let found = ["b1", "c", ""].map(|text| rule.is_met_by(&agent(subject, text)));
+                assert_eq!(found, expected, "{rule} on b1, c and nothing");
+            }
+        }
+    }
+
+    #[test]
+    fn a_negation_is_met_exactly_where_the_plain_operator_is_not() {
+        for subject in ["rack", "@hostname", "@region", "@zone"] {
+            for pair in operators().chunks(2) {
+                for text in ["b1", "b11", "xb1", "B1", "c", ""] {
+                    let agent = agent(subject, text);
+                    let met =
+                        [&pair[0], &pair[1]].map(|(operator, _)| rule(subject, operator.clone()).is_met_by(&agent));
+                    assert_ne!(met[0], met[1], "{subject} {text:?}: {:?}", pair[0].0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_subject_is_never_taken_for_another() {
+        // An attribute of that name is not the host's name, and the zone is not the region.
+        let mut named = agent("@zone", "b1");
+        named.attributes = vec![Attribute { name: "@region".to_owned(), value: AttributeValue::Text("b1".to_owned()) }];
+        for (subject, is_met) in [("@zone", true), ("@region", false), ("@hostname", false), ("zone", false)] {
+            assert_eq!(rule(subject, ConstraintOperator::Exists).is_met_by(&named), is_met, "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_number_compares_as_it_is_written() {
+        let mut agent = agent("@zone", "b1");
+        agent.attributes = vec![Attribute { name: "rack".to_owned(), value: AttributeValue::ScalarMilli(1_500) }];
+        let equals = |value: &str| Constraint { value: value.to_owned(), ..rule("rack", ConstraintOperator::Equals) };
+        assert!(equals("1.5").is_met_by(&agent) && !equals("1.50").is_met_by(&agent));
+        let matches = ConstraintOperator::Matches(Pattern::new(r"1\.[0-9]+").unwrap());
+        assert!(rule("rack", matches).is_met_by(&agent));
+        assert!(!rule("rack", ConstraintOperator::NotExists).is_met_by(&agent));
+    }
+}

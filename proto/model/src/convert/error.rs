@@ -86,9 +86,29 @@ pub enum Defect {
         unit: &'static str,
     },
     /// A list has too many entries.
-    #[error("has {count} entries; at most {max} are allowed")]
+    #[error("has {count} entries; at most {max} are allowed: leave some out")]
     TooMany {
         /// Number of entries.
+        count: usize,
+        /// The most allowed.
+        max: usize,
+    },
+    /// A demand has too many different regular expressions.
+    #[error(
+        "hold {count} different regular expressions; at most {max} are allowed: use one for several values, or EQUALS"
+    )]
+    TooManyPatterns {
+        /// How many there are.
+        count: usize,
+        /// The most allowed.
+        max: usize,
+    },
+    /// An Accept has too many tasks.
+    #[error(
+        "brings the tasks of this Accept to {count}; at most {max} are allowed: launch the others on another offer"
+    )]
+    TooManyTasks {
+        /// How many there are up to this operation.
         count: usize,
         /// The most allowed.
         max: usize,

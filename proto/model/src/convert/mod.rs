@@ -6,6 +6,7 @@
 //! a number of an enum that is not known, a missing id or a negative amount is refused.
 
 mod agent;
+mod caps;
 mod check;
 mod constraint;
 mod demand;
@@ -27,7 +28,12 @@ mod testing;
 mod tests;
 mod volume;
 
+pub use caps::{
+    MAX_ACCEPT_TASKS, MAX_CONSTRAINTS, MAX_DEMAND_ITEMS, MAX_OPERATIONS, MAX_PATTERNS, check_accept_size,
+    check_call_size, check_demand_size, tasks_of,
+};
 pub use check::{MAX_DATA_BYTES, MAX_ENTRIES, MAX_ENV_VARS, MAX_MESSAGE_CHARS, MAX_NAME_BYTES, MAX_TEXT_BYTES};
+pub use demand::Patterns;
 pub use error::{Defect, WireError};
 pub use link::{AgentMessage, AgentTask, AttachRequest, LaunchTask, MasterEnvelope, MasterMessage, StatusUpdate};
 pub use operation::accept_from_wire;

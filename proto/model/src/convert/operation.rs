@@ -6,14 +6,16 @@ use proffer_proto_wire::scheduler as wire;
 use wire::operation::Operation as WireOperation;
 use wire::operation_status::Outcome as WireOutcome;
 
+use super::caps::{MAX_ACCEPT_TASKS, MAX_OPERATIONS, check_accept_size};
 use super::check::{self, Checked, Within};
-use super::{Defect, MAX_ENTRIES, MAX_NAME_BYTES, WireError};
+use super::{Defect, MAX_NAME_BYTES, WireError};
 use crate::{Accept, Bytes, DeclineKind, DeclineReason, Operation, OperationOutcome, TaskLaunch};
 
 /// An Accept with all its operations. A task id that is launched twice in it is refused.
 pub fn accept_from_wire(accept: wire::Accept) -> Result<Accept, WireError> {
+    check_accept_size(&accept)?;
     let wire::Accept { offer_ids, operations, filter, leftover_reason } = accept;
-    let operations: Vec<Operation> = check::list("operations", operations, MAX_ENTRIES)?;
+    let operations: Vec<Operation> = check::list("operations", operations, MAX_OPERATIONS)?;
     each_task_once(&operations)?;
     let leftover = check::optional("leftover_reason", leftover_reason)?;
     Ok(Accept {
@@ -75,7 +77,7 @@ fn launches(tasks: Vec<wire::TaskLaunch>) -> Checked<Vec<TaskLaunch>> {
     if tasks.is_empty() {
         return check::fail("tasks", Defect::Missing);
     }
-    check::list("tasks", tasks, MAX_ENTRIES)
+    check::list("tasks", tasks, MAX_ACCEPT_TASKS)
 }
 
 fn reserve_from(operation_id: String, reserve: wire::Reserve) -> Checked<Operation> {

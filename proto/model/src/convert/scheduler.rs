@@ -244,6 +244,7 @@ pub fn acknowledgements_from_wire(acknowledge: wire::Acknowledge) -> Result<Vec<
 /// The tasks a Reconcile asks for; empty for all.
 pub fn reconcile_from_wire(reconcile: wire::Reconcile) -> Result<Vec<(TaskId, Option<AgentId>)>, WireError> {
     let wire::Reconcile { tasks } = reconcile;
+    check::bounded("tasks", tasks.len(), MAX_ENTRIES)?;
     let each = tasks.into_iter().enumerate();
     each.map(|(at, wire::ReconcileTask { task_id, agent_id })| {
         let task = || Ok((check::id("task_id", &task_id)?, check::optional_id("agent_id", &agent_id)?));

@@ -8,7 +8,7 @@ use scheduler::operation::Operation as Op;
 use super::{Defect, SchedulerCall, WireError, testing};
 use crate::{IdError, TaskSpec};
 
-fn good_task() -> common::TaskSpec {
+pub(super) fn good_task() -> common::TaskSpec {
     common::TaskSpec {
         task_id: "web-1".into(),
         name: "web".into(),
