@@ -98,7 +98,8 @@ impl Master {
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let json = json::router(operator.clone()).map_err(MasterError::Internal)?;
         let buckets = Arc::new(Buckets::new(config.call_rate));
-        let scheduler = SchedulerApi { owner: link.clone(), buckets, metrics: Arc::clone(&metrics) };
+        let scheduler =
+            SchedulerApi { owner: link.clone(), buckets, metrics: Arc::clone(&metrics), readers: Arc::clone(&readers) };
         let grpc = routes(&link, epoch, operator, scheduler).await?;
         let http = Dashboard::router(readers, shutdown.clone()).merge(Metrics::router(metrics)).merge(json);
         let (done, ended) = oneshot::channel();

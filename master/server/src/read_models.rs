@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dashmap::DashMap;
 use proffer_master_engine::registry::{TaskRecord, WindowId, WindowRecord};
 use proffer_master_engine::view::{AgentState, AgentView, Change, FrameworkView, OfferOutcome, OfferView, RoleView};
-use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, OfferId, Resources, Role, TaskKey, UnixMillis};
+use proffer_proto_model::{
+    AgentId, ClusterId, Epoch, FrameworkId, FrameworkInfo, OfferId, Resources, Role, TaskKey, UnixMillis,
+};
 use tokio::sync::broadcast;
 
 pub use self::ledger::{Count, Ledger};
@@ -261,6 +263,12 @@ impl ReadModels {
     /// All frameworks, ordered by id.
     pub fn frameworks(&self) -> Vec<Arc<FrameworkView>> {
         sorted(&self.frameworks)
+    }
+
+    /// Tasks of a framework that have not ended; 0 when it is not known.
+    pub fn tasks_active_of(&self, name: &str, principal: &str) -> usize {
+        let is_it = |info: &FrameworkInfo| info.name == name && info.principal == principal;
+        self.frameworks.iter().find(|known| is_it(&known.info)).map_or(0, |known| known.tasks_active as usize)
     }
 
     /// One framework's name, also when it is gone; its id when even its name is forgotten.

@@ -56,7 +56,9 @@ impl Gang {
         if let Some(first) = self.offers.first().filter(|first| first.role() != offer.role()) {
             return Err(NotAdded::OtherRole { expected: first.role().clone(), offer: Box::new(offer) });
         }
-        match offer.launch_group(tasks) {
+        let others = self.offers.iter().map(Offer::launches).sum();
+        let launched = offer.check_room(&tasks, others).and_then(|()| offer.launch_group(tasks));
+        match launched {
             Ok(launched) => {
                 self.offers.push(offer);
                 Ok(launched)

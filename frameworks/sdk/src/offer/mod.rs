@@ -11,6 +11,7 @@ mod tests;
 use std::fmt;
 
 use proffer_proto_model as model;
+use proffer_proto_model::convert::MAX_ACCEPT_TASKS;
 use proffer_proto_model::task::PortMapping;
 use proffer_proto_model::{
     AgentId, Attribute, Constraint, DeclineKind, DeclineReason, Filter, OfferId, Operation, Resources, Role, TaskId,
@@ -41,16 +42,27 @@ pub struct Offer {
     outbox: Outbox,
 }
 
-/// The offer's resources do not cover the task. The offer is unchanged.
+/// The offer's resources do not cover the task, or the offer is full. It is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("task {} does not fit on agent {agent}: {shortage} missing", task.id)]
+#[error("task {} does not fit on agent {agent}: {}", task.id, self.why())]
 pub struct DoesNotFit {
-    /// What is missing.
+    /// What is missing; all the task needs when the offer is full.
     pub shortage: Box<Resources>,
+    /// As many tasks are launched on the offer as a master takes in one answer: 1,000. What is left of it is offered again.
+    pub is_full: bool,
     /// Where.
     pub agent: AgentId,
     /// The task, given back; the first one of a group.
     pub task: Box<TaskSpec>,
+}
+
+impl DoesNotFit {
+    fn why(&self) -> String {
+        match self.is_full {
+            true => format!("{MAX_ACCEPT_TASKS} tasks are launched on the offer already; use the next one"),
+            false => format!("{} missing", self.shortage),
+        }
+    }
 }
 
 /// A task that will be launched when the offer is dropped.
@@ -165,6 +177,7 @@ impl Offer {
     /// Launches a task when the offer is dropped. Its resources are subtracted; host ports that it leaves open (0) are
     /// chosen from the offer. The task id must never have been used before.
     pub fn launch(&mut self, task: TaskSpec) -> Result<Launched, DoesNotFit> {
+        self.check_room(std::slice::from_ref(&task), 0)?;
         let (task, left, taken) = self.fit(task, &self.left, &self.taken_ports)?;
         (self.left, self.taken_ports) = (left, taken);
         self.note_mounts(&task.container);
@@ -179,6 +192,7 @@ impl Offer {
 
     /// Launches several tasks when the offer is dropped, all or none of them.
     pub fn launch_group(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<Launched>, DoesNotFit> {
+        self.check_room(&tasks, 0)?;
         let (mut left, mut taken) = (self.left.clone(), self.taken_ports.clone());
         let mut launches = Vec::with_capacity(tasks.len());
         for task in tasks {
@@ -226,6 +240,31 @@ impl Offer {
         self.decline(DeclineReason::new(DeclineKind::ResourcesShort { shortage }));
     }
 
+    /// Tasks that are launched on it.
+    fn launches(&self) -> usize {
+        let tasks = |operation: &Operation| match operation {
+            Operation::Launch { tasks } | Operation::LaunchGroup { tasks, .. } => tasks.len(),
+            Operation::Reserve { .. }
+            | Operation::Unreserve { .. }
+            | Operation::CreateVolume { .. }
+            | Operation::DestroyVolume { .. } => 0,
+        };
+        self.operations.iter().map(tasks).sum()
+    }
+
+    /// These tasks are not too many, beside those of the offer and so many others of the same answer.
+    fn check_room(&self, tasks: &[TaskSpec], others: usize) -> Result<(), DoesNotFit> {
+        match tasks.first() {
+            Some(first) if self.launches() + others + tasks.len() > MAX_ACCEPT_TASKS => Err(DoesNotFit {
+                shortage: Box::new(first.resources.clone()),
+                is_full: true,
+                agent: self.facts.agent.clone(),
+                task: Box::new(first.clone()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn fit(
         &self,
         task: TaskSpec,
@@ -234,6 +273,7 @@ impl Offer {
     ) -> Result<(TaskSpec, Resources, model::PortSet), DoesNotFit> {
         ports::assign(task, left, taken).map_err(|refused| DoesNotFit {
             shortage: Box::new(refused.shortage),
+            is_full: false,
             agent: self.facts.agent.clone(),
             task: refused.task,
         })

@@ -195,3 +195,28 @@ fn kind(operation: &Operation) -> &'static str {
         Operation::DestroyVolume { .. } => "destroy",
     }
 }
+
+#[test]
+fn an_offer_takes_as_many_tasks_as_a_master_takes_in_one_answer() {
+    let small = |number: usize| Task::new(format!("t-{number}")).image("hello").cpus(0.001).build().unwrap();
+    let (mut offer, _) = offer(64_000, &[]);
+    offer.launch_group((0..400).map(small).collect()).unwrap();
+    for number in 400..1_000 {
+        offer.launch(small(number)).unwrap();
+    }
+    let left = offer.left().clone();
+    let refused = offer.launch(small(1_000)).unwrap_err();
+    assert!(refused.is_full && refused.to_string().contains("use the next one"), "{refused}");
+    assert!(offer.launch_group(vec![small(1_000), small(1_001)]).unwrap_err().is_full);
+    assert_eq!(offer.left(), &left);
+}
+
+#[test]
+fn a_gang_takes_no_more_over_all_its_offers() {
+    let small = |number: usize| Task::new(format!("t-{number}")).image("hello").cpus(0.001).build().unwrap();
+    let mut gang = Gang::new();
+    gang.add(offer(64_000, &[]).0, (0..600).map(small).collect()).unwrap();
+    let refused = gang.add(offer(64_000, &[]).0, (600..1_001).map(small).collect()).unwrap_err();
+    assert!(matches!(&refused, NotAdded::DoesNotFit { reason, .. } if reason.is_full), "{refused}");
+    gang.add(offer(64_000, &[]).0, (600..1_000).map(small).collect()).unwrap();
+}

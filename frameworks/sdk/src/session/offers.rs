@@ -11,7 +11,7 @@ use proffer_proto_model::{
 use super::connection::Phase;
 use super::{CALL_ENTRIES, Call, End, Session, SessionFrame, records};
 use crate::offer::Answer;
-use crate::outgoing::{check_demand, check_task, shorten};
+use crate::outgoing::{check_demand, check_task, fit_demand, shorten};
 use crate::{Event, KnownTask, Offer, Scheduler};
 
 const GROUP_REFUSED: &str =
@@ -209,7 +209,7 @@ impl<S: Scheduler> Session<S> {
             return;
         }
         let (Some(wanted), Some(first)) = (&self.wanted, self.facts.roles.first()) else { return };
-        let wanted = wanted.to_model(first);
+        let wanted = fit_demand(wanted.to_model(first));
         if wanted == self.sent_demand {
             return;
         }

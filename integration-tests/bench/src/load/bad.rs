@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use proffer_proto_model::convert::{MAX_CONSTRAINTS, MAX_DEMAND_ITEMS, MAX_ENTRIES, MAX_PATTERNS};
 use proffer_proto_transport::MAX_MESSAGE_BYTES;
+use proffer_proto_wire::common;
 use proffer_proto_wire::scheduler::scheduler_client::SchedulerClient;
 use proffer_proto_wire::scheduler::{self, call, event};
 use tokio::sync::mpsc;
@@ -21,11 +23,13 @@ pub enum Manner {
     Declines,
     /// Calls as fast as the connection takes it.
     Floods,
+    /// Wants other things all the time, as many and as hard to read as the master takes, and confirms what never was.
+    Overwhelms,
 }
 
 impl Manner {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Hoards, Self::Hangs, Self::Declines, Self::Floods];
+    pub const ALL: [Self; 5] = [Self::Hoards, Self::Hangs, Self::Declines, Self::Floods, Self::Overwhelms];
 
     /// For the table.
     pub fn name(self) -> &'static str {
@@ -34,6 +38,7 @@ impl Manner {
             Self::Hangs => "never reads",
             Self::Declines => "declines everything at once",
             Self::Floods => "calls without end",
+            Self::Overwhelms => "states huge demands without end",
         }
     }
 }
@@ -69,6 +74,13 @@ async fn session(master: SocketAddr, manner: Manner) -> Option<()> {
                 say(&calls, reconcile()).await?;
             }
         }
+        Manner::Overwhelms => {
+            tokio::spawn(read(events));
+            for round in 0.. {
+                say(&calls, huge_demand(round)).await?;
+                say(&calls, acknowledgements()).await?;
+            }
+        }
     }
     None
 }
@@ -99,6 +111,33 @@ fn subscribe() -> call::Call {
     let item = scheduler::DemandItem { role: "default".to_owned(), ..Default::default() };
     let demand = Some(scheduler::Demand { items: vec![item] });
     call::Call::Subscribe(scheduler::Subscribe { framework: Some(framework), demand })
+}
+
+/// As large as the master takes it; each round has regular expressions of its own, which are slow to compile.
+fn huge_demand(round: usize) -> call::Call {
+    let rule = |number: usize| common::Constraint {
+        subject: "rack".to_owned(),
+        operator: common::constraint::Operator::NotMatches.into(),
+        value: format!(r"(?i)\w[a-z]{{9}}\pL{round}-{}", number % MAX_PATTERNS),
+    };
+    let item = |number: usize| scheduler::DemandItem {
+        role: "default".to_owned(),
+        shape: Some(common::Resources { cpus_milli: 64_000 + number as i64, ..Default::default() }),
+        count: 1,
+        constraints: (0..MAX_CONSTRAINTS).map(|at| rule(number + at)).collect(),
+        ..Default::default()
+    };
+    call::Call::Demand(scheduler::Demand { items: (0..MAX_DEMAND_ITEMS).map(item).collect() })
+}
+
+fn acknowledgements() -> call::Call {
+    let one = |number: usize| scheduler::Acknowledgement {
+        task_id: format!("none-{number}"),
+        seq: 1,
+        source: common::TaskSource::Agent.into(),
+        ..Default::default()
+    };
+    call::Call::Acknowledge(scheduler::Acknowledge { acknowledgements: (0..MAX_ENTRIES).map(one).collect() })
 }
 
 fn reconcile() -> call::Call {

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::convert::{Defect, ErrorKind, MAX_ENTRIES, SchedulerEvent, WireError, accept_from_wire};
+use proffer_proto_model::convert::{
+    Defect, ErrorKind, SchedulerEvent, WireError, accept_from_wire, check_accept_size, tasks_of,
+};
 use proffer_proto_model::{
     Accept, AgentId, OfferId, Operation, OperationOutcome, TaskId, TaskLaunch, TaskReason, TaskSource, TaskState,
     TaskStatus, UnixMillis,
@@ -36,11 +38,13 @@ struct Named {
 
 /// Reads an Accept part by part.
 pub(super) fn judge(accept: wire::Accept, now: UnixMillis) -> Judged {
+    let size = check_accept_size(&accept);
     let wire::Accept { offer_ids, operations, filter, leftover_reason } = accept;
     let names: Vec<(String, Vec<Named>)> = operations.iter().map(names).collect();
     let offers: Vec<OfferId> = offer_ids.iter().filter_map(|id| OfferId::new(id.as_str()).ok()).collect();
     let head = wire::Accept { offer_ids, operations: Vec::new(), filter, leftover_reason };
-    let head = check_whole(&names).and_then(|()| accept_from_wire(head)).map_err(|e| e.within("accept"));
+    let head =
+        size.and_then(|()| each_once(&names)).and_then(|()| accept_from_wire(head)).map_err(|e| e.within("accept"));
     let mut reader = Reader { now, told: Vec::new() };
     match head {
         Ok(head) => {
@@ -65,28 +69,17 @@ pub(super) fn judge(accept: wire::Accept, now: UnixMillis) -> Judged {
 
 /// Operation id and tasks of an operation.
 fn names(operation: &wire::Operation) -> (String, Vec<Named>) {
-    let tasks: &[wire::TaskLaunch] = match &operation.operation {
-        Some(WireOperation::Launch(launch)) => &launch.tasks,
-        Some(WireOperation::LaunchGroup(group)) => &group.tasks,
-        _ => &[],
-    };
     let named = |launch: &wire::TaskLaunch| Named {
         task: launch.task.as_ref().map(|task| task.task_id.clone()).unwrap_or_default(),
         agent: launch.agent_id.clone(),
     };
-    (operation.operation_id.clone(), tasks.iter().map(named).collect())
+    (operation.operation_id.clone(), tasks_of(operation).iter().map(named).collect())
 }
 
-/// What is wrong with the whole: too much of it, or a task that is there twice, so that no answer would be clear.
-fn check_whole(names: &[(String, Vec<Named>)]) -> Result<(), WireError> {
-    let bounded = |path: String, count: usize| match count {
-        0..=MAX_ENTRIES => Ok(()),
-        count => Err(WireError::new(path, Defect::TooMany { count, max: MAX_ENTRIES })),
-    };
-    bounded("operations".to_owned(), names.len())?;
+/// A task that is there twice is wrong with the whole: no answer would be clear.
+fn each_once(names: &[(String, Vec<Named>)]) -> Result<(), WireError> {
     let mut seen = BTreeSet::new();
     for (at, (_, tasks)) in names.iter().enumerate() {
-        bounded(format!("operations[{at}].tasks"), tasks.len())?;
         for (number, Named { task, .. }) in tasks.iter().enumerate() {
             if !task.is_empty() && !seen.insert(task) {
                 let path = format!("operations[{at}].tasks[{number}].task.task_id");

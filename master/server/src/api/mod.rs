@@ -7,6 +7,7 @@ mod incoming;
 mod inverse;
 mod maintenance;
 pub(crate) mod operator;
+mod price;
 pub(crate) mod rate;
 mod reservations;
 mod roles;

@@ -5,8 +5,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use proffer_master_engine::FrameworkCall;
-use proffer_proto_model::{Demand, DemandItem};
 use tokio::time::{Duration, Instant};
 
 use crate::config::CallRate;
@@ -81,41 +79,12 @@ impl Bucket {
     }
 }
 
-/// What a call costs the master, in tokens: 1, and more for what is looked up or tried on every agent.
-pub(super) fn cost(call: &FrameworkCall) -> u32 {
-    /// Entries of a list that cost one token.
-    const ENTRIES: usize = 10;
-    let list = |entries: usize| 1 + u32::try_from(entries / ENTRIES).unwrap_or(u32::MAX / 2);
-    match call {
-        // See [`cost_of_demand`] for one that follows another.
-        FrameworkCall::Demand(_) | FrameworkCall::Update(_) => WIDE,
-        FrameworkCall::Reconcile(tasks) if tasks.is_empty() => WIDE,
-        FrameworkCall::Reconcile(tasks) => list(tasks.len()),
-        FrameworkCall::Decline { offers, .. } => list(offers.len()),
-        FrameworkCall::Accept(accept) => list(accept.offers.len()),
-        FrameworkCall::InverseReply(reply) => list(reply.offers.len()),
-        FrameworkCall::Acknowledge(_) | FrameworkCall::Kill { .. } | FrameworkCall::Teardown => 1,
-    }
-}
-
-/// What a demand costs: as much as it makes the master look at. Other numbers of the same shapes are one token.
-pub(super) fn cost_of_demand(said: &Demand, new: &Demand) -> u32 {
-    let is_same = |(old, new): (&DemandItem, &DemandItem)| DemandItem { count: old.count, ..new.clone() } == *old;
-    let has_no_news = said.items.len() == new.items.len() && said.items.iter().zip(&new.items).all(is_same);
-    if has_no_news { 1 } else { WIDE }
-}
-
-/// What a call costs that the whole cluster is looked at for; a subscription too.
-pub(super) const WIDE: u32 = 10;
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use proffer_proto_model::{DeclineKind, DeclineReason, Filter, MilliCpus, OfferId, Resources, Role};
-
     use super::*;
 
     fn buckets() -> Buckets {
@@ -152,36 +121,5 @@ mod tests {
         assert!(lock(&buckets.by_name).len() <= BUCKETS);
         assert!(Arc::ptr_eq(&kept, &buckets.of("kept")));
         assert!(buckets.of("in-debt").take(1) > Duration::ZERO, "coming back does not fill it");
-    }
-
-    #[test]
-    fn other_numbers_of_what_was_wanted_before_are_cheap() {
-        let item = |cpus: u64, count: u32| DemandItem {
-            role: Role::default_role(),
-            shape: Some(Resources { cpus: MilliCpus(cpus), ..Resources::default() }),
-            count: Some(count),
-            constraints: Vec::new(),
-            priority: 0,
-            ports: 0,
-        };
-        let demand = |items: &[(u64, u32)]| Demand { items: items.iter().map(|(cpus, n)| item(*cpus, *n)).collect() };
-        let said = demand(&[(100, 5), (200, 1)]);
-        let cost = |items: &[(u64, u32)]| cost_of_demand(&said, &demand(items));
-        assert_eq!((cost(&[(100, 6), (200, 1)]), cost(&[(100, 0), (200, 9)])), (1, 1));
-        assert_eq!((cost(&[(100, 5)]), cost(&[(100, 5), (201, 1)]), cost(&[])), (WIDE, WIDE, WIDE));
-        assert_eq!(cost_of_demand(&Demand::default(), &said), WIDE);
-    }
-
-    #[test]
-    fn what_costs_the_master_more_costs_more() {
-        let reason = DeclineReason::new(DeclineKind::Other);
-        let offers = |count| (0..count).map(|number| OfferId::numbered(1, number)).collect();
-        let decline =
-            |count| FrameworkCall::Decline { offers: offers(count), reason: reason.clone(), filter: Filter::default() };
-        assert_eq!(cost(&decline(1)), 1);
-        assert_eq!(cost(&decline(1_000)), 101);
-        assert_eq!(cost(&FrameworkCall::Demand(Demand::default())), 10);
-        assert_eq!(cost(&FrameworkCall::Reconcile(Vec::new())), 10);
-        assert_eq!(cost(&FrameworkCall::Teardown), 1);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::{FrameworkCall, Input, SessionId};
-use proffer_proto_model::convert::{ErrorKind, SchedulerCall, SchedulerEvent};
-use proffer_proto_model::{DeclineKind, DeclineReason, Demand, Filter};
+use proffer_proto_model::convert::{Defect, ErrorKind, SchedulerCall, SchedulerEvent, WireError, check_call_size};
+use proffer_proto_model::{DeclineKind, DeclineReason, Demand, Filter, FrameworkInfo};
 use proffer_proto_wire::scheduler as wire;
 use proffer_proto_wire::scheduler::scheduler_server::Scheduler;
 use tokio::time::Instant;
@@ -13,13 +13,15 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::accept::{Judged, Rest, judge};
 use super::incoming::{Heard, hear};
-use super::rate::{Bucket, Buckets, WIDE, cost, cost_of_demand};
+use super::price::Said;
+use super::rate::{Bucket, Buckets};
 use super::{OwnerGone, OwnerLink, stopping};
 use crate::clock::unix_now;
 use crate::metrics::Metrics;
 use crate::outbox::{CutOff, Events, OUTBOX, Outbox, end_status, tell};
 use crate::owner::ToOwner;
 use crate::queue::{Messages, queue};
+use crate::read_models::ReadModels;
 
 /// How long a stream may stay open without a Subscribe.
 const FIRST_CALL: Duration = Duration::from_secs(10);
@@ -34,6 +36,7 @@ pub(crate) struct SchedulerApi {
     pub(crate) owner: OwnerLink,
     pub(crate) buckets: Arc<Buckets>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readers: Arc<ReadModels>,
 }
 
 #[tonic::async_trait]
@@ -42,8 +45,8 @@ impl Scheduler for SchedulerApi {
 
     async fn session(&self, request: Request<Streaming<wire::Call>>) -> Result<Response<Self::SessionStream>, Status> {
         let (to, events) = queue(OUTBOX);
-        let SchedulerApi { owner, buckets, metrics } = self.clone();
-        let session = Session { id: owner.next_session(), owner, to, buckets, metrics };
+        let SchedulerApi { owner, buckets, metrics, readers } = self.clone();
+        let session = Session { id: owner.next_session(), owner, to, buckets, metrics, readers };
         let calls = request.into_inner();
         tokio::spawn(async move {
             if let Err(OwnerGone) = session.read(calls).await {
@@ -61,24 +64,33 @@ struct Session {
     to: Events,
     buckets: Arc<Buckets>,
     metrics: Arc<Metrics>,
+    readers: Arc<ReadModels>,
 }
 
 /// How fast the framework of a session calls.
 struct Pace {
     name: String,
+    principal: String,
     bucket: Arc<Bucket>,
     /// When it was told last that it is too fast.
     told: Option<Instant>,
-    /// What it wanted last, as it said itself on this stream.
-    demand: Demand,
+    said: Said,
 }
 
 impl Pace {
-    fn cost(&mut self, call: &FrameworkCall) -> u32 {
-        let FrameworkCall::Demand(new) = call else { return cost(call) };
-        let tokens = cost_of_demand(&self.demand, new);
-        self.demand = new.clone();
-        tokens
+    /// `None` for a second Subscribe.
+    fn read(&mut self, call: wire::Call) -> Result<Option<FrameworkCall>, WireError> {
+        match call.call {
+            Some(wire::call::Call::Subscribe(_)) => Ok(None),
+            Some(wire::call::Call::Demand(demand)) => Ok(Some(FrameworkCall::Demand(self.demand(demand, "demand")?))),
+            call => SchedulerCall::try_from(wire::Call { call }).map(framework_call),
+        }
+    }
+
+    fn demand(&mut self, demand: wire::Demand, place: &str) -> Result<Demand, WireError> {
+        let read = self.said.patterns.read(demand.clone()).map_err(|error| error.within(place))?;
+        self.said.demand = demand;
+        Ok(read)
     }
 }
 
@@ -90,22 +102,24 @@ impl Session {
             return Ok(());
         };
         let Some(first) = first else { return Ok(()) };
-        let (framework, demand) = match SchedulerCall::try_from(first) {
-            Ok(SchedulerCall::Subscribe { framework, demand }) => (framework, demand),
-            Ok(_) => {
-                self.end(ErrorKind::NotSubscribed, "the first call of a session must be Subscribe".to_owned());
-                return Ok(());
+        let Some((framework, mut pace)) = self.first(&first) else { return Ok(()) };
+        let size = check_call_size(&first);
+        if self.pay(&mut pace, &first).await.is_err() {
+            return Ok(());
+        }
+        let demand = match (size, first.call) {
+            (Ok(()), Some(wire::call::Call::Subscribe(first))) => {
+                pace.demand(first.demand.unwrap_or_default(), "subscribe.demand")
             }
+            (size, _) => size.map(|()| Demand::default()),
+        };
+        let demand = match demand {
+            Ok(demand) => demand,
             Err(defect) => {
                 self.end(ErrorKind::Invalid, defect.to_string());
                 return Ok(());
             }
         };
-        let name = framework.name.clone();
-        let mut pace = Pace { bucket: self.buckets.of(&name), name, told: None, demand: demand.clone() };
-        if self.pace(&mut pace, WIDE).await.is_err() {
-            return Ok(());
-        }
         let session = self.id;
         self.owner.send(ToOwner::Open(session, Outbox::framework(self.to.clone()))).await?;
         self.owner.input(Input::Subscribe { session, framework, demand }).await?;
@@ -114,12 +128,32 @@ impl Session {
         ended
     }
 
+    /// Who subscribes. `None` when the session is over; the framework was told why.
+    fn first(&self, first: &wire::Call) -> Option<(FrameworkInfo, Pace)> {
+        let told = match &first.call {
+            Some(wire::call::Call::Subscribe(wire::Subscribe { framework: Some(info), .. })) => {
+                match FrameworkInfo::try_from(info.clone()) {
+                    Ok(framework) => {
+                        let (name, principal) = (framework.name.clone(), framework.principal.clone());
+                        let bucket = self.buckets.of(&name);
+                        return Some((framework, Pace { name, principal, bucket, told: None, said: Said::default() }));
+                    }
+                    Err(defect) => (ErrorKind::Invalid, defect.within("subscribe.framework").to_string()),
+                }
+            }
+            Some(wire::call::Call::Subscribe(wire::Subscribe { framework: None, .. })) => {
+                (ErrorKind::Invalid, WireError::new("subscribe.framework", Defect::Missing).to_string())
+            }
+            None => (ErrorKind::Invalid, WireError::new("", Defect::EmptyMessage).to_string()),
+            Some(_) => (ErrorKind::NotSubscribed, "the first call of a session must be Subscribe".to_owned()),
+        };
+        self.end(told.0, told.1);
+        None
+    }
+
     async fn serve(&self, calls: &mut Streaming<wire::Call>, pace: &mut Pace) -> Result<(), OwnerGone> {
-        while let Some(wire::Call { call }) = self.hear(calls).await {
-            let told = match call {
-                Some(wire::call::Call::Accept(accept)) => self.accept(accept, pace).await?,
-                call => self.call(wire::Call { call }, pace).await?,
-            };
+        while let Some(call) = self.hear(calls).await {
+            let told = self.call(call, pace).await?;
             if told.is_err() {
                 break;
             }
@@ -143,12 +177,18 @@ impl Session {
     }
 
     async fn call(&self, call: wire::Call, pace: &mut Pace) -> Result<Result<(), CutOff>, OwnerGone> {
-        let (kind, message) = match SchedulerCall::try_from(call).map(framework_call) {
+        if let wire::Call { call: Some(wire::call::Call::Accept(_)) } = &call {
+            return self.accept(call, pace).await;
+        }
+        let size = check_call_size(&call);
+        let tokens = self.price(pace, &call);
+        // What is too large is not kept while it waits.
+        let call = size.map(|()| call);
+        if let Err(cut) = self.pace(pace, tokens).await {
+            return Ok(Err(cut));
+        }
+        let (kind, message) = match call.and_then(|call| pace.read(call)) {
             Ok(Some(call)) => {
-                let tokens = pace.cost(&call);
-                if let Err(cut) = self.pace(pace, tokens).await {
-                    return Ok(Err(cut));
-                }
                 self.owner.input(Input::Framework { session: self.id, call }).await?;
                 return Ok(Ok(()));
             }
@@ -158,13 +198,14 @@ impl Session {
             }
             Err(defect) => (ErrorKind::Invalid, defect.to_string()),
         };
-        if let Err(cut) = self.pace(pace, 1).await {
-            return Ok(Err(cut));
-        }
         Ok(tell(&self.to, SchedulerEvent::Error { kind, message, is_fatal: false }))
     }
 
-    async fn accept(&self, accept: wire::Accept, pace: &mut Pace) -> Result<Result<(), CutOff>, OwnerGone> {
+    async fn accept(&self, call: wire::Call, pace: &mut Pace) -> Result<Result<(), CutOff>, OwnerGone> {
+        if let Err(cut) = self.pay(pace, &call).await {
+            return Ok(Err(cut));
+        }
+        let Some(wire::call::Call::Accept(accept)) = call.call else { return Ok(Ok(())) };
         let Judged { told, rest } = judge(accept, unix_now());
         let call = match rest {
             Rest::Accept(accept) => FrameworkCall::Accept(accept),
@@ -174,11 +215,18 @@ impl Session {
                 FrameworkCall::Decline { offers, reason, filter: Filter::default() }
             }
         };
-        if let Err(cut) = self.pace(pace, cost(&call)).await {
-            return Ok(Err(cut));
-        }
         self.owner.input(Input::Framework { session: self.id, call }).await?;
         Ok(told.into_iter().try_for_each(|event| tell(&self.to, event)))
+    }
+
+    fn price(&self, pace: &Pace, call: &wire::Call) -> u32 {
+        pace.said.price(call, || self.readers.tasks_active_of(&pace.name, &pace.principal))
+    }
+
+    /// Takes the price of a call before anything of it is read.
+    async fn pay(&self, pace: &mut Pace, call: &wire::Call) -> Result<(), CutOff> {
+        let tokens = self.price(pace, call);
+        self.pace(pace, tokens).await
     }
 
     /// Lets a call wait when its framework calls too fast, and tells it so now and then. The stream itself is not

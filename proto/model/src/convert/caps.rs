@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn pattern(number: usize) -> Constraint {
-        let operator = if number % 2 == 0 { Operator::Matches } else { Operator::NotMatches };
+        let operator = if number.is_multiple_of(2) { Operator::Matches } else { Operator::NotMatches };
         Constraint { subject: "@zone".to_owned(), operator: operator.into(), value: format!("a{number}") }
     }
 
