@@ -118,7 +118,7 @@ fn huge_demand(round: usize) -> call::Call {
     let rule = |number: usize| common::Constraint {
         subject: "rack".to_owned(),
         operator: common::constraint::Operator::NotMatches.into(),
-        value: format!(r"(?i)\w[a-z]{{9}}\pL{round}-{}", number % MAX_PATTERNS),
+        value: format!(r"(?i)\w[a-z]{{9}}{round}-{}", number % MAX_PATTERNS),
     };
     let item = |number: usize| scheduler::DemandItem {
         role: "default".to_owned(),

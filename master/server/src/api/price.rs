@@ -17,6 +17,8 @@ const PATTERN: usize = 20;
 /// What a stream said before, as far as what it says next is cheaper for it.
 #[derive(Debug, Default)]
 pub(super) struct Said {
+    /// It has subscribed: another Subscribe is refused unread.
+    pub(super) has_subscribed: bool,
     /// Its latest demand that made sense.
     pub(super) demand: wire::Demand,
     /// The regular expressions in it.
@@ -28,7 +30,9 @@ impl Said {
     pub(super) fn price(&self, call: &wire::Call, tasks: impl FnOnce() -> usize) -> u32 {
         let patterns = match &call.call {
             Some(Call::Demand(demand)) => self.patterns.missing(demand),
-            Some(Call::Subscribe(subscribe)) => subscribe.demand.as_ref().map_or(0, |d| self.patterns.missing(d)),
+            Some(Call::Subscribe(subscribe)) if !self.has_subscribed => {
+                subscribe.demand.as_ref().map_or(0, |d| self.patterns.missing(d))
+            }
             _ => 0,
         };
         let tokens = self.base(call) + entries(call, tasks) / ENTRIES + call.encoded_len() / BYTES + patterns * PATTERN;
@@ -38,6 +42,7 @@ impl Said {
     /// For a call with short lists.
     fn base(&self, call: &wire::Call) -> usize {
         match &call.call {
+            Some(Call::Subscribe(_)) if self.has_subscribed => 1,
             Some(Call::Subscribe(_) | Call::UpdateFramework(_)) => WIDE,
             Some(Call::Demand(demand)) if has_no_news(&self.demand, demand) => 1,
             Some(Call::Demand(_)) => WIDE,
@@ -162,6 +167,9 @@ mod tests {
         let said = Said::default();
         assert_eq!(said.price(&wire::Call { call: Some(reconcile(0)) }, || 5_000), 510, "reconcile all of 5,000 tasks");
         assert_eq!(said.price(&wire::Call { call: None }, || 5_000), 1, "nothing");
+        let said = Said { has_subscribed: true, ..Said::default() };
+        let again = subscribe(1, demand(1, 0));
+        assert_eq!(said.price(&wire::Call { call: Some(again) }, || 0), 1, "subscribe again");
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Session {
                 return Ok(());
             }
         };
+        pace.said.has_subscribed = true;
         let session = self.id;
         self.owner.send(ToOwner::Open(session, Outbox::framework(self.to.clone()))).await?;
         self.owner.input(Input::Subscribe { session, framework, demand }).await?;
