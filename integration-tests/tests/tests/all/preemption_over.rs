@@ -17,7 +17,7 @@ const ALL: u64 = 8;
 const OWED: usize = 3;
 
 /// How long the filler has to leave; longer than a kill -9 takes to follow a request.
-const NOTICE_MS: u64 = 8_000;
+const NOTICE_MS: u64 = 5_000;
 
 /// A request to leave.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ fn follow(cluster: &Cluster) -> Follower {
 
 #[test]
 fn a_kill_9_between_request_and_kill_costs_nobody_more_than_is_owed() {
-    let master_flags = vec!["--preemption", "--preemption-notice", "8s"];
+    let master_flags = vec!["--preemption", "--preemption-notice", "5s"];
     let options = ClusterOptions { roles: vec!["spare", "web"], master_flags, ..ClusterOptions::default() };
     let cluster = Cluster::start_with(options);
     let each = cluster.json(&["agents"])[0]["total"]["cpus_milli"].as_u64().unwrap() / ALL;
