@@ -7,6 +7,7 @@ mod etcd;
 mod memory;
 mod records;
 mod snapshot;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub use disk::DiskStore;
 pub use etcd::{EtcdOptions, EtcdStore};
 pub use memory::MemoryStore;
 pub use snapshot::{SnapshotError, read_snapshot, write_snapshot};
+pub use transfer::{TransferError, move_from_disk, restore};
 
 /// What a master starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -99,7 +99,9 @@ fn a_file_whose_contents_were_moved_says_where_they_are() {
     filled(&mut store, 1);
     store.mark_moved("etcd 127.0.0.1:2379, prefix /proffer").unwrap();
     drop(store);
-    for told in [disk(dir.path()).load().unwrap_err(), disk(dir.path()).look().unwrap_err()] {
+    let loaded = disk(dir.path()).load().unwrap_err();
+    let looked = disk(dir.path()).look().unwrap_err();
+    for told in [loaded, looked] {
         assert!(told.to_string().contains("was moved to etcd 127.0.0.1:2379"), "{told}");
     }
 }
