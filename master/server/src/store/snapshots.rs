@@ -105,3 +105,44 @@ fn a_file_whose_contents_were_moved_says_where_they_are() {
         assert!(told.to_string().contains("was moved to etcd 127.0.0.1:2379"), "{told}");
     }
 }
+
+#[test]
+fn nothing_is_put_in_the_place_of_something_unless_it_is_forced() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = MemoryStore::default();
+    filled(&mut source, 3);
+    let contents = source.look().unwrap().unwrap();
+    let mut target = disk(dir.path());
+    filled(&mut target, 7);
+    (0..4).for_each(|_| drop(target.load().unwrap()));
+    let told = restore(&mut target, "here", contents.clone(), false).unwrap_err().to_string();
+    assert!(told.contains("here is not empty: it holds 1 agents, 1 frameworks and 7 tasks"), "{told}");
+    assert_eq!(target.look().unwrap().unwrap().registry.tasks.len(), 7);
+    restore(&mut target, "here", contents.clone(), true).unwrap();
+    let loaded = target.load().unwrap();
+    assert_eq!(loaded.registry, contents.registry);
+    assert!(loaded.epoch.0 > 1_000, "behind all that agents can have seen: {:?}", loaded.epoch);
+}
+
+#[test]
+fn a_move_takes_everything_once_and_goes_on_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let etcd = Etcd::start();
+    let mut target = etcd_store(&etcd);
+    let mut source = disk(dir.path());
+    let told = move_from_disk(&mut source, "there", &mut target, "here").unwrap_err().to_string();
+    assert!(told.contains("there holds nothing"), "{told}");
+    filled(&mut source, 400);
+    let contents = source.look().unwrap().unwrap();
+    // Broken off between the copy and the mark.
+    target.replace(&contents).unwrap();
+    assert_eq!(move_from_disk(&mut source, "there", &mut target, "here").unwrap(), contents);
+    assert!(matches!(source.load().unwrap_err(), StoreError::Moved { .. }));
+    let loaded = target.load().unwrap();
+    assert_eq!((loaded.epoch, loaded.registry), (Epoch(2), contents.registry), "the epoch goes on");
+    let mut other = disk(&dir.path().join("other"));
+    filled(&mut other, 1);
+    let told = move_from_disk(&mut other, "other", &mut target, "here").unwrap_err();
+    assert!(matches!(told, TransferError::NotEmpty { tasks: 400, .. }), "{told}");
+    assert_eq!(other.load().unwrap().registry.tasks.len(), 1, "it may still be used");
+}
