@@ -31,8 +31,9 @@ impl Allocator {
         let known = self.agents.find(id).and_then(|slot| self.agents.get_mut(slot));
         let pools = known.and_then(|agent| agent.pools.take());
         let (id, info) = (id.clone(), Box::new(info.clone()));
+        let has_gpus = info.resources.gpus > 0;
         let counted = Counted::default();
-        let agent = Agent { id: id.clone(), info, room, counted, is_active, returned_by: None, pools };
+        let agent = Agent { id: id.clone(), info, has_gpus, room, counted, is_active, returned_by: None, pools };
         let slot = self.agents.insert(id, agent);
         // All of it counts as new: its attributes may suit others than before.
         self.count_and_list(slot, true);
@@ -53,8 +54,7 @@ impl Allocator {
 
     /// Agents with GPUs are offered to everybody, or only to frameworks that want GPUs in the role: so it is at first.
     pub fn set_gpus_for_all(&mut self, is_for_all: bool) {
-        let has_gpus = |agent: &Agent| agent.info.resources.gpus > 0;
-        let agents = self.agents.iter().filter(|(_, agent)| has_gpus(agent)).map(|(slot, _)| slot);
+        let agents = self.agents.iter().filter(|(_, agent)| agent.has_gpus).map(|(slot, _)| slot);
         for slot in agents.collect::<Vec<_>>() {
             self.count_free(slot, false);
             self.tree.classes.gpus_for_all = is_for_all;

@@ -2,10 +2,9 @@
 //! `demands`, `holdings` and `waits`, grants in `pass`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Placement, Resources, Role};
-use rustc_hash::FxBuildHasher;
 
 use crate::changes::Changes;
 use crate::client::Client;
@@ -67,6 +66,8 @@ pub(crate) struct Agent {
     pub id: AgentId,
     /// Apart, as passes hardly ever need it: agents stay close together in memory.
     pub info: Box<AgentInfo>,
+    /// Some of that.
+    pub has_gpus: bool,
     pub room: Room,
     /// For whose guarantees it counts.
     pub counted: Counted,
@@ -147,8 +148,7 @@ pub struct Allocator {
     pub(crate) frameworks: Slots<FrameworkId, Framework>,
     pub(crate) roles: Slots<Role, RoleState>,
     pub(crate) clients: Slots<(usize, usize), Client>,
-    /// Only looked up, never walked.
-    pub(crate) grants: HashMap<GrantId, OpenGrant, FxBuildHasher>,
+    pub(crate) grants: Slots<GrantId, OpenGrant>,
     pub(crate) next_grant: u64,
     pub(crate) max_grants: usize,
     pub(crate) changes: Changes,

@@ -179,10 +179,8 @@ impl Allocator {
 
     /// What grants hold of each agent. The grants are walked in the order of their numbers.
     fn offered(&self, client: usize) -> BTreeMap<usize, Offered> {
-        let mut grants: Vec<_> = self.grants.iter().collect();
-        grants.sort_unstable_by_key(|(id, _)| **id);
         let mut offered: BTreeMap<usize, Offered> = BTreeMap::new();
-        for (_, grant) in grants {
+        for (_, grant) in self.grants.by_name() {
             let of_agent = offered.entry(grant.agent).or_default();
             match grant.client == client {
                 true => of_agent.to_it.push(grant.resources.clone()),
@@ -197,7 +195,7 @@ impl Allocator {
         for (slot, agent) in self.agents.iter() {
             let role = self.roles.get(client.role).map(|role| &role.name);
             let is_met = item.wanted.constraints.iter().all(|rule| rule.is_met_by(&agent.info));
-            let obstacle = if agent.is_active && is_met && !self.is_for(client, &agent.info) {
+            let obstacle = if agent.is_active && is_met && !self.is_for(client, agent) {
                 Obstacle::GpusKept
             } else {
                 match obstacle((client, role), &item.wanted, (slot, agent), offered.get(&slot), now) {

@@ -1,11 +1,11 @@
-//! A binary heap of numbers in a plain vector. The order is given with each call, and whoever is moved is told of it.
+//! A binary heap in a plain vector. The order is given with each call, and whoever is moved is told of it.
 
 /// Moves the item at `at` up or down to where it belongs.
-pub(crate) fn settle(
-    heap: &mut [usize],
+pub(crate) fn settle<T: Copy>(
+    heap: &mut [T],
     at: usize,
-    is_before: impl Fn(usize, usize) -> bool,
-    mut moved: impl FnMut(usize, usize),
+    is_before: impl Fn(&T, &T) -> bool,
+    mut moved: impl FnMut(&T, usize),
 ) {
     if sift_up(heap, at, 0, &is_before, &mut moved) == at {
         sift_down(heap, at, &is_before, &mut moved);
@@ -13,56 +13,61 @@ pub(crate) fn settle(
 }
 
 /// Brings a vector in any order into the order of a heap.
-pub(crate) fn build(heap: &mut [usize], is_before: impl Fn(usize, usize) -> bool, mut moved: impl FnMut(usize, usize)) {
+pub(crate) fn build<T: Copy>(heap: &mut [T], is_before: impl Fn(&T, &T) -> bool, mut moved: impl FnMut(&T, usize)) {
     for at in (0..heap.len()).rev() {
-        moved(heap[at], at);
+        moved(&heap[at], at);
         sift_down(heap, at, &is_before, &mut moved);
     }
 }
 
 /// Where the item at `at` ends, not above `top`.
-fn sift_up(
-    heap: &mut [usize],
+#[inline]
+fn sift_up<T: Copy>(
+    heap: &mut [T],
     mut at: usize,
     top: usize,
-    is_before: &impl Fn(usize, usize) -> bool,
-    moved: &mut impl FnMut(usize, usize),
+    is_before: &impl Fn(&T, &T) -> bool,
+    moved: &mut impl FnMut(&T, usize),
 ) -> usize {
     let item = heap[at];
     while at > top {
         let above = (at - 1) / 2;
-        if !is_before(item, heap[above]) {
+        let other = heap[above];
+        if !is_before(&item, &other) {
             break;
         }
-        heap[at] = heap[above];
-        moved(heap[at], at);
+        heap[at] = other;
+        moved(&other, at);
         at = above;
     }
     heap[at] = item;
-    moved(item, at);
+    moved(&item, at);
     at
 }
 
 /// An item that moves at all mostly moves far: it goes to the bottom at one comparison a level, and back up from there.
-fn sift_down(
-    heap: &mut [usize],
+#[inline]
+fn sift_down<T: Copy>(
+    heap: &mut [T],
     top: usize,
-    is_before: &impl Fn(usize, usize) -> bool,
-    moved: &mut impl FnMut(usize, usize),
+    is_before: &impl Fn(&T, &T) -> bool,
+    moved: &mut impl FnMut(&T, usize),
 ) {
     let item = heap[top];
     let mut at = top;
     loop {
         let below = 2 * at + 1;
-        let Some(mut least) = heap.get(below).map(|_| below) else { break };
-        if heap.get(below + 1).is_some_and(|other| is_before(*other, heap[below])) {
-            least = below + 1;
-        }
-        if at == top && !is_before(heap[least], item) {
+        let least = match heap.get(below..) {
+            Some([left, right, ..]) => below + usize::from(is_before(right, left)),
+            Some([_]) => below,
+            _ => break,
+        };
+        let next = heap[least];
+        if at == top && !is_before(&next, &item) {
             return;
         }
-        heap[at] = heap[least];
-        moved(heap[at], at);
+        heap[at] = next;
+        moved(&next, at);
         at = least;
     }
     heap[at] = item;
@@ -81,11 +86,11 @@ mod tests {
             let mut values = [0_u32; 20];
             let mut places = [0; 20];
             let mut heap: Vec<usize> = (0..20).collect();
-            build(&mut heap, |a, b| values[a] < values[b], |item, at| places[item] = at);
+            build(&mut heap, |a, b| values[*a] < values[*b], |item, at| places[*item] = at);
             for (item, value) in changes {
                 values[item] = value;
                 let at = places[item];
-                settle(&mut heap, at, |a, b| values[a] < values[b], |item, at| places[item] = at);
+                settle(&mut heap, at, |a, b| values[*a] < values[*b], |item, at| places[*item] = at);
                 prop_assert_eq!(values[heap[0]], *values.iter().min().unwrap());
                 prop_assert!(heap.iter().enumerate().all(|(at, item)| places[*item] == at));
             }

@@ -39,7 +39,7 @@ impl Allocator {
 
     /// Ends a grant: all of it is available again, unless others race for it. `None` when it is not open.
     pub fn close(&mut self, grant: GrantId) -> Option<Closed> {
-        let open = self.grants.remove(&grant)?;
+        let (_, open) = self.grants.remove(&grant)?;
         self.count_held(open.client, &open.resources, false);
         self.count_place(open.client, open.agent, false);
         if !self.leave_race(grant, &open) {

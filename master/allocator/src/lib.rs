@@ -33,6 +33,7 @@ mod placement;
 mod pools;
 mod quota;
 mod races;
+mod rank;
 mod rooms;
 mod share;
 mod sizes;

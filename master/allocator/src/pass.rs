@@ -3,12 +3,13 @@
 //! An agent only one client wants is given whole. One that several want is filled shape by shape, always for the
 //! client whose turn it is in the tree of roles.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
-use proffer_proto_model::{AgentInfo, Moment, Resources};
+use proffer_proto_model::{Moment, Resources};
 
-use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
+use crate::allocator::{Agent, Allocator, Grant, GrantId, OpenGrant};
 use crate::client::{Client, Item};
 use crate::fit::{cut, times_it_fits};
 use crate::pools::{ReservedParts, add_parts};
@@ -180,7 +181,10 @@ impl Allocator {
             return false;
         }
         // What is reserved for others is left for them.
-        let sees_all = *self.visible(client, look.agent, left) == *left;
+        let sees_all = match self.visible(client, look.agent, left) {
+            Cow::Borrowed(_) => true,
+            Cow::Owned(visible) => visible == *left,
+        };
         if sees_all && self.next_fit(client, look.agent, left).is_some_and(|(item, _)| item.wanted.shape.is_none()) {
             return true;
         }
@@ -290,8 +294,8 @@ impl Allocator {
     }
 
     /// Agents with GPUs are kept for those who want GPUs.
-    pub(crate) fn is_for(&self, client: &Client, info: &AgentInfo) -> bool {
-        info.resources.gpus == 0 || client.asks_gpus || self.tree.classes.gpus_for_all
+    pub(crate) fn is_for(&self, client: &Client, agent: &Agent) -> bool {
+        !agent.has_gpus || client.asks_gpus || self.tree.classes.gpus_for_all
     }
 
     /// Its framework may have one grant more than those that are open and those that were begun.
@@ -305,7 +309,7 @@ impl Allocator {
     fn next_fit(&self, client: usize, agent: usize, left: &Resources) -> Option<(&Item, u32)> {
         let (state, place) = (self.clients.get(client)?, self.agents.get(agent)?);
         let left = &*self.visible(client, agent, left);
-        if !self.is_for(state, &place.info) || self.is_too_small(state, left) {
+        if !self.is_for(state, place) || self.is_too_small(state, left) {
             return None;
         }
         let mut room = None;

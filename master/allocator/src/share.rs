@@ -193,9 +193,21 @@ impl Share {
         u64::try_from(millionths).unwrap_or(u64::MAX)
     }
 
+    /// Of the same whole and with the same weight: whichever [`Share::held`] is more is more.
+    #[inline]
+    pub fn has_base_of(&self, other: &Share) -> bool {
+        (self.total == other.total) & (self.weight == other.weight)
+    }
+
+    /// What is held of the whole.
+    #[inline]
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Compares exactly by cross-multiplication.
     pub fn cmp(&self, other: &Share) -> Ordering {
-        if self.total == other.total && self.weight == other.weight {
+        if self.has_base_of(other) {
             return self.held.cmp(&other.held);
         }
         product(self.held, other.total, other.weight).cmp(&product(other.held, self.total, self.weight))

@@ -5,7 +5,8 @@ use std::hash::Hash;
 
 use rustc_hash::FxBuildHasher;
 
-/// Values by slot, found by name at the edge. The names are only looked up, never walked: no order of a hash is seen.
+/// Values by slot, found by name at the edge. The names are looked up, or sorted when walked: no order of a
+/// hash is seen.
 #[derive(Debug)]
 pub(crate) struct Slots<K, V> {
     values: Vec<Option<V>>,
@@ -55,6 +56,16 @@ impl<K: Hash + Eq, V> Slots<K, V> {
         Some((slot, value))
     }
 
+    /// The value of a name.
+    pub fn named(&self, name: &K) -> Option<&V> {
+        self.get(self.find(name)?)
+    }
+
+    /// The value of a name, to change.
+    pub fn named_mut(&mut self, name: &K) -> Option<&mut V> {
+        self.get_mut(self.find(name)?)
+    }
+
     /// The value in a slot.
     pub fn get(&self, slot: usize) -> Option<&V> {
         self.values.get(slot)?.as_ref()
@@ -68,6 +79,17 @@ impl<K: Hash + Eq, V> Slots<K, V> {
     /// All values, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.values.iter_mut().flatten()
+    }
+
+    /// All values in the order of their names. Sorts them: not for hot paths.
+    pub fn by_name(&self) -> Vec<(&K, &V)>
+    where
+        K: Ord,
+    {
+        let values = self.by_name.iter().filter_map(|(name, slot)| Some((name, self.get(*slot)?)));
+        let mut sorted: Vec<_> = values.collect();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
+        sorted
     }
 
     /// All slots in use with their values, in slot order.

@@ -16,7 +16,8 @@ use proffer_proto_model::Weight;
 
 use crate::heap;
 use crate::quota::Gate;
-use crate::share::{Amounts, Share};
+use crate::rank::Rank;
+use crate::share::Amounts;
 use crate::usable::Classes;
 
 /// A node.
@@ -25,6 +26,9 @@ pub(crate) struct NodeId(usize);
 
 /// The node everything is below.
 const ROOT: usize = 0;
+
+/// The place of a node that has none.
+const NOWHERE: u32 = u32::MAX;
 
 /// Changes of which each is settled by itself, however small the tree is.
 const FEW: usize = 16;
@@ -52,7 +56,7 @@ struct Node {
     kept: Amounts,
     grants_made: u64,
     /// Children that want something, in the order of a heap.
-    wanting: Vec<usize>,
+    wanting: Vec<Rank>,
     /// The client it is; `None` for a role.
     client: Option<usize>,
     /// Nodes right below.
@@ -71,29 +75,17 @@ impl Node {
     }
 }
 
-/// By what a node comes before or after others, as far as changes are settled.
-#[derive(Debug, Clone, Copy)]
-struct Rank {
-    share: Share,
-    grants_made: u64,
-    /// Counts all nodes ever made.
-    number: u64,
-    /// Something is promised to it, or to wanting roles below, that is not held.
-    is_owed: bool,
-    /// It is among the changed.
-    is_changed: bool,
-}
-
 /// See the file's top.
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
-    /// Of each node. Apart, as they are compared far more often than nodes are looked at: close together in memory.
+    /// Of each node, as far as changes are settled.
     ranks: Vec<Rank>,
     /// Nodes that hold more or less, or got a grant, since changes were settled.
     changed: Vec<usize>,
-    /// The place of each node among the wanting of its parent; none while it wants nothing.
-    places: Vec<Option<usize>>,
+    is_changed: Vec<bool>,
+    /// The place of each node among the wanting of its parent, or [`NOWHERE`] while it wants nothing.
+    places: Vec<u32>,
     unused: Vec<usize>,
     made: u64,
     /// Of the whole cluster.
@@ -123,6 +115,7 @@ impl Default for Tree {
             nodes: Vec::new(),
             ranks: Vec::new(),
             changed: Vec::new(),
+            is_changed: Vec::new(),
             places: Vec::new(),
             unused: Vec::new(),
             made: 0,
@@ -259,17 +252,18 @@ impl Tree {
             let node = &self.nodes[at];
             let parent = node.parent;
             let gate = node.gate.as_deref();
-            let (was_in, was_owed) = (self.places[at].is_some(), self.ranks[at].is_owed);
+            let (was_in, was_owed) = (self.places[at] != NOWHERE, self.ranks[at].is_owed());
             let is_in = is_wanting && !gate.is_some_and(|gate| gate.is_shut);
             let is_owed = node.owed_children > 0 || gate.is_some_and(Gate::is_owing);
             if (was_in, was_owed) == (is_in, is_owed) {
                 return;
             }
-            self.ranks[at].is_owed = is_owed;
+            self.ranks[at].set_owed(is_owed);
             match (was_in, is_in) {
                 (false, true) => {
-                    self.places[at] = Some(self.nodes[parent].wanting.len());
-                    self.nodes[parent].wanting.push(at);
+                    let wanting = &mut self.nodes[parent].wanting;
+                    self.places[at] = place_of(wanting.len());
+                    wanting.push(self.ranks[at]);
                     self.settle(at);
                 }
                 (true, false) => self.leave(at),
@@ -303,10 +297,10 @@ impl Tree {
             self.rank(at);
         }
         for at in 0..self.nodes.len() {
-            let mut wanting = std::mem::take(&mut self.nodes[at].wanting);
             let (ranks, places) = (&self.ranks, &mut self.places);
-            heap::build(&mut wanting, |a, b| is_before(ranks, a, b), |node, to| places[node] = Some(to));
-            self.nodes[at].wanting = wanting;
+            let wanting = &mut self.nodes[at].wanting;
+            wanting.iter_mut().for_each(|child| *child = ranks[child.node()]);
+            heap::build(wanting, Rank::is_before, |child, to| places[child.node()] = place_of(to));
         }
     }
 
@@ -342,7 +336,7 @@ impl Tree {
         while self.nodes[a].parent != self.nodes[b].parent {
             (a, b) = (self.nodes[a].parent, self.nodes[b].parent);
         }
-        order(&self.ranks[a], &self.ranks[b])
+        self.ranks[a].order(&self.ranks[b])
     }
 
     /// Visits wanting children in order, each with all below it, as far as needed: a heap of places still to visit
@@ -362,12 +356,12 @@ impl Tree {
         }
         let mut next = 0;
         let mut open: Vec<usize> = Vec::new();
-        let is_before = |a: usize, b: usize| is_before(&self.ranks, wanting[a], wanting[b]);
+        let is_before = |a: &usize, b: &usize| wanting[*a].is_before(&wanting[*b]);
         loop {
-            let child = wanting[next];
-            if turn == Turn::Owed && !self.ranks[child].is_owed {
+            if turn == Turn::Owed && !wanting[next].is_owed() {
                 return Continue(());
             }
+            let child = wanting[next].node();
             match self.nodes[child].client {
                 Some(client) => ask(client)?,
                 None => self.first_below(child, turn, ask)?,
@@ -405,21 +399,17 @@ impl Tree {
             owed_children: 0,
             gate: None,
         };
-        let rank =
-            Rank { share: Share::default(), grants_made: 0, number: self.made, is_owed: false, is_changed: false };
-        let at = match self.unused.pop() {
-            Some(at) => {
-                self.nodes[at] = node;
-                self.ranks[at] = rank;
-                at
-            }
-            None => {
-                self.nodes.push(node);
-                self.ranks.push(rank);
-                self.places.push(None);
-                self.nodes.len() - 1
-            }
-        };
+        let at = self.unused.pop().unwrap_or(self.nodes.len());
+        let rank = Rank::new(at, self.made);
+        if at == self.nodes.len() {
+            self.nodes.push(node);
+            self.ranks.push(rank);
+            self.places.push(NOWHERE);
+            self.is_changed.push(false);
+        } else {
+            self.nodes[at] = node;
+            self.ranks[at] = rank;
+        }
         if at != ROOT {
             self.nodes[parent].below.insert(at);
         }
@@ -538,54 +528,48 @@ impl Tree {
 
     fn leave(&mut self, at: usize) {
         let parent = self.nodes[at].parent;
-        let Some(place) = self.places[at].take() else { return };
-        self.nodes[parent].wanting.swap_remove(place);
-        if let Some(moved) = self.nodes[parent].wanting.get(place).copied() {
-            self.places[moved] = Some(place);
+        let place = std::mem::replace(&mut self.places[at], NOWHERE);
+        if place == NOWHERE {
+            return;
+        }
+        let wanting = &mut self.nodes[parent].wanting;
+        wanting.swap_remove(place as usize);
+        if let Some(moved) = wanting.get(place as usize).map(Rank::node) {
+            self.places[moved] = place;
             self.settle(moved);
         }
     }
 
     /// The node's place is found when changes are settled.
     fn change(&mut self, at: usize) {
-        if !std::mem::replace(&mut self.ranks[at].is_changed, true) {
+        if !std::mem::replace(&mut self.is_changed[at], true) {
             self.changed.push(at);
         }
     }
 
     fn rank(&mut self, at: usize) {
         let node = &self.nodes[at];
-        let rank = &mut self.ranks[at];
-        rank.share = node.held.dominant_share(&self.total).weighted(node.weight);
-        rank.grants_made = node.grants_made;
-        rank.is_changed = false;
+        self.ranks[at].set(node.held.dominant_share(&self.total).weighted(node.weight), node.grants_made);
+        self.is_changed[at] = false;
     }
 
     /// Moves a node to its place among the wanting of its parent.
     fn settle(&mut self, at: usize) {
-        let Some(place) = self.places[at] else { return };
-        let parent = self.nodes[at].parent;
-        if self.nodes[parent].wanting.len() == 1 {
+        let place = self.places[at];
+        if place == NOWHERE {
             return;
         }
-        let mut wanting = std::mem::take(&mut self.nodes[parent].wanting);
-        let (ranks, places) = (&self.ranks, &mut self.places);
-        heap::settle(&mut wanting, place, |a, b| is_before(ranks, a, b), |node, to| places[node] = Some(to));
-        self.nodes[parent].wanting = wanting;
+        let places = &mut self.places;
+        let parent = self.nodes[at].parent;
+        let wanting = &mut self.nodes[parent].wanting;
+        wanting[place as usize] = self.ranks[at];
+        if wanting.len() > 1 {
+            heap::settle(wanting, place as usize, Rank::is_before, |child, to| places[child.node()] = place_of(to));
+        }
     }
 }
 
-fn is_before(ranks: &[Rank], a: usize, b: usize) -> bool {
-    order(&ranks[a], &ranks[b]) == Ordering::Less
-}
-
-#[inline]
-fn order(a: &Rank, b: &Rank) -> Ordering {
-    if a.is_owed != b.is_owed {
-        return b.is_owed.cmp(&a.is_owed);
-    }
-    match a.share.cmp(&b.share) {
-        Ordering::Equal => (a.grants_made, a.number).cmp(&(b.grants_made, b.number)),
-        unequal => unequal,
-    }
+/// There are never so many nodes that a place is [`NOWHERE`]: each takes hundreds of bytes.
+fn place_of(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(NOWHERE)
 }

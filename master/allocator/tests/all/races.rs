@@ -284,6 +284,66 @@ fn who_is_not_shown_a_deactivated_agent_is_shown_it_when_it_is_back() {
     assert_eq!(world.grants.len(), 2);
 }
 
+/// One agent, and two frameworks of one optimistic role that may hold so many grants each.
+fn with_cap(cap: usize) -> World {
+    let mut world = World::new(1, 2);
+    world.allocator = Allocator::new(cap);
+    world.allocator.put_agent(&agent_id(0), &info(res(2_000, 1_000)), true);
+    (0..2).for_each(|at| world.allocator.put_framework(&framework_id(at), true));
+    world.set(0, true);
+    world
+}
+
+/// Grants by framework and agent, without asking whether somebody should see more: caps are not known there.
+fn after_pass(world: &mut World) -> Vec<(String, String)> {
+    for grant in world.allocator.allocate(Moment(world.now)) {
+        world.grants.insert(grant.id, grant);
+    }
+    world.grants.values().map(|grant| (grant.framework.to_string(), grant.agent.to_string())).collect()
+}
+
+fn give_back(world: &mut World, framework: usize, refuse_ms: u64) {
+    let found = world.grants.values().find(|grant| grant.framework == framework_id(framework)).map(|grant| grant.id);
+    let Grant { framework, role, agent, resources, .. } = world.close(found.unwrap());
+    world.allocator.refuse(&framework, &role, &agent, resources, Moment(world.now), refuse_ms);
+}
+
+#[test]
+fn who_is_at_its_cap_when_a_race_is_its_again_is_shown_it_later() {
+    let mut world = with_cap(2);
+    (0..2).for_each(|at| world.allocator.set_demand(&framework_id(at), &Demand { items: vec![anything(0)] }));
+    assert_eq!(after_pass(&mut world).len(), 2, "both race for the agent");
+    world.allocator.put_agent(&agent_id(1), &info(res(2_000, 1_000)), true);
+    assert_eq!(after_pass(&mut world).len(), 4, "and for another: both are at their caps");
+    give_back(&mut world, 0, 0);
+    world.allocator.put_agent(&agent_id(2), &info(res(2_000, 1_000)), true);
+    let of = |framework: usize, agent: usize| (framework_id(framework).to_string(), agent_id(agent).to_string());
+    let mut after = after_pass(&mut world);
+    after.sort();
+    assert_eq!(after, [of(0, 1), of(0, 2), of(1, 0), of(1, 1)], "a third comes before the first");
+    give_back(&mut world, 0, 60_000);
+    let mut after = after_pass(&mut world);
+    after.sort();
+    assert_eq!(after, [of(0, 0), of(0, 2), of(1, 0), of(1, 1)]);
+}
+
+#[test]
+fn who_is_at_its_cap_when_a_race_is_for_all_again_is_shown_it_later() {
+    let mut world = with_cap(1);
+    world.allocator.set_demand(&framework_id(0), &Demand { items: vec![anything(0)] });
+    assert_eq!(after_pass(&mut world).len(), 1);
+    world.allocator.set_agent_active(&agent_id(0), false);
+    world.allocator.set_demand(&framework_id(1), &Demand { items: vec![anything(0)] });
+    assert_eq!(after_pass(&mut world).len(), 1, "a deactivated agent is shown to nobody");
+    world.allocator.put_agent(&agent_id(1), &info(res(1_000, 1_000)), true);
+    let of = |framework: usize, agent: usize| (framework_id(framework).to_string(), agent_id(agent).to_string());
+    assert_eq!(after_pass(&mut world), [of(0, 0), of(1, 1)]);
+    world.allocator.set_agent_active(&agent_id(0), true);
+    assert_eq!(after_pass(&mut world).len(), 2, "both are at their caps");
+    give_back(&mut world, 1, 60_000);
+    assert_eq!(after_pass(&mut world), [of(0, 0), of(1, 0)]);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Demand { framework: usize, items: Vec<(usize, Option<u32>)> },

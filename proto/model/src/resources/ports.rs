@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 /// Ports from `begin` to `end`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,18 +50,23 @@ impl PortRange {
     }
 }
 
+/// So few ranges need no memory of their own: most sets have one, and sets are made and ended all the time.
+const FEW: usize = 4;
+
+type Ranges = SmallVec<[PortRange; FEW]>;
+
 /// A set of ports. Equal sets are equal values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<PortRange>", into = "Vec<PortRange>")]
-pub struct PortSet(Vec<PortRange>);
+pub struct PortSet(Ranges);
 
 impl PortSet {
     /// No ports.
-    pub const EMPTY: PortSet = PortSet(Vec::new());
+    pub const EMPTY: PortSet = PortSet(SmallVec::new_const());
 
     /// One port. Port 0 gives the empty set.
     pub fn single(port: u16) -> Self {
-        if port == 0 { Self::EMPTY } else { Self(vec![PortRange { begin: port, end: port }]) }
+        if port == 0 { Self::EMPTY } else { Self(smallvec![PortRange { begin: port, end: port }]) }
     }
 
     /// The ranges, sorted and disjoint.
@@ -106,7 +112,7 @@ impl PortSet {
 
     /// The ports that are not in `other`.
     pub fn minus(&self, other: &PortSet) -> PortSet {
-        let mut left = Vec::with_capacity(self.0.len() + other.0.len());
+        let mut left = Ranges::new();
         for range in &self.0 {
             let (mut begin, end) = (u32::from(range.begin), u32::from(range.end));
             let at = other.0.partition_point(|o| o.end < range.begin);
@@ -143,15 +149,15 @@ impl From<Vec<PortRange>> for PortSet {
 
 impl From<PortSet> for Vec<PortRange> {
     fn from(set: PortSet) -> Self {
-        set.0
+        set.0.into_vec()
     }
 }
 
 impl FromIterator<PortRange> for PortSet {
     fn from_iter<I: IntoIterator<Item = PortRange>>(ranges: I) -> Self {
-        let mut sorted: Vec<PortRange> = ranges.into_iter().collect();
-        sorted.sort();
-        let mut merged: Vec<PortRange> = Vec::with_capacity(sorted.len());
+        let mut sorted: Ranges = ranges.into_iter().collect();
+        sorted.sort_unstable();
+        let mut merged = Ranges::new();
         for range in sorted {
             match merged.last_mut() {
                 Some(last) if u32::from(range.begin) <= u32::from(last.end) + 1 => last.end = last.end.max(range.end),
