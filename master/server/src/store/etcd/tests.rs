@@ -228,8 +228,14 @@ fn what_etcd_cannot_hold_any_more_is_told_with_the_way_out() {
         let now = client.get("x", None).await.unwrap().header().unwrap().revision();
         client.compact(now, Some(etcd_client::CompactionOptions::new().with_physical())).await.unwrap();
         client.defragment().await.unwrap();
-        let (action, kind) = (etcd_client::AlarmAction::Deactivate, etcd_client::AlarmType::Nospace);
-        client.alarm(action, kind, None).await.unwrap();
+        // As `etcdctl alarm disarm` does: each alarm by its member.
+        let kind = etcd_client::AlarmType::Nospace;
+        let all = client.alarm(etcd_client::AlarmAction::Get, kind, None).await.unwrap();
+        for alarm in all.alarms() {
+            let mut whose = etcd_client::AlarmOptions::new();
+            whose.with_member(alarm.member_id());
+            client.alarm(etcd_client::AlarmAction::Deactivate, kind, Some(whose)).await.unwrap();
+        }
     });
     let mut again = open(&etcd);
     assert_eq!(again.load().unwrap().registry.tasks.len(), 500);
