@@ -9,6 +9,7 @@ mod dashboard;
 mod dev;
 mod docs;
 mod drain;
+mod etcd;
 mod gangs;
 mod gone;
 mod hello;
