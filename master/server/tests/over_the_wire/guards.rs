@@ -126,7 +126,9 @@ async fn large_calls_are_paid_for_before_what_follows_is_heard() {
     loop {
         match framework.next().await.unwrap().unwrap() {
             event::Event::Status(_) => break,
-            event::Event::Error(error) => told = Some(error),
+            event::Event::Error(error) => {
+                told.get_or_insert(error);
+            }
             _ => {}
         }
     }
