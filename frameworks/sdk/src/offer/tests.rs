@@ -198,7 +198,8 @@ fn kind(operation: &Operation) -> &'static str {
 
 #[test]
 fn an_offer_takes_as_many_tasks_as_a_master_takes_in_one_answer() {
-    let small = |number: usize| Task::new(format!("t-{number}")).image("hello").cpus(0.001).build().unwrap();
+    let small =
+        |number: usize| Task::new(format!("t-{number}")).image("hello").cpus(0.001).memory_mib(1).build().unwrap();
     let (mut offer, _) = offer(64_000, &[]);
     offer.launch_group((0..400).map(small).collect()).unwrap();
     for number in 400..1_000 {
@@ -213,7 +214,8 @@ fn an_offer_takes_as_many_tasks_as_a_master_takes_in_one_answer() {
 
 #[test]
 fn a_gang_takes_no_more_over_all_its_offers() {
-    let small = |number: usize| Task::new(format!("t-{number}")).image("hello").cpus(0.001).build().unwrap();
+    let small =
+        |number: usize| Task::new(format!("t-{number}")).image("hello").cpus(0.001).memory_mib(1).build().unwrap();
     let mut gang = Gang::new();
     gang.add(offer(64_000, &[]).0, (0..600).map(small).collect()).unwrap();
     let refused = gang.add(offer(64_000, &[]).0, (600..1_001).map(small).collect()).unwrap_err();

@@ -57,6 +57,14 @@ impl TryFrom<wire::Demand> for Demand {
     }
 }
 
+impl TryFrom<wire::DemandItem> for DemandItem {
+    type Error = WireError;
+
+    fn try_from(item: wire::DemandItem) -> Result<Self, WireError> {
+        item_from(item, &mut Pattern::new)
+    }
+}
+
 fn item_from(
     item: wire::DemandItem,
     compile: &mut impl FnMut(&str) -> Result<Pattern, PatternError>,
