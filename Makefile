@@ -35,7 +35,7 @@ unit:
 	$(CARGO) build --locked -p proffer -p proffer-example-hello -p proffer-agent-runtime
 	$(CARGO) test --locked --workspace --exclude proffer-integration-tests --exclude proffer-integration-sim
 
-# A thousand seeds of the whole cluster in virtual time.
+# Hundreds of seeds of the whole cluster in virtual time.
 sim:
 	$(CARGO) test --locked -p proffer-integration-sim
 

@@ -91,6 +91,7 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Unreserve(args) => commands::reservations::unreserve(&cluster, output, args).await,
         Command::Volumes(args) => commands::volumes::volumes(&cluster, output, args.command).await,
         Command::Reservations => commands::reservations::list(&cluster, output).await,
+        Command::Snapshot(args) => commands::snapshot::run(output, args.command),
         Command::Why(args) => commands::why::run(&cluster, output, args).await,
     }
 }

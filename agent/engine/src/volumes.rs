@@ -35,6 +35,13 @@ pub(crate) enum Work {
     RetryAt(Moment),
 }
 
+impl Work {
+    /// It is time for the next try.
+    fn is_due(self, now: Now) -> bool {
+        matches!(self, Self::RetryAt(at) if at <= now.mono)
+    }
+}
+
 impl KeptVolume {
     pub fn new(held: HeldVolume) -> Self {
         Self { held, work: Work::Idle, failures: 0 }
@@ -49,7 +56,7 @@ impl KeptVolume {
             Work::Idle => true,
             Work::Busy => false,
             // A failure fails all who wait: whoever waits now came after it, and is owed a try and its outcome.
-            Work::RetryAt(at) => at <= now.mono || is_awaited(),
+            Work::RetryAt(_) => self.work.is_due(now) || is_awaited(),
         }
     }
 }
@@ -129,6 +136,10 @@ impl Engine {
     pub(crate) fn settle_volumes(&mut self, now: Now) {
         if self.volumes.is_empty() {
             return;
+        }
+        for kept in self.volumes.values_mut().filter(|kept| kept.work.is_due(now)) {
+            // What is in the way when it is time again ends with an input of its own: no timer waits for it.
+            kept.work = Work::Idle;
         }
         let startable: Vec<u64> = self.volumes.keys().copied().filter(|number| self.may_begin(now, *number)).collect();
         for number in startable {
@@ -222,8 +233,8 @@ impl Engine {
     }
 
     fn is_mounted(&self, role: &Role, id: &VolumeId) -> bool {
-        let running = self.tasks.values().filter(|task| !task.is_output_complete());
-        let mut launches = running.filter_map(|task| task.launch.as_ref());
+        let holders = self.tasks.values().filter(|task| task.may_hold_volumes());
+        let mut launches = holders.filter_map(|task| task.launch.as_ref());
         launches.any(|launch| mounted(&launch.spec, &launch.role).any(|(of, used)| of == role && used == id))
     }
 

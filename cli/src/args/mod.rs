@@ -9,6 +9,7 @@ mod reserve_file;
 mod role_policy;
 mod roles;
 mod serve;
+mod snapshot;
 mod volumes;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub use reserve_file::ReserveFile;
 pub use role_policy::{OffersArg, RolesArgs, RolesCommand, RolesSetArgs};
 pub use roles::{LimitArg, QuotaArgs, QuotaCommand, QuotaSetArgs, WeightArg, WeightsArgs, WeightsCommand};
 pub use serve::{AgentArgs, BatchArgs, MasterArgs, RuntimeKind, ServiceArgs};
+pub(crate) use snapshot::options as etcd_options;
+pub use snapshot::{EtcdArgs, SnapshotArgs, SnapshotCommand, StoreArgs};
 pub use volumes::{CreateVolumeArgs, VolumeArgs, VolumesArgs, VolumesCommand};
 
 use crate::CliError;
@@ -115,6 +118,8 @@ pub enum Command {
     Reservations,
     /// Show, create and destroy persistent volumes
     Volumes(VolumesArgs),
+    /// Save, restore and move a whole registry
+    Snapshot(SnapshotArgs),
     /// Say why something is not started: a service, job, task or framework
     Why(WhyArgs),
 }

@@ -7,7 +7,7 @@ use proffer_master_server::Placement;
 use proffer_proto_model::Role;
 use proffer_proto_transport::Address;
 
-use super::{AttributeArg, ReserveArg, ReserveFile, ResourcesArg};
+use super::{AttributeArg, ReserveArg, ReserveFile, ResourcesArg, StoreArgs};
 
 /// What runs the containers of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -23,8 +23,8 @@ pub enum RuntimeKind {
 #[derive(Debug, Clone, Args)]
 pub struct MasterArgs {
     /// Where the registry is kept
-    #[arg(long, default_value = "/var/lib/proffer/master", value_name = "DIR")]
-    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// Where gRPC, HTTP and the dashboard answer
     #[arg(long, default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
     pub listen: Address,

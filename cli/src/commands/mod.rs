@@ -14,5 +14,6 @@ pub(crate) mod reservations;
 pub(crate) mod role_policy;
 pub(crate) mod roles;
 pub(crate) mod scale;
+pub(crate) mod snapshot;
 pub(crate) mod volumes;
 pub(crate) mod why;

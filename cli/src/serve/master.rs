@@ -3,7 +3,7 @@
 use proffer_master_server::{Config, Master, RawConfig, Sharing};
 
 use super::{log, stop_signal, told};
-use crate::args::{MasterArgs, ResourcesArg};
+use crate::args::{MasterArgs, ResourcesArg, StoreArgs};
 use crate::{CliError, Outcome};
 
 /// Runs until told to stop.
@@ -13,7 +13,7 @@ use crate::{CliError, Outcome};
 pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
     log();
     let MasterArgs {
-        data_dir,
+        store: StoreArgs { data_dir, etcd },
         listen,
         offer_timeout,
         agent_timeout,
@@ -37,6 +37,7 @@ pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
     };
     let raw = RawConfig {
         data_dir,
+        etcd: etcd.options(),
         listen: Some(listen.to_string()),
         offer_timeout_ms: Some(u64::try_from(offer_timeout.as_millis()).unwrap_or(u64::MAX)),
         agent_timeout_ms: Some(u64::try_from(agent_timeout.as_millis()).unwrap_or(u64::MAX)),

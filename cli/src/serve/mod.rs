@@ -30,7 +30,7 @@ fn stop_signal() -> Result<Shutdown, CliError> {
 }
 
 /// An error whose text says what to do itself.
-fn told(error: impl std::error::Error) -> CliError {
+pub(crate) fn told(error: impl std::error::Error) -> CliError {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -109,6 +109,11 @@ impl Cluster {
         }
     }
 
+    /// Further words of the master's command line from the next start on.
+    pub fn set_master_flags(&mut self, flags: Vec<&'static str>) {
+        self.options.master_flags = flags;
+    }
+
     /// Everything `proffer dev` printed.
     pub fn dev_output(&self) -> String {
         std::fs::read_to_string(self.dev_out()).unwrap_or_default()

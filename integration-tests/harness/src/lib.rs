@@ -6,6 +6,7 @@
 mod browser;
 mod client;
 mod cluster;
+mod etcd;
 mod follower;
 mod leaks;
 mod parts;
@@ -17,6 +18,7 @@ mod wait;
 pub use browser::{Browser, Scheme};
 pub use client::Output;
 pub use cluster::{Cluster, ClusterOptions};
+pub use etcd::Etcd;
 pub use follower::Follower;
 pub use leaks::Leaks;
 pub use parts::{binary, free_port, http_get, require};

@@ -28,6 +28,10 @@ pub struct Part {
     pub task_ms: Option<u64>,
     /// It launches some of its tasks together, all or none.
     pub is_in_gangs: bool,
+    /// It reserves and makes volumes, and is removed for good at times: another one takes its place.
+    pub keeps: bool,
+    /// A role below its own for which it reserves too.
+    pub below: Option<String>,
     /// How it answers.
     pub behaviour: Behaviour,
 }
@@ -41,6 +45,8 @@ impl Part {
             wanted,
             task_ms: None,
             is_in_gangs: false,
+            keeps: false,
+            below: None,
             behaviour: Behaviour::Honest,
         }
     }
@@ -53,6 +59,11 @@ impl Part {
     /// The same with some tasks launched together.
     pub fn in_gangs(self) -> Self {
         Self { is_in_gangs: true, ..self }
+    }
+
+    /// The same with reservations and volumes, also for a role below its own, and an end.
+    pub fn keeping(self, below: Option<&str>) -> Self {
+        Self { keeps: true, below: below.map(str::to_owned), ..self }
     }
 
     /// The same with tasks of this size.

@@ -32,6 +32,9 @@ pub struct Faults {
     /// Of its own, so that it changes no other draw.
     pub(crate) operator: Rng,
     pub(crate) operate: u64,
+    /// Of its own too.
+    pub(crate) removal: Rng,
+    pub(crate) remove: u64,
 }
 
 impl Faults {
@@ -43,7 +46,11 @@ impl Faults {
         let (cut, partition, commit, step) = (on(200), on(80), on(8), on(100));
         let mut operator = Rng::child(seed, "operator");
         let operate = if operator.chance(700) { operator.range(0, 150) } else { 0 };
+        let mut removal = Rng::child(seed, "removal");
+        let remove = if removal.chance(700) { removal.range(4, 25) } else { 0 };
         Self {
+            removal,
+            remove,
             operator,
             operate,
             rng,
@@ -111,6 +118,7 @@ impl World {
         }
         self.partitions();
         self.operate();
+        self.remove_some();
         self.queue.after(250, Event::Fault);
     }
 

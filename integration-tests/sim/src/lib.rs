@@ -12,6 +12,7 @@ pub mod nodes;
 mod operator;
 pub mod oracle;
 pub mod queue;
+pub mod removal;
 pub mod rng;
 pub mod runtime;
 pub mod trace;

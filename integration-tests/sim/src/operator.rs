@@ -98,13 +98,17 @@ impl World {
         self.master_handle(Input::Operator(OperatorCall::Maintenance { request: 1, command }));
     }
 
-    /// At the end every agent works again; asked again while the master is down or dies over it.
+    /// At the end every agent works again, and no framework is kept that nobody runs; asked again while the master is down or dies over it.
     pub(crate) fn end_operations(&mut self) {
         let idle = self.master.registry.agents.iter().filter(|record| !record.mode.is_offered());
         let idle: Vec<_> = idle.map(|record| (record.id.clone(), record.mode)).collect();
         let windows: Vec<WindowId> = self.master.registry.windows.iter().map(|window| window.id.clone()).collect();
-        if idle.is_empty() && windows.is_empty() {
+        let left_over = self.left_over();
+        if idle.is_empty() && windows.is_empty() && left_over.is_empty() {
             return;
+        }
+        for name in left_over {
+            self.operator_removes(&name);
         }
         for window in windows {
             let command = MaintenanceCommand::Remove(window);

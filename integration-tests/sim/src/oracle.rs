@@ -13,6 +13,8 @@ pub struct Told {
     pub last: Option<TaskState>,
     /// The terminal state, once there is one.
     pub terminal: Option<TaskState>,
+    /// Its framework was removed for good since: nobody hears of it any more.
+    pub is_dismissed: bool,
     /// Highest number of an agent's update.
     highest_seq: u64,
 }
@@ -66,6 +68,16 @@ impl Oracle {
             told.terminal = Some(status.state);
         }
         told.last = Some(status.state);
+    }
+
+    /// A framework was removed for good: it hears no more of its tasks.
+    pub fn dismiss(&mut self, framework: usize) {
+        self.told.iter_mut().filter(|((of, _), _)| *of == framework).for_each(|(_, told)| told.is_dismissed = true);
+    }
+
+    /// Something outside of what frameworks are told was found to be broken.
+    pub(crate) fn note_broken(&mut self, broken: String) {
+        self.broken.push(broken);
     }
 
     /// What was broken since the last call.

@@ -43,13 +43,17 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// 20 agents and 3 frameworks, one minute of faults.
+    /// 20 agents, 3 frameworks of which two reserve and share volumes, one minute of faults.
     pub fn standard(seed: u64) -> Self {
         Self {
             seed,
             agents: 20,
             agents_from_ms: 0,
-            cast: (0..3).map(|n| Part::honest(format!("team-{n}"), 12).in_gangs()).collect(),
+            cast: vec![
+                Part::honest("team-0", 12).in_gangs(),
+                Part::honest("team-1", 10).in_gangs().keeping(Some("team-1/low")),
+                Part::honest("team-1/low", 10).in_gangs().keeping(None),
+            ],
             faults_until_ms: 60_000,
             heal_within_ms: 240_000,
         }
@@ -187,6 +191,8 @@ pub struct World {
     pub workload: Rng,
     /// What the frameworks were told, task by task.
     pub oracle: Oracle,
+    /// What the removals of frameworks did.
+    pub owned: invariants::owned::Judge,
 }
 
 impl World {
@@ -208,11 +214,12 @@ impl World {
                 .iter()
                 .cloned()
                 .enumerate()
-                .map(|(n, part)| FrameworkNode::new(n, part))
+                .map(|(n, part)| FrameworkNode::new(seed, n, part))
                 .collect(),
             faults: Faults::new(seed, scenario.faults_until_ms),
             workload: Rng::child(seed, "workload"),
             oracle: Oracle::default(),
+            owned: invariants::owned::Judge::default(),
             scenario,
         };
         world.queue.after(0, Event::Start(Node::Master));

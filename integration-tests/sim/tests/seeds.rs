@@ -1,27 +1,30 @@
-//! A thousand seeds of the whole cluster: safety at every step, then healing. Each failure names its seed.
+//! Hundreds of seeds of the whole cluster: safety at every step, then healing. Each failure names its seed.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use proffer_integration_sim::invariants::owned::Removals;
 use proffer_integration_sim::{Scenario, World};
 
 /// Seeds of one test run; more with `PROFFER_SIM_SEEDS`.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 800;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}={text:?}: {e}")))
 }
 
-/// Runs a seed; the hash of its trace, how many tasks were accepted, and in how many gangs.
-fn run(seed: u64) -> Result<(u64, usize, usize), String> {
+/// Runs a seed; the hash of its trace, how many tasks were accepted, in how many gangs, and what removals did.
+fn run(seed: u64) -> Result<(u64, usize, usize, Removals), String> {
     let mut world = World::new(Scenario::standard(seed));
     world.run()?;
-    Ok((world.trace.hash(), world.oracle.accepts(), world.oracle.gangs().len()))
+    Ok((world.trace.hash(), world.oracle.accepts(), world.oracle.gangs().len(), world.owned.removals))
 }
 
 #[test]
 fn every_seed_is_safe_at_each_step_and_heals() {
     let seeds = number("PROFFER_SIM_SEEDS").unwrap_or(SEEDS);
     let (next, accepted, gangs) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let removals = Mutex::new(Removals::default());
     let failures: Vec<String> = std::thread::scope(|scope| {
         let worker = || {
             let mut failed = Vec::new();
@@ -31,7 +34,8 @@ fn every_seed_is_safe_at_each_step_and_heals() {
                     return failed;
                 }
                 match run(seed) {
-                    Ok((_, tasks, together)) => {
+                    Ok((_, tasks, together, removed)) => {
+                        removals.lock().expect("no worker panics while it counts").add(&removed);
                         gangs.fetch_add(together as u64, Ordering::Relaxed);
                         accepted.fetch_add(tasks as u64, Ordering::Relaxed);
                     }
@@ -52,6 +56,13 @@ fn every_seed_is_safe_at_each_step_and_heals() {
     assert!(accepted > 20 * seeds, "only {accepted} tasks were accepted in {seeds} seeds");
     let gangs = gangs.into_inner();
     assert!(gangs > 2 * seeds, "only {gangs} gangs were launched in {seeds} seeds");
+    let removals = removals.into_inner().expect("no worker panics while it counts");
+    println!("{removals:?}");
+    let Removals { frameworks, pools_ended, volumes_ended, left, in_use } = removals;
+    for (count, least) in [(frameworks, 1), (pools_ended, 1), (volumes_ended, 1), (left, 1)] {
+        assert!(count >= least * seeds, "too little was removed in {seeds} seeds: {removals:?}");
+    }
+    assert!(10 * in_use > seeds, "too little was in use in {seeds} seeds: {removals:?}");
 }
 
 #[test]
@@ -69,6 +80,11 @@ fn one_seed() {
     let mut world = World::new(Scenario::standard(seed));
     world.trace.watch = std::env::var("PROFFER_SIM_WATCH").ok();
     let result = world.run();
-    println!("seed {seed}: {} steps, hash {:016x}", world.trace.steps(), world.trace.hash());
+    println!(
+        "seed {seed}: {} steps, hash {:016x}, {:?}",
+        world.trace.steps(),
+        world.trace.hash(),
+        world.owned.removals
+    );
     assert_eq!(result, Ok(()));
 }

@@ -39,9 +39,13 @@ impl State {
             if state.agents.insert(id.clone(), Agent::new(record)).is_some() {
                 return Err(RecoverError(format!("agent {id} is there twice")));
             }
-            if !is_unreachable {
-                state.put_room(&id);
-                state.expect_agent(now, &id);
+            match is_unreachable {
+                // The allocator knows nothing of it until it comes back; its reservations count all the same.
+                true => state.count_kept(&id),
+                false => {
+                    state.put_room(&id);
+                    state.expect_agent(now, &id);
+                }
             }
             state.touched.agent(&id);
         }

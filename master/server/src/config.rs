@@ -6,6 +6,8 @@ use std::time::Duration;
 use proffer_master_engine::{Config as EngineConfig, Sharing};
 use proffer_proto_transport::{Address, AddressError};
 
+use crate::store::EtcdOptions;
+
 /// Where a master listens when nobody said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5050";
 
@@ -14,6 +16,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:5050";
 pub struct RawConfig {
     /// Where the state is kept; required.
     pub data_dir: PathBuf,
+    /// Where it is kept instead.
+    pub etcd: Option<EtcdOptions>,
     /// `host:port`; [`DEFAULT_LISTEN`] when absent. Port 0 takes a free one.
     pub listen: Option<String>,
     /// An offer not answered in this time is withdrawn; 30,000 when absent.
@@ -45,6 +49,8 @@ pub struct RawConfig {
 pub struct Config {
     /// Where the state is kept.
     pub data_dir: PathBuf,
+    /// Where it is kept instead.
+    pub etcd: Option<EtcdOptions>,
     /// Where to listen.
     pub listen: Address,
     /// Settings of the decisions.
@@ -121,6 +127,7 @@ impl TryFrom<RawConfig> for Config {
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         let RawConfig {
             data_dir,
+            etcd,
             listen,
             offer_timeout_ms,
             heartbeat_interval_ms,
@@ -183,7 +190,14 @@ impl TryFrom<RawConfig> for Config {
             per_second: least("calls_per_second", calls_per_second, rate.per_second)?,
             burst: least("call_burst", call_burst, rate.burst)?,
         };
-        Ok(Self { data_dir, listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?, engine, call_rate, drain })
+        Ok(Self {
+            data_dir,
+            etcd,
+            listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?,
+            engine,
+            call_rate,
+            drain,
+        })
     }
 }
 

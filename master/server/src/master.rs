@@ -20,7 +20,7 @@ use crate::json;
 use crate::metrics::Metrics;
 use crate::owner::{INBOX, Owner, Streams};
 use crate::read_models::ReadModels;
-use crate::store::{DiskStore, Loaded, Store, StoreError};
+use crate::store::{DiskStore, EtcdStore, Loaded, Store, StoreError};
 
 /// An agent's full state can be large: 64 MiB hold some 50,000 tasks.
 const MAX_ATTACH_BYTES: usize = 64 << 20;
@@ -55,13 +55,16 @@ pub struct Handle {
 }
 
 impl Master {
-    /// Starts a master on its data directory.
+    /// Starts a master on its data directory, or on etcd.
     ///
     /// # Errors
     /// What keeps it from starting; nothing is left running then.
     pub async fn start(config: Config) -> Result<Handle, MasterError> {
-        let store = DiskStore::open(&config.data_dir)?;
-        Self::start_on(config, Box::new(store)).await
+        let store: Box<dyn Store> = match &config.etcd {
+            Some(options) => Box::new(EtcdStore::open(options)?),
+            None => Box::new(DiskStore::open(&config.data_dir)?),
+        };
+        Self::start_on(config, store).await
     }
 
     /// Starts a master on a store of one's own.

@@ -191,6 +191,12 @@ impl Task {
         self.is_bridged() && self.step > Step::AwaitPorts && self.step != Step::Done
     }
 
+    /// Something of it may have its volumes mounted: it is past waiting for them, or what an earlier try left is not
+    /// cleared.
+    pub fn may_hold_volumes(&self) -> bool {
+        !matches!(self.step, Step::Image | Step::AwaitVolumes) && !self.is_output_complete()
+    }
+
     /// It would go on if its volumes were there.
     pub fn waits_for_volumes(&self) -> bool {
         self.step == Step::AwaitVolumes

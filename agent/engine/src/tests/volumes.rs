@@ -211,6 +211,24 @@ fn what_cannot_be_made_is_given_up_after_some_tries_and_told_with_the_cause() {
 }
 
 #[test]
+fn a_task_that_waits_for_a_volume_made_anew_does_not_keep_the_old_one_from_going() {
+    let mut world = World::attached();
+    create(&mut world, 1, "db");
+    world.run();
+    destroy(&mut world, 1);
+    world.fail_next(FailureKind::Temporary);
+    create(&mut world, 2, "db");
+    world.launch(using("a", "db"));
+    assert_eq!(states(&world), [(1, HeldState::Removing), (2, HeldState::Making)]);
+    world.pass(30_000);
+    world.connect();
+    world.run();
+    world.ack_all("a");
+    assert_eq!(states(&world), [(2, HeldState::Ready)]);
+    assert_eq!(world.states("a").last(), Some(&TaskState::Running));
+}
+
+#[test]
 fn a_try_that_failed_is_told_with_its_cause_each_time() {
     let mut world = World::attached();
     create(&mut world, 1, "db");

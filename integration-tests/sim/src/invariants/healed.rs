@@ -25,9 +25,14 @@ pub fn is_healed(world: &World) -> Result<(), String> {
     super::gangs::check(world)?;
     for ((framework, task), told) in world.oracle.tasks() {
         let believes = world.frameworks[*framework].running().contains(task);
-        if told.terminal.is_none() && !believes && told.last != Some(proffer_proto_model::TaskState::Unknown) {
+        if !told.is_dismissed
+            && told.terminal.is_none()
+            && !believes
+            && told.last != Some(proffer_proto_model::TaskState::Unknown)
+        {
             return Err(format!("task {task} of framework {framework} never ended: last told {:?}", told.last));
         }
     }
+    super::owned::is_healed(world)?;
     super::volumes::is_healed(world)
 }

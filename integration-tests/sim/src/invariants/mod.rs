@@ -5,6 +5,7 @@ mod gangs;
 mod healed;
 mod launched_once;
 mod no_overcommit;
+pub mod owned;
 mod told_once;
 mod volumes;
 

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_engine::{FrameworkErrorKind, ToFramework};
-use proffer_proto_model::{TaskId, TaskState, TaskStatus};
+use proffer_proto_model::{Moment, TaskId, TaskState, TaskStatus};
 use proffer_sdk::session::{Call as SdkCall, ErrorKind, MasterEvent, Session, SessionFrame, SessionInput, Stored};
 use proffer_sdk::store::StoreOp;
 use proffer_sdk::{
     Context, Demand, Event as SdkEvent, FrameworkConfig, Gang, Handled, Offer, Scheduler, SchedulerError, Task,
 };
 
+use super::keeper::Keeper;
 use crate::cast::{Behaviour, Part};
 use crate::faults::CommitFault;
 use crate::net::{ConnId, End};
+use crate::removal::Character;
+use crate::rng::Rng;
 use crate::world::{Event, Message, Node, World};
 
 /// What a framework says on the wire.
@@ -27,6 +30,10 @@ pub struct FrameworkNode {
     /// What is durable.
     disk: BTreeMap<String, Vec<u8>>,
     session: Option<Session<KeepRunning>>,
+    /// How many were removed for good in its place before it.
+    generation: u64,
+    character: Character,
+    seed: u64,
     /// Counts the lives of the process.
     pub life: u64,
     conn: Option<ConnId>,
@@ -34,8 +41,32 @@ pub struct FrameworkNode {
 
 impl FrameworkNode {
     /// A framework with an empty disk, not started.
-    pub fn new(number: usize, part: Part) -> Self {
-        Self { number, part, disk: BTreeMap::new(), session: None, life: 0, conn: None }
+    pub fn new(seed: u64, number: usize, part: Part) -> Self {
+        let (disk, character) = (BTreeMap::new(), Character::of(seed, number, 0));
+        Self { number, part, disk, session: None, generation: 0, character, seed, life: 0, conn: None }
+    }
+
+    /// The name it subscribes under: never that of one that was removed for good in its place.
+    pub fn name(&self) -> String {
+        format!("fw-{}-{}", self.number, self.generation)
+    }
+
+    fn config(&self) -> FrameworkConfig {
+        let mut config = FrameworkConfig::new(self.name()).role(&self.part.role);
+        if self.part.keeps {
+            if let Some(ms) = self.character.failover_ms {
+                config = config.failover_timeout_ms(ms);
+            }
+            if self.character.leaves_reservations {
+                config = config.leaves_reservations();
+            }
+        }
+        config
+    }
+
+    fn keeper(&self, until: Moment) -> Option<Keeper> {
+        let rng = || Rng::child(self.seed, &format!("keeper-{}-{}", self.number, self.life));
+        self.part.keeps.then(|| Keeper::new(rng(), self.part.below.as_deref(), until))
     }
 
     /// The tasks it believes to be running; none while its process is dead.
@@ -59,15 +90,16 @@ impl World {
     }
 
     pub(crate) fn framework_start(&mut self, n: usize) {
+        let until = Moment(self.scenario.faults_until_ms);
         let framework = &mut self.frameworks[n];
         if framework.session.is_some() {
             return;
         }
         framework.life += 1;
         let life = framework.life;
-        let config = FrameworkConfig::new(format!("fw-{n}")).role(&framework.part.role);
-        let info = config.framework_info().expect("a valid configuration");
-        let scheduler = KeepRunning::new(n, framework.part.clone());
+        let info = framework.config().framework_info().expect("a valid configuration");
+        let prefix = format!("fw{n}-{}", framework.generation);
+        let scheduler = KeepRunning::new(prefix, framework.part.clone(), framework.keeper(until));
         let session = Session::new(info, scheduler, framework.disk.clone()).expect("what was stored can be read");
         framework.session = Some(session);
         self.framework_handle(n, SessionInput::Start);
@@ -76,12 +108,40 @@ impl World {
 
     /// The process dies; its connection breaks.
     pub(crate) fn framework_crash(&mut self, n: usize) {
+        let ms = self.faults.downtime_ms();
+        self.framework_dies_for(n, ms);
+    }
+
+    /// The process removes its framework for good, if it is there.
+    pub(crate) fn framework_tears_down(&mut self, n: usize) {
+        let now = self.now();
+        let Some(session) = &mut self.frameworks[n].session else { return };
+        let ((), frame) = session.with(now, |_, cx| cx.teardown());
+        self.framework_commit(n, frame, &[]);
+    }
+
+    /// The framework was removed for good: its process and its disk are gone, and its connection ends after what was said.
+    pub(crate) fn framework_replaced(&mut self, n: usize) {
+        let framework = &mut self.frameworks[n];
+        framework.generation += 1;
+        framework.character = Character::of(framework.seed, n, framework.generation);
+        framework.disk.clear();
+        framework.session = None;
+        framework.life += 1;
+        let (life, conn) = (framework.life, framework.conn.take());
+        self.wake(Node::Framework(n), life, None);
+        if let Some(conn) = conn {
+            self.send(conn, End::Server, Message::Close);
+        }
+    }
+
+    /// The process dies and is started again after so many milliseconds.
+    pub(crate) fn framework_dies_for(&mut self, n: usize, ms: u64) {
         if self.frameworks[n].session.take().is_some() {
             self.frameworks[n].life += 1;
             if let Some(conn) = self.frameworks[n].conn.take() {
                 self.cut(conn, 200);
             }
-            let ms = self.faults.downtime_ms();
             self.queue.after(ms, Event::Start(Node::Framework(n)));
         }
     }
@@ -162,7 +222,6 @@ impl World {
             return self.framework_crash(n);
         }
         let after = frame.into_after(Stored::after_commit());
-        assert!(after.end.is_none(), "framework {n} ended: {:?}", after.end);
         let conn = self.frameworks[n].conn;
         if let Some(conn) = conn {
             for call in after.send {
@@ -172,20 +231,25 @@ impl World {
                 self.cut(conn, 0);
             }
         }
+        if let Some(end) = after.end {
+            self.framework_is_over(n, &end);
+        }
     }
 }
 
 /// Keeps a number of equal tasks running: the smallest scheduler that replaces what is lost.
 struct KeepRunning {
-    number: usize,
+    /// What the ids of its tasks begin with.
+    prefix: String,
     part: Part,
+    keeper: Option<Keeper>,
     launched: u64,
     told: Vec<TaskStatus>,
 }
 
 impl KeepRunning {
-    fn new(number: usize, part: Part) -> Self {
-        Self { number, part, launched: 0, told: Vec::new() }
+    fn new(prefix: String, part: Part, keeper: Option<Keeper>) -> Self {
+        Self { prefix, part, keeper, launched: 0, told: Vec::new() }
     }
 
     /// Wanted and not there. An unreachable task counts as lost: a replacement is made.
@@ -220,7 +284,7 @@ impl KeepRunning {
         let rest = offers.split_off(size as usize);
         let mut gang = Gang::new();
         for offer in offers {
-            let id = format!("fw{}-{}", self.number, self.launched + 1);
+            let id = format!("{}-{}", self.prefix, self.launched + 1);
             let task = Task::new(id).image("sim").resources(self.part.shape.clone()).build()?;
             if gang.add(offer, vec![task]).is_ok() {
                 self.launched += 1;
@@ -235,8 +299,11 @@ impl KeepRunning {
         let mut missing = self.missing(cx);
         let offers = self.launch_gang(offers, &mut missing)?;
         for mut offer in offers {
+            if let (Some(keeper), Some(me)) = (&mut self.keeper, cx.framework_id()) {
+                keeper.work_on(&mut offer, cx.now(), me);
+            }
             while missing > 0 && offer.left().contains(&self.part.shape) {
-                let id = format!("fw{}-{}", self.number, self.launched + 1);
+                let id = format!("{}-{}", self.prefix, self.launched + 1);
                 let task = Task::new(id).image("sim").resources(self.part.shape.clone());
                 // Whatever volume is free is used.
                 let mounts = |volume: &proffer_sdk::VolumeInfo| {

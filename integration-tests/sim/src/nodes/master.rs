@@ -1,11 +1,12 @@
 //! The master's process around its real engine, and its disk.
 
-use proffer_master_engine::registry::Registry;
+use proffer_master_engine::registry::{Operation, Registry};
 use proffer_master_engine::{AttachedTask, Config, Effect, Engine, Frame, FrameworkCall, Input, SessionId, Stored};
 use proffer_proto_model::{ClusterId, Epoch};
 
 use super::Call;
 use crate::faults::CommitFault;
+use crate::invariants::owned;
 use crate::net::{ConnId, End};
 use crate::world::{Event, Message, Node, World};
 
@@ -114,14 +115,25 @@ impl World {
         self.master_commit(frame);
     }
 
+    fn master_stores(&mut self, operations: &[Operation]) {
+        let removed = owned::forgotten(&self.master.registry, operations);
+        let before = (!removed.is_empty()).then(|| self.master.registry.clone());
+        for operation in operations {
+            self.master.registry.apply(operation);
+        }
+        if let Some(before) = before
+            && let Err(broken) = owned::check(self, &before, &removed)
+        {
+            self.oracle.note_broken(broken);
+        }
+    }
+
     fn master_commit(&mut self, frame: Frame) {
         let fault = if frame.operations().is_empty() { None } else { self.faults.on_commit(self.queue.now()) };
         if fault == Some(CommitFault::Before) {
             return self.master_crash();
         }
-        for operation in frame.operations() {
-            self.master.registry.apply(operation);
-        }
+        self.master_stores(frame.operations());
         if fault == Some(CommitFault::After) {
             return self.master_crash();
         }

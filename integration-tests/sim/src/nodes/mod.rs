@@ -2,8 +2,10 @@
 
 mod agent;
 mod framework;
+mod keeper;
 mod master;
 
 pub use agent::AgentNode;
 pub use framework::{Call, FrameworkNode};
+pub use keeper::OF;
 pub use master::MasterNode;

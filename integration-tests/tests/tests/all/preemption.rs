@@ -8,7 +8,7 @@ use proffer_integration_harness::{Cluster, ClusterOptions, Follower, wait_for};
 /// Instances of which the cluster holds exactly as many.
 const ALL: u64 = 8;
 
-fn stack(name: &str, role: &str, cpus: &str, instances: u64, more: &str) -> String {
+pub fn stack(name: &str, role: &str, cpus: &str, instances: u64, more: &str) -> String {
     format!(
         "version: 1\nservices:\n  {name}:\n    image: hello:latest\n    command: [\"/bin/sh\", \"-c\", \"sleep 1000\"]\n    \
          instances: {instances}\n    role: {role}\n    resources: {{ cpus: {cpus}, memory: 16MiB }}\n    stop_grace: 1s\n{more}"

@@ -1,7 +1,9 @@
 //! Random runs against a naive model that walks everything every time: never over-allocates, never forgets anybody.
 #![allow(clippy::unwrap_used)] // test helpers
 
+mod checks;
 mod naive;
+mod promises;
 mod races;
 mod reserved;
 

@@ -16,6 +16,16 @@ impl AgentRecord {
         self.pools.iter().any(|pool| is_own(&pool.owner)) || self.kept_volumes().any(|known| is_own(&known.owner))
     }
 
+    /// What others refined from a pool that holds nothing any more is refined from what that came from: it must not go back
+    /// to a reservation that has ended.
+    fn refine_from_above(&mut self, ended: PoolId) {
+        let Some(above) = self.pool(ended).filter(|pool| pool.resources.is_empty()).map(|pool| pool.parent) else {
+            return;
+        };
+        let below = self.pools.iter_mut().filter(|pool| pool.parent == Some(ended));
+        below.for_each(|pool| pool.parent = above);
+    }
+
     /// What is the framework's own becomes nobody's.
     fn disown(&mut self, framework: &FrameworkId) {
         let owners = self.pools.iter_mut().map(|pool| &mut pool.owner);
@@ -76,6 +86,7 @@ impl State {
             let part: Resources = free.of(Some(pool));
             free.add_to(parent, &part);
             place.record.move_part(Some(pool), parent, &part);
+            place.record.refine_from_above(pool);
         }
     }
 }

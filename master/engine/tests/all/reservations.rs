@@ -392,3 +392,23 @@ fn a_reservation_above_a_forced_limit_is_used_with_what_is_not_limited() {
     operations(&mut world, 11, vec![launch("all", 3_000, ReservedUse::ReservedFirst)]);
     assert_eq!(world.registry.tasks.len(), 1, "{}", world.trace);
 }
+
+#[test]
+fn what_is_reserved_on_an_agent_that_is_away_counts_for_the_next_master_too() {
+    let mut world = World::new();
+    attach(&mut world, None, &[]);
+    operate(&mut world, reserve("eng", None, 4_000)).unwrap();
+    world.handle("the agent goes", Input::AgentDisconnected { session: SessionId(1) });
+    world.wait(70_000);
+    assert!(world.registry.agents[0].is_unreachable);
+    let limit = |cpus| {
+        let limit = Limit { cpus: Some(MilliCpus(cpus)), ..Limit::default() };
+        let quota = Box::new(Quota { limit, ..Quota::default() });
+        let call = RolesCall::SetQuota { role: role("eng"), quota, force: false };
+        OperatorCall::Roles { request: 1, call, is_dry_run: true }
+    };
+    let before = ask(&mut world, limit(3_000));
+    assert!(before.is_err(), "4,000 are reserved");
+    world.fail_over(2);
+    assert_eq!(ask(&mut world, limit(3_000)), before);
+}

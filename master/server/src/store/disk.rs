@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Loaded, Store, StoreError};
+use super::{Backup, Loaded, Store, StoreError, records};
 
 /// Version of the layout below; grows with every change that an older program cannot read.
 const SCHEMA_VERSION: u64 = 2;
@@ -36,6 +36,8 @@ const ROLES: TableDefinition<&str, Bytes> = TableDefinition::new("roles");
 const META_SCHEMA: &str = "schema_version";
 const META_CLUSTER: &str = "cluster_id";
 const META_EPOCH: &str = "epoch";
+/// Where its contents were moved to, for good.
+const META_MOVED: &str = "moved_to";
 
 /// A store in `<data_dir>/master.redb`. Holds the file's lock as long as it lives.
 #[derive(Debug)]
@@ -82,26 +84,63 @@ impl DiskStore {
         StoreError::Write { path: self.path.clone(), cause: cause.to_string() }
     }
 
-    /// Checks the schema version, bumps the epoch and gives back the cluster.
-    fn load_meta(&self, transaction: &WriteTransaction) -> Result<(ClusterId, Epoch), StoreError> {
-        let mut meta = transaction.open_table(META).map_err(|e| self.corrupt(e))?;
-        let schema: Option<u64> = self.value(&meta, META_SCHEMA)?;
-        let (cluster, epoch) = match schema {
-            None => (new_cluster_id(), Epoch(0)),
+    /// The cluster and the epoch of the last load; `None` in a new file.
+    fn read_meta(&self, meta: &Records<'_>) -> Result<Option<(ClusterId, Epoch)>, StoreError> {
+        let schema: Option<u64> = self.value(meta, META_SCHEMA)?;
+        match schema {
+            None => return Ok(None),
             Some(found) if found > SCHEMA_VERSION => {
                 return Err(StoreError::Newer { path: self.path.clone(), found, known: SCHEMA_VERSION });
             }
-            Some(_) => {
-                let missing = |name| self.corrupt(format!("table meta has no {name}"));
-                let cluster = self.value(&meta, META_CLUSTER)?.ok_or_else(|| missing(META_CLUSTER))?;
-                (cluster, self.value(&meta, META_EPOCH)?.ok_or_else(|| missing(META_EPOCH))?)
-            }
-        };
-        let next = Epoch(epoch.0 + 1);
+            Some(_) => {}
+        }
+        if let Some(to) = self.value(meta, META_MOVED)? {
+            return Err(StoreError::Moved { path: self.path.clone(), to });
+        }
+        let missing = |name| self.corrupt(format!("table meta has no {name}"));
+        let cluster = self.value(meta, META_CLUSTER)?.ok_or_else(|| missing(META_CLUSTER))?;
+        Ok(Some((cluster, self.value(meta, META_EPOCH)?.ok_or_else(|| missing(META_EPOCH))?)))
+    }
+
+    fn write_meta(&self, transaction: &WriteTransaction, cluster: &ClusterId, epoch: Epoch) -> Result<(), StoreError> {
+        let mut meta = transaction.open_table(META).map_err(|e| self.failed(e))?;
         self.put(&mut meta, META_SCHEMA, &SCHEMA_VERSION)?;
-        self.put(&mut meta, META_CLUSTER, &cluster)?;
-        self.put(&mut meta, META_EPOCH, &next)?;
+        self.put(&mut meta, META_CLUSTER, cluster)?;
+        self.put(&mut meta, META_EPOCH, &epoch)
+    }
+
+    /// Checks the schema version, bumps the epoch and gives back the cluster.
+    fn load_meta(&self, transaction: &WriteTransaction) -> Result<(ClusterId, Epoch), StoreError> {
+        let known = self.read_meta(&transaction.open_table(META).map_err(|e| self.corrupt(e))?)?;
+        let (cluster, epoch) = known.unwrap_or_else(|| (new_cluster_id(), Epoch(0)));
+        let next = Epoch(epoch.0 + 1);
+        self.write_meta(transaction, &cluster, next)?;
         Ok((cluster, next))
+    }
+
+    /// Says for good that its contents are elsewhere: no master starts on it any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn mark_moved(&mut self, to: &str) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(|e| self.failed(e))?;
+        {
+            let mut meta = transaction.open_table(META).map_err(|e| self.failed(e))?;
+            self.put(&mut meta, META_MOVED, &to)?;
+        }
+        transaction.commit().map_err(|e| self.failed(e))
+    }
+
+    fn registry(&self, transaction: &WriteTransaction) -> Result<Registry, StoreError> {
+        let mut registry = Registry {
+            agents: self.records(transaction, AGENTS, "agents")?,
+            frameworks: self.records(transaction, FRAMEWORKS, "frameworks")?,
+            tasks: self.records(transaction, TASKS, "tasks")?,
+            windows: self.records(transaction, WINDOWS, "windows")?,
+            roles: self.records(transaction, ROLES, "roles")?,
+        };
+        records::sort(&mut registry);
+        Ok(registry)
     }
 
     fn value<T: DeserializeOwned>(&self, table: &Records<'_>, key: &str) -> Result<Option<T>, StoreError> {
@@ -161,19 +200,7 @@ impl Store for DiskStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         let transaction = self.database.begin_write().map_err(|e| self.corrupt(e))?;
         let (cluster, epoch) = self.load_meta(&transaction)?;
-        let mut registry = Registry {
-            agents: self.records(&transaction, AGENTS, "agents")?,
-            frameworks: self.records(&transaction, FRAMEWORKS, "frameworks")?,
-            tasks: self.records(&transaction, TASKS, "tasks")?,
-            windows: self.records(&transaction, WINDOWS, "windows")?,
-            roles: self.records(&transaction, ROLES, "roles")?,
-        };
-        // The order of the text keys is not the order of the ids in every case.
-        registry.agents.sort_by(|a, b| a.id.cmp(&b.id));
-        registry.frameworks.sort_by(|a, b| a.id.cmp(&b.id));
-        registry.tasks.sort_by(|a, b| a.key.cmp(&b.key));
-        registry.windows.sort_by(|a, b| a.id.cmp(&b.id));
-        registry.roles.sort_by(|a, b| a.role.cmp(&b.role));
+        let registry = self.registry(&transaction)?;
         transaction.commit().map_err(|e| self.failed(e))?;
         Ok(Loaded { cluster, epoch, registry })
     }
@@ -186,5 +213,26 @@ impl Store for DiskStore {
         self.apply(&transaction, operations)?;
         transaction.commit().map_err(|e| self.failed(e))?;
         Ok(Stored::after_commit())
+    }
+}
+
+impl Backup for DiskStore {
+    fn look(&mut self) -> Result<Option<Loaded>, StoreError> {
+        // Never committed: nothing changes.
+        let transaction = self.database.begin_write().map_err(|e| self.corrupt(e))?;
+        let known = self.read_meta(&transaction.open_table(META).map_err(|e| self.corrupt(e))?)?;
+        let Some((cluster, epoch)) = known else { return Ok(None) };
+        Ok(Some(Loaded { cluster, epoch, registry: self.registry(&transaction)? }))
+    }
+
+    fn replace(&mut self, contents: &Loaded) -> Result<(), StoreError> {
+        let Loaded { cluster, epoch, registry } = contents;
+        let transaction = self.database.begin_write().map_err(|e| self.failed(e))?;
+        for table in [META, AGENTS, FRAMEWORKS, TASKS, WINDOWS, ROLES] {
+            transaction.delete_table(table).map_err(|e| self.failed(e))?;
+        }
+        self.write_meta(&transaction, cluster, *epoch)?;
+        self.apply(&transaction, &records::operations(registry))?;
+        transaction.commit().map_err(|e| self.failed(e))
     }
 }

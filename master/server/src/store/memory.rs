@@ -9,7 +9,7 @@ use proffer_master_engine::registry::{
 };
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey};
 
-use super::{Loaded, Store, StoreError};
+use super::{Backup, Loaded, Store, StoreError, records};
 
 /// A store in memory. Clones share one state.
 #[derive(Debug, Clone, Default)]
@@ -33,14 +33,7 @@ impl Store for MemoryStore {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.epoch += 1;
         let cluster = state.cluster.get_or_insert_with(super::disk::new_cluster_id).clone();
-        let registry = Registry {
-            agents: state.agents.values().cloned().collect(),
-            frameworks: state.frameworks.values().cloned().collect(),
-            tasks: state.tasks.values().cloned().collect(),
-            windows: state.windows.values().cloned().collect(),
-            roles: state.roles.values().cloned().collect(),
-        };
-        Ok(Loaded { cluster, epoch: Epoch(state.epoch), registry })
+        Ok(Loaded { cluster, epoch: Epoch(state.epoch), registry: state.registry() })
     }
 
     fn commit(&mut self, operations: &[Operation]) -> Result<Stored, StoreError> {
@@ -52,7 +45,33 @@ impl Store for MemoryStore {
     }
 }
 
+impl Backup for MemoryStore {
+    fn look(&mut self) -> Result<Option<Loaded>, StoreError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(cluster) = state.cluster.clone() else { return Ok(None) };
+        Ok(Some(Loaded { cluster, epoch: Epoch(state.epoch), registry: state.registry() }))
+    }
+
+    fn replace(&mut self, contents: &Loaded) -> Result<(), StoreError> {
+        let Loaded { cluster, epoch, registry } = contents;
+        let mut state = State { cluster: Some(cluster.clone()), epoch: epoch.0, ..State::default() };
+        records::operations(registry).into_iter().for_each(|operation| state.apply(operation));
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        Ok(())
+    }
+}
+
 impl State {
+    fn registry(&self) -> Registry {
+        Registry {
+            agents: self.agents.values().cloned().collect(),
+            frameworks: self.frameworks.values().cloned().collect(),
+            tasks: self.tasks.values().cloned().collect(),
+            windows: self.windows.values().cloned().collect(),
+            roles: self.roles.values().cloned().collect(),
+        }
+    }
+
     fn apply(&mut self, operation: Operation) {
         match operation {
             Operation::PutAgent(record) => drop(self.agents.insert(record.id.clone(), *record)),

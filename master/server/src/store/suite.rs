@@ -108,7 +108,7 @@ fn role(name: &str, cpus: u64) -> RoleRecord {
 }
 
 /// What every store must do. `reopen` drops the store and opens the same state again.
-fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
+pub(crate) fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let mut store = open();
     let first = store.load().unwrap();
     assert_eq!((first.epoch, first.registry), (Epoch(1), Registry::default()));

@@ -140,3 +140,23 @@ fn what_a_framework_refined_from_its_own_reservation_goes_with_both() {
     world.call(11, "teardown", FrameworkCall::Teardown);
     assert_eq!(reservations(&world), [], "nothing is left behind in the outer one");
 }
+
+#[test]
+fn what_others_refined_from_it_is_refined_from_what_it_came_from_then() {
+    let mut world = settled(false);
+    world.update(1, "F1-1", "t", 1, TaskState::Finished);
+    let refine = |of: &str, from: &str, gib: u64| OperatorReservation::Reserve {
+        role: role(of),
+        from_role: Some(role(from)),
+        resources: disk(gib),
+        labels: BTreeMap::new(),
+        principal: "operator".into(),
+        owner: None,
+    };
+    operate(&mut world, "A1-1", refine("eng/web", "eng", 3)).unwrap();
+    world.call(11, "teardown", FrameworkCall::Teardown);
+    assert_eq!(reservations(&world), [("eng/web".into(), 3, None)]);
+    let unreserve = OperatorReservation::Unreserve { role: role("eng/web"), resources: disk(3), is_forced: false };
+    operate(&mut world, "A1-1", unreserve).unwrap();
+    assert_eq!(reservations(&world), [], "it does not go back to a reservation that has ended");
+}

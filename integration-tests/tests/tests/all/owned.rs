@@ -1,0 +1,136 @@
+//! Frameworks removed for good on a real cluster: their reservations and volumes end with them, the directories on the
+//! agent's disk too, also when a kill -9 of the master comes between; what one leaves, and what operators made, stays.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use proffer_integration_harness::{Cluster, kill_9, wait_for, wait_until};
+use proffer_sdk::{
+    Bytes, Context, Demand, Driver, Event, FrameworkConfig, Handled, Resources, Scheduler, Task, VolumeId,
+};
+use serde_json::Value;
+
+use super::common::PATIENCE;
+
+/// A day: what such a task ignores is not ended by force in a test.
+const LONG_GRACE_MS: u64 = 86_400_000;
+
+/// Reserves 100 MiB of disk, makes a volume of 64 of them, and runs a task that writes to it and does not end when told to.
+struct Keeper {
+    volume: &'static str,
+    is_done: bool,
+}
+
+impl Scheduler for Keeper {
+    fn on_event(&mut self, event: Event, cx: &mut Context<'_>) -> Handled {
+        match event {
+            Event::Started { .. } => cx.set_demand(Demand::anything()),
+            Event::Offers(offers) => {
+                for mut offer in offers {
+                    if std::mem::replace(&mut self.is_done, true) {
+                        continue;
+                    }
+                    cx.set_demand(Demand::none());
+                    offer.reserve("reserve", Resources { disk: Bytes::mib(100), ..Resources::default() })?;
+                    offer.create_volume("create", VolumeId::new(self.volume)?, Bytes::mib(64))?;
+                    let script = "trap '' TERM; echo one > /data/rows; while :; do sleep 1; done";
+                    let task = Task::new(self.volume).image("hello:latest").command(["/bin/sh", "-c", script]);
+                    let task = task.cpus(0.1).memory_mib(32).kill_grace_ms(LONG_GRACE_MS);
+                    offer.launch(task.volume(self.volume, "/data").build()?)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Runs a framework in role `eng` until its task has written, then removes it for good.
+fn run_and_tear_down(cluster: &Cluster, volume: &'static str, leaves: bool) {
+    let config = FrameworkConfig::new(volume).role("eng").master(cluster.master());
+    let driver = Driver::new(if leaves { config.leaves_reservations() } else { config });
+    let handle = driver.handle();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let running = runtime.spawn(driver.run(Keeper { volume, is_done: false }));
+    wait_until("the task to write", PATIENCE, || directory(cluster, volume).join("rows").exists());
+    runtime.block_on(async {
+        handle.with(|_, cx| cx.teardown()).await.unwrap();
+        running.await.unwrap().unwrap();
+    });
+}
+
+fn directory(cluster: &Cluster, volume: &str) -> PathBuf {
+    cluster.data_dir().join("agent-1").join("volumes").join("eng").join(volume)
+}
+
+/// The end of the one task that runs, which nothing else brings about.
+fn end_task(cluster: &Cluster) {
+    let running = cluster.containers(&cluster.flags("agent-1").namespace);
+    assert_eq!(running.len(), 1, "{running:?}");
+    running.into_values().for_each(kill_9);
+}
+
+/// Waits until the master has forgotten a framework.
+fn wait_forgotten(cluster: &Cluster, name: &str) {
+    wait_for(&format!("the end of {name}"), PATIENCE, || {
+        let all = cluster.try_json(&["frameworks"])?;
+        let is_there = all.as_array().unwrap().iter().any(|framework| framework["name"] == name);
+        if is_there { Err(all.to_string()) } else { Ok(()) }
+    });
+}
+
+/// Name and state of every volume.
+fn volumes(cluster: &Cluster) -> Result<Vec<(String, String)>, String> {
+    let all = cluster.try_json(&["volumes", "ls"])?;
+    let text = |volume: &Value, name: &str| volume[name].as_str().unwrap_or_default().to_owned();
+    Ok(all.as_array().unwrap().iter().map(|volume| (text(volume, "volume_id"), text(volume, "state"))).collect())
+}
+
+fn wait_volumes(cluster: &Cluster, names: &[&str]) {
+    wait_for(&format!("the volumes {names:?}, all ready"), PATIENCE, || {
+        let now = volumes(cluster)?;
+        let is_it = now.iter().map(|(id, state)| (id.as_str(), state.as_str())).eq(names.iter().map(|n| (*n, "READY")));
+        if is_it { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+}
+
+/// MiB that are reserved, in order; all of it of nobody.
+fn reserved_mib(cluster: &Cluster) -> Vec<u64> {
+    let all = cluster.json(&["reservations"]);
+    let all = all.as_array().unwrap();
+    assert!(all.iter().all(|one| one["role"] == "eng" && one["owner_framework_id"].is_null()), "{all:?}");
+    let mut mib: Vec<u64> = all.iter().map(|one| one["resources"]["disk_bytes"].as_u64().unwrap() >> 20).collect();
+    mib.sort_unstable();
+    mib
+}
+
+#[test]
+fn what_a_framework_had_goes_with_it_over_a_kill_9_and_the_rest_stays() {
+    let cluster = Cluster::start();
+    let agent = cluster.json(&["agents"])[0]["agent_id"].as_str().unwrap().to_owned();
+    cluster.ok(&["reserve", &agent, "--role", "eng", "--resources", "disk=50MiB"]);
+    cluster.ok(&["volumes", "create", &agent, "kept", "--role", "eng", "--size", "40MiB", "--wait"]);
+
+    run_and_tear_down(&cluster, "left", true);
+    end_task(&cluster);
+    wait_forgotten(&cluster, "left");
+    assert_eq!(reserved_mib(&cluster), [50, 100]);
+
+    // Its own volume needs more than is left of the two that are there.
+    run_and_tear_down(&cluster, "own", false);
+    wait_until("the master to take its word", PATIENCE, || {
+        let all = cluster.json(&["frameworks"]);
+        all.as_array().unwrap().iter().any(|one| one["name"] == "own" && one["connected"] == false)
+    });
+    cluster.kill_9("master");
+    // The task does not end by itself: nothing may have gone before it does.
+    wait_volumes(&cluster, &["kept", "left", "own"]);
+    assert!(directory(&cluster, "own").join("rows").exists());
+    end_task(&cluster);
+    wait_forgotten(&cluster, "own");
+    wait_volumes(&cluster, &["kept", "left"]);
+    assert!(!directory(&cluster, "own").exists(), "its data is gone from the disk");
+    assert!(directory(&cluster, "kept").is_dir());
+    assert_eq!(std::fs::read_to_string(directory(&cluster, "left").join("rows")).unwrap(), "one\n");
+    assert_eq!(reserved_mib(&cluster), [50, 100]);
+}

@@ -1,0 +1,145 @@
+//! Guarantees and limits, as the model knows them: what is owed to whom, what is kept for it, and what that leaves to others.
+
+use proffer_proto_model::*;
+
+use super::naive::{Naive, is_within};
+use crate::common::res;
+
+impl Naive {
+    /// The limits on a role: how far each role of its path is above (or below) its own, in CPU.
+    pub(super) fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
+        let path = std::iter::successors(Some(role.clone()), Role::parent);
+        let limit = |role: Role| {
+            let most = self.quotas.get(&role)?.limit.cpus?;
+            let left = most.0 as i64 - self.consumed(&role) as i64;
+            Some((role, left))
+        };
+        path.filter_map(limit)
+    }
+
+    /// CPU that is granted and held in a role and below it, and what is reserved there and not used.
+    fn consumed(&self, role: &Role) -> u64 {
+        self.held(role).cpus.0 + self.kept(role)
+    }
+
+    /// All that is granted and held in a role and below it.
+    fn held(&self, role: &Role) -> Resources {
+        let granted = self.grants.values().map(|grant| (&grant.role, &grant.resources));
+        let all = granted.chain(self.tasks.iter().map(|task| (&task.role, &task.resources)));
+        let within = all.filter(|(other, _)| is_within(other, role));
+        within.fold(Resources::default(), |sum, (_, more)| sum.saturating_sum(more))
+    }
+
+    /// What a role and those below are promised and do not hold: what is promised to those below is part of it.
+    fn owed(&self, role: &Role) -> u64 {
+        let guarantee = self.quotas.get(role).map_or(0, |quota| quota.guarantee.cpus.0);
+        let own = guarantee.saturating_sub(self.consumed(role));
+        let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
+        own.max(below.map(|below| self.owed(&below)).sum())
+    }
+
+    /// Promised to roles of this path themselves, not further down: what a client of the role may count on.
+    pub(super) fn owed_to(&self, role: &Role) -> u64 {
+        let path = std::iter::successors(Some(role.clone()), Role::parent);
+        let own = |role: Role| {
+            let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(&role));
+            self.owed(&role).saturating_sub(below.map(|below| self.owed(&below)).sum())
+        };
+        path.map(own).sum()
+    }
+
+    fn roles(&self) -> Vec<Role> {
+        let mut roles: Vec<Role> = Vec::new();
+        for role in self.quotas.keys() {
+            roles.extend(std::iter::successors(Some(role.clone()), Role::parent));
+        }
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// CPU that is free and not reserved, and CPU that is promised and not held.
+    pub(super) fn promises(&self) -> (u64, u64) {
+        let active = self.agents.iter().filter(|(_, (_, is_active))| *is_active);
+        let free = active.map(|(agent, _)| self.visible(None, *agent).cpus.0).sum();
+        let highest = self.roles().into_iter().filter(|role| role.parent().is_none());
+        (free, highest.map(|role| self.owed(&role)).sum())
+    }
+
+    /// So much may be granted of CPU and memory of an agent in a role.
+    pub(super) fn room(&self, role: &Role, agent: usize) -> (u64, u64, u32) {
+        let (free, owed) = self.promises();
+        let spare = if owed == 0 { u64::MAX } else { free.saturating_sub(owed) };
+        let own = self.own_pools(role, agent);
+        let by_limit = |(above, left): (Role, i64)| {
+            let below = own.iter().filter(|pool| is_within(&pool.role, &above)).map(|pool| pool.resources.cpus.0);
+            u64::try_from(left).unwrap_or(0) + below.sum::<u64>()
+        };
+        let by_limits = self.limited(role).map(by_limit).min();
+        let to_it = self.owed_to(role);
+        let mut room = (spare.saturating_add(to_it), u64::MAX, u32::MAX);
+        let left = self.visible(None, agent);
+        for (shapes, owed) in self.classes() {
+            let Some(kept) = shapes.iter().find(|shape| self.is_usable(shape, agent)) else { continue };
+            let usable = self.usable(&shapes);
+            if owed == 0 || usable - left.cpus.0 >= owed || left.cpus.0 == 0 {
+                continue;
+            }
+            room.0 = room.0.min(usable.saturating_sub(owed).saturating_add(to_it));
+            if to_it == 0 {
+                let shape_ports = kept.ports;
+                let kept = kept.shape.clone().unwrap_or_else(|| res(10, 32));
+                room.0 = room.0.min(left.cpus.0.saturating_sub(kept.cpus.0));
+                room.2 = room.2.min(left.ports.count() - shape_ports);
+                room.1 = room.1.min(left.memory.0.saturating_sub(kept.memory.0));
+            }
+        }
+        // What is kept for guarantees keeps nobody from what is reserved for it.
+        for free in own.iter().map(|pool| &pool.resources) {
+            room.0 = room.0.saturating_add(free.cpus.0);
+            room.1 = room.1.saturating_add(free.memory.0);
+            room.2 = room.2.saturating_add(free.ports.count());
+        }
+        room.0 = room.0.min(by_limits.unwrap_or(u64::MAX));
+        room
+    }
+
+    /// Roles that are promised something and want the same: what they want, and what is owed to them together.
+    pub(super) fn classes(&self) -> Vec<(Vec<DemandItem>, u64)> {
+        let mut classes: Vec<(Vec<DemandItem>, u64)> = Vec::new();
+        for (role, _) in self.quotas.iter().filter(|(_, quota)| quota.guarantee.cpus.0 > 0) {
+            let items = self.frameworks.values().flat_map(|(_, demand)| &demand.items);
+            let mut shapes: Vec<DemandItem> = Vec::new();
+            for item in items.filter(|item| is_within(&item.role, role)) {
+                let shape = DemandItem { role: Role::default_role(), count: None, priority: 0, ..item.clone() };
+                if !shapes.contains(&shape) {
+                    shapes.push(shape);
+                }
+            }
+            shapes.sort_by_key(|shape| format!("{:?} {} {:?}", shape.shape, shape.ports, shape.constraints));
+            let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
+            let owed = self.owed(role).saturating_sub(below.map(|below| self.owed(&below)).sum());
+            match classes.iter_mut().find(|(known, _)| *known == shapes) {
+                _ if shapes.is_empty() => {}
+                Some((_, sum)) => *sum += owed,
+                None => classes.push((shapes, owed)),
+            }
+        }
+        classes
+    }
+
+    fn is_usable(&self, item: &DemandItem, agent: usize) -> bool {
+        let Some((info, true)) = self.agents.get(&agent) else { return false };
+        let left = self.visible(None, agent);
+        let is_enough = match &item.shape {
+            Some(shape) => left.contains(shape),
+            None => left.cpus >= MilliCpus(10) || left.memory >= Bytes::mib(32),
+        };
+        is_enough && left.ports.count() >= item.ports && item.constraints.iter().all(|rule| rule.is_met_by(info))
+    }
+
+    pub(super) fn usable(&self, shapes: &[DemandItem]) -> u64 {
+        let usable = |agent: &&usize| shapes.iter().any(|shape| self.is_usable(shape, **agent));
+        self.agents.keys().filter(usable).map(|agent| self.visible(None, *agent).cpus.0).sum()
+    }
+}
