@@ -134,7 +134,10 @@ impl State {
                 broken.push(format!("I15: volume {} of {} is twice on {id}", volume.id, volume.role));
             }
             let users = self.volume_users(id, &volume.role, &volume.id);
-            if users.len() > 1 && users.iter().any(|(_, writes)| *writes) {
+            // That one of them has ended is known for sure only with the update that says how: the next master hears it
+            // again from the agent, and until then nothing is launched there.
+            let is_told = agent.session.is_some();
+            if is_told && users.len() > 1 && users.iter().any(|(_, writes)| *writes) {
                 broken.push(format!("I15: volume {} of {id} is written by one and used by others", volume.id));
             }
         }

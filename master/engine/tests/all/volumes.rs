@@ -3,6 +3,7 @@
 
 mod outcomes;
 mod owned;
+mod writers;
 
 use std::collections::BTreeMap;
 
