@@ -31,6 +31,13 @@ pub struct MasterArgs {
     /// An offer that is not answered in this time is withdrawn, e.g. 30s
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = super::amounts::duration)]
     pub offer_timeout: std::time::Duration,
+    /// An agent that is not heard of for this long is unreachable, e.g. 30s
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = super::amounts::duration)]
+    pub agent_timeout: std::time::Duration,
+    /// So many agents, or a tenth of all if that is more, are declared unreachable in a minute: when more fall silent at
+    /// once, it is mostly the network, and their tasks are not started a second time all at once
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub agent_removals_per_minute: u32,
     /// Most offers one framework may hold unanswered
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub max_offers_per_framework: usize,

@@ -16,11 +16,19 @@ impl Agent {
 }
 
 impl Allocator {
-    /// Adds an agent, or takes a known one's new description. What is charged to a known one stays.
-    pub fn put_agent(&mut self, id: &AgentId, info: &AgentInfo, is_active: bool) {
+    /// Adds an agent, or takes a known one's new description. What is charged to a known one stays; who refused it may
+    /// want it now when its name, place or attributes are others.
+    /// True when a known one is elsewhere: then [`Allocator::recount_places`] of those who hold something of it.
+    pub fn put_agent(&mut self, id: &AgentId, info: &AgentInfo, is_active: bool) -> bool {
         let used = self.agent_used(id).unwrap_or_default();
         if let Some(slot) = self.agents.find(id) {
             self.count_free(slot, false);
+        }
+        let old = self.agents.find(id).and_then(|slot| Some((slot, self.agents.get(slot)?)));
+        let is_another = |old: &AgentInfo| !is_same_place(old, info);
+        let elsewhere = old.filter(|(_, agent)| is_another(&agent.info)).map(|(slot, _)| slot);
+        if let Some(slot) = elsewhere {
+            self.clear_all_filters_of(slot);
         }
         let old = self.agents.find(id).and_then(|slot| self.agents.get(slot));
         if let Some(old) = old.map(|agent| self.kinds.amounts(&agent.info.resources)) {
@@ -37,6 +45,7 @@ impl Allocator {
         let slot = self.agents.insert(id, agent);
         // All of it counts as new: its attributes may suit others than before.
         self.count_and_list(slot, true);
+        elsewhere.is_some()
     }
 
     /// Offers the agent's resources, or stops to. Unknown agents are ignored.
@@ -73,6 +82,10 @@ impl Allocator {
         let Some((slot, agent)) = self.agents.remove(id) else { return };
         self.tree.sub_total(&self.kinds.amounts(&agent.info.resources));
         self.changes.remove(slot);
+        self.clear_all_filters_of(slot);
+    }
+
+    fn clear_all_filters_of(&mut self, slot: usize) {
         let clients: Vec<usize> = self.clients.iter().map(|(client, _)| client).collect();
         for client in clients {
             self.clear_filters_of(client, slot);
@@ -147,4 +160,9 @@ fn room(total: &Resources, used: Resources) -> Room {
         Some(left) => Room::Left(left),
         None => Room::Over(used),
     }
+}
+
+/// What constraints see of it is the same: who refused it would refuse it again.
+fn is_same_place(old: &AgentInfo, new: &AgentInfo) -> bool {
+    (&old.hostname, &old.region, &old.zone, &old.attributes) == (&new.hostname, &new.region, &new.zone, &new.attributes)
 }

@@ -31,8 +31,12 @@ pub(crate) struct Client {
     pub holds: BTreeSet<(Moment, u64)>,
     /// Some shape it wants has GPUs.
     pub asks_gpus: bool,
-    /// Grants and tasks on agents with each value of the attribute over which it is spread.
+    /// Grants and tasks on agents with each value of the attribute over which it is spread; never 0.
     pub places: BTreeMap<String, u32>,
+    /// The same, the fewest first.
+    pub by_count: BTreeSet<(u32, String)>,
+    /// The last value that was new to it.
+    pub last_place: Option<String>,
     /// What of it is counted at the gates of its roles.
     pub needs: Vec<Need>,
     next_serial: u64,
@@ -111,6 +115,8 @@ impl Client {
             holds: BTreeSet::new(),
             asks_gpus: false,
             places: BTreeMap::new(),
+            by_count: BTreeSet::new(),
+            last_place: None,
             needs: Vec::new(),
             next_serial: 0,
         }
@@ -119,6 +125,29 @@ impl Client {
     /// It may get more of some shape.
     pub fn is_wanting(&self) -> bool {
         self.items.iter().any(|item| item.is_open)
+    }
+
+    /// Counts a grant or a task on an agent with a value.
+    pub fn count_place(&mut self, value: String, is_more: bool) {
+        let old = self.places.get(&value).copied().unwrap_or(0);
+        let new = if is_more { old.saturating_add(1) } else { old.saturating_sub(1) };
+        self.by_count.remove(&(old, value.clone()));
+        if new == 0 {
+            self.places.remove(&value);
+            return;
+        }
+        if old == 0 {
+            self.last_place = Some(value.clone());
+        }
+        self.by_count.insert((new, value.clone()));
+        self.places.insert(value, new);
+    }
+
+    /// It is spread over something else now.
+    pub fn forget_places(&mut self) {
+        self.places.clear();
+        self.by_count.clear();
+        self.last_place = None;
     }
 
     /// An agent with less CPU cannot give it anything.

@@ -13,6 +13,7 @@ impl State {
             self.audit_agent(id, &mut broken);
             self.audit_pools(id, &mut broken);
             self.audit_volumes(id, &mut broken);
+            self.audit_silence(id, &mut broken);
         }
         self.audit_frameworks(&mut broken);
         self.audit_tasks(&mut broken);

@@ -16,6 +16,9 @@ pub struct Config {
     pub heartbeat_interval_ms: u64,
     /// An agent silent or away for this long is unreachable; 30,000 by default.
     pub agent_timeout_ms: u64,
+    /// So many agents are declared unreachable in a minute, or a tenth of all if that is more; 20 by default. More have
+    /// to wait: without offers, and with their tasks as they were.
+    pub agent_removals_per_minute: usize,
     /// Most outstanding offers of one framework; 1,000 by default.
     pub max_offers_per_framework: usize,
     /// How long before a maintenance window frameworks are asked to leave its agents; 3,600,000 by default.
@@ -46,6 +49,7 @@ impl Default for Config {
             offer_timeout_ms: 30_000,
             heartbeat_interval_ms: 5_000,
             agent_timeout_ms: 30_000,
+            agent_removals_per_minute: 20,
             max_offers_per_framework: 1_000,
             maintenance_notice_ms: 3_600_000,
             preemption_notice_ms: None,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_master_allocator::Allocator;
 use proffer_proto_model::{ClusterId, Epoch, Now};
 
+use crate::agents::silent::Silent;
 use crate::registry::{AgentMode, Registry};
 use crate::state::{Agent, Framework, State};
 use crate::timers::Timer;
@@ -109,6 +110,7 @@ impl State {
             inverse: Default::default(),
             preempting: BTreeMap::new(),
             preempt_after: None,
+            silent: Silent::default(),
             maintain_at: None,
             next_window: 0,
             strays: BTreeMap::new(),

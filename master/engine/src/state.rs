@@ -9,6 +9,7 @@ use proffer_proto_model::{
     TaskStatus, UnixMillis,
 };
 
+use crate::agents::silent::Silent;
 use crate::changes::Touched;
 use crate::inverse::Inverse;
 use crate::offers::Guard;
@@ -36,6 +37,7 @@ pub(crate) struct State {
     pub gangs: BTreeMap<GangId, BTreeSet<TaskKey>>,
     /// Updates of tasks not known here, forwarded and waiting for the framework: the agent to confirm to.
     pub strays: BTreeMap<TaskKey, AgentId>,
+    pub silent: Silent,
     /// Agents under drain that are not empty yet.
     pub draining: BTreeSet<AgentId>,
     pub windows: BTreeMap<WindowId, WindowRecord>,
@@ -70,6 +72,8 @@ pub(crate) struct Agent {
     pub session: Option<SessionId>,
     /// Unreachable when not heard of until then; `None` when it is already.
     pub lost_at: Option<Moment>,
+    /// Not heard of since long before then, and waits to be declared unreachable.
+    pub silent_since: Option<Moment>,
     pub ping_at: Option<Moment>,
     pub tasks: BTreeSet<TaskKey>,
     pub offers: BTreeSet<OfferId>,

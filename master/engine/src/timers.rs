@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Preempt,
     /// Begin and end maintenance windows.
     Maintenance,
+    /// Declare agents unreachable that had to wait for it.
+    DeclareSilent,
 }
 
 impl State {
@@ -50,6 +52,7 @@ impl State {
                 Timer::AskAgain(offer) => self.ask_again(at, &offer),
                 Timer::Preempt => self.preempt(now),
                 Timer::Maintenance => self.maintain(now),
+                Timer::DeclareSilent => self.declare_silent(now),
                 Timer::RemoveFramework(framework) => self.check_removal(now, at, &framework),
             }
         }
@@ -62,6 +65,7 @@ impl State {
 
     /// Sets when the agent counts as lost if nothing is heard of it.
     pub fn expect_agent(&mut self, now: Now, id: &AgentId) {
+        self.end_silence(id);
         let at = now.mono + self.config.agent_timeout_ms;
         let Some(agent) = self.agents.get_mut(id) else { return };
         if let Some(old) = agent.lost_at.replace(at) {
@@ -111,7 +115,7 @@ impl State {
 
     fn check_agent(&mut self, now: Now, at: Moment, agent: &AgentId) {
         if self.agents.get(agent).is_some_and(|a| a.lost_at == Some(at)) {
-            self.agent_unreachable(now, agent);
+            self.agent_silent(now, agent);
         }
     }
 

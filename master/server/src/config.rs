@@ -26,6 +26,8 @@ pub struct RawConfig {
     pub heartbeat_interval_ms: Option<u64>,
     /// An agent silent for this long is unreachable; 30,000 when absent.
     pub agent_timeout_ms: Option<u64>,
+    /// So many agents, or a tenth of all, are declared unreachable in a minute; 20 when absent.
+    pub agent_removals_per_minute: Option<u32>,
     /// Most outstanding offers of one framework; 1,000 when absent.
     pub max_offers_per_framework: Option<usize>,
     /// Calls one framework may make each second in the long run; 2,000 when absent.
@@ -130,6 +132,7 @@ impl TryFrom<RawConfig> for Config {
             offer_timeout_ms,
             heartbeat_interval_ms,
             agent_timeout_ms,
+            agent_removals_per_minute,
             max_offers_per_framework,
             calls_per_second,
             call_burst,
@@ -154,10 +157,19 @@ impl TryFrom<RawConfig> for Config {
                 Err(ConfigError::OutOfBounds { field, value, rule })
             }
         };
+        let least = |field, value: Option<u32>, default: u32| match value.unwrap_or(default) {
+            0 => Err(ConfigError::OutOfBounds { field, value: 0, rule: "at least 1" }),
+            value => Ok(value),
+        };
+        let removals = |value: Option<u32>, default: usize| match value {
+            None => Ok(default),
+            Some(_) => least("agent_removals_per_minute", value, 1).map(|value| value as usize),
+        };
         let engine = EngineConfig {
             offer_timeout_ms: time("offer_timeout_ms", offer_timeout_ms, default.offer_timeout_ms)?,
             heartbeat_interval_ms: time("heartbeat_interval_ms", heartbeat_interval_ms, default.heartbeat_interval_ms)?,
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
+            agent_removals_per_minute: removals(agent_removals_per_minute, default.agent_removals_per_minute)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
             maintenance_notice_ms: notice(maintenance_notice_ms, default.maintenance_notice_ms)?,
             preemption_notice_ms: preemption_notice_ms
@@ -173,10 +185,6 @@ impl TryFrom<RawConfig> for Config {
         if engine.max_offers_per_framework == 0 {
             return Err(ConfigError::OutOfBounds { field: "max_offers_per_framework", value: 0, rule: "at least 1" });
         }
-        let least = |field, value: Option<u32>, default: u32| match value.unwrap_or(default) {
-            0 => Err(ConfigError::OutOfBounds { field, value: 0, rule: "at least 1" }),
-            value => Ok(value),
-        };
         let rate = CallRate::default();
         let call_rate = CallRate {
             per_second: least("calls_per_second", calls_per_second, rate.per_second)?,
@@ -236,6 +244,7 @@ mod tests {
             (RawConfig { heartbeat_interval_ms: Some(u64::MAX), ..raw() }, "heartbeat_interval_ms"),
             (RawConfig { agent_timeout_ms: Some(5_000), ..raw() }, "longer than heartbeat_interval_ms"),
             (RawConfig { max_offers_per_framework: Some(0), ..raw() }, "max_offers_per_framework"),
+            (RawConfig { agent_removals_per_minute: Some(0), ..raw() }, "agent_removals_per_minute"),
             (RawConfig { maintenance_notice_ms: Some(u64::MAX), ..raw() }, "maintenance_notice_ms"),
             (RawConfig { preemption_notice_ms: Some(0), ..raw() }, "preemption_notice_ms"),
             (RawConfig { calls_per_second: Some(0), ..raw() }, "calls_per_second"),

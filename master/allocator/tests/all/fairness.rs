@@ -181,3 +181,21 @@ fn what_a_removed_framework_gave_back_is_not_held_against_the_next_one() {
     allocator.set_demand(&framework_id(2), &Demand::anything(role(1)));
     assert_eq!(receivers(&allocator.allocate(Moment(1))), ["f00001"], "it holds nothing, and gave nothing back");
 }
+
+#[test]
+fn who_refused_an_agent_may_want_it_when_it_is_elsewhere() {
+    let mut allocator = Allocator::new(10);
+    allocator.put_framework(&framework_id(0), true);
+    let demand = Demand { items: vec![item(Role::default_role(), res(500, 100), None)] };
+    allocator.set_demand(&framework_id(0), &demand);
+    let here = AgentInfo { zone: "a".into(), ..info(res(1_000, 1_000)) };
+    allocator.put_agent(&agent_id(0), &here, true);
+    let grant = allocator.allocate(Moment(0)).pop().unwrap();
+    let closed = allocator.close(grant.id).unwrap();
+    allocator.refuse(&grant.framework, &grant.role, &grant.agent, closed.resources, Moment(0), 3_600_000);
+    allocator.put_agent(&agent_id(0), &here, true);
+    assert_eq!(allocator.allocate(Moment(1)), [], "it comes back as it was");
+    allocator.put_agent(&agent_id(0), &AgentInfo { zone: "b".into(), ..here }, true);
+    assert_eq!(allocator.allocate(Moment(2)).len(), 1);
+    assert_eq!(allocator.filters(), 0);
+}

@@ -13,7 +13,8 @@ fn half_used(held: &[u64], zones: &[&str]) -> Allocator {
     allocator.put_framework(&framework_id(9), true);
     for (n, held) in held.iter().enumerate() {
         let zone = zones[n % zones.len()].to_owned();
-        allocator.put_agent(&agent_id(n), &AgentInfo { zone, ..info(res(4_000, 4_000)) }, true);
+        let place = AgentInfo { zone, hostname: format!("host-{n}"), ..info(res(4_000, 4_000)) };
+        allocator.put_agent(&agent_id(n), &place, true);
         allocator.charge(&framework_id(9), &role(9), &agent_id(n), &res(*held, 0));
     }
     allocator
@@ -113,7 +114,8 @@ fn steps_for_each_grant(agents: usize, placement: Placement) -> u64 {
 
 #[test]
 fn a_grant_by_policy_costs_the_same_in_a_large_cluster() {
-    for placement in [Placement::Pack, Placement::LeastLoaded, Placement::Spread { attribute: "@zone".into() }] {
+    let spread = |attribute: &str| Placement::Spread { attribute: attribute.into() };
+    for placement in [Placement::Pack, Placement::LeastLoaded, spread("@zone"), spread("@hostname")] {
         let (small, large) =
             (steps_for_each_grant(100, placement.clone()), steps_for_each_grant(3_000, placement.clone()));
         assert!(large <= small + 5, "{placement:?}: {small} steps with 100 agents, {large} with 3,000");
@@ -141,4 +143,61 @@ fn policies_are_read_as_they_are_written() {
         let error = text.parse::<Placement>().unwrap_err().to_string();
         assert!(error.contains("spread:ATTRIBUTE"), "{error}");
     }
+}
+
+/// 40 agents that come first by the policy and cannot hold the task, and two that can.
+fn behind_others(first: &AgentInfo, policy: Placement) -> Vec<usize> {
+    let mut allocator = Allocator::new(1_000);
+    allocator.put_framework(&framework_id(9), true);
+    for n in 0..40 {
+        allocator.put_agent(&agent_id(n), first, true);
+    }
+    for (n, held) in [(40, 1_000), (41, 2_000)] {
+        allocator.put_agent(&agent_id(n), &AgentInfo { zone: "b".into(), ..info(res(4_000, 4_000)) }, true);
+        allocator.charge(&framework_id(9), &role(9), &agent_id(n), &res(held, 0));
+    }
+    allocator.set_placement(&role(0), Some(policy));
+    start(&mut allocator, 0, &res(1_000, 100), 1)
+}
+
+#[test]
+fn agents_that_come_first_and_cannot_hold_it_do_not_hide_the_others() {
+    let without_memory = AgentInfo { zone: "a".into(), ..info(res(1_500, 50)) };
+    assert_eq!(behind_others(&without_memory, Placement::Pack), [41]);
+    let with_gpus = Resources { gpus: 1, ..res(4_000, 4_000) };
+    let kept_for_gpus = AgentInfo { zone: "a".into(), ..info(with_gpus) };
+    assert_eq!(behind_others(&kept_for_gpus, Placement::LeastLoaded), [40]);
+    assert_eq!(behind_others(&kept_for_gpus, Placement::Spread { attribute: "@zone".into() }), [40]);
+}
+
+#[test]
+fn many_values_are_taken_in_turns_and_then_those_with_the_fewest() {
+    let mut allocator = Allocator::new(1_000);
+    for n in 0..100 {
+        let place = AgentInfo { hostname: format!("host-{n}"), ..info(res(4_000, 4_000)) };
+        allocator.put_agent(&agent_id(n), &place, true);
+    }
+    allocator.set_placement(&role(0), Some(Placement::Spread { attribute: "@hostname".into() }));
+    for round in 1..=3 {
+        let places = start(&mut allocator, 0, &res(1_000, 10), 100);
+        let different: std::collections::BTreeSet<_> = places.iter().collect();
+        assert_eq!(different.len(), 100, "round {round}: each host once");
+    }
+}
+
+#[test]
+fn a_spread_counts_what_was_there_before_it() {
+    let mut allocator = half_used(&[0, 0], &["a", "b"]);
+    start(&mut allocator, 0, &res(100, 10), 1);
+    let (framework, role, at) = (framework_id(0), role(0), agent_id(0));
+    for _ in 0..3 {
+        allocator.charge(&framework, &role, &at, &res(100, 10));
+    }
+    allocator.set_placement(&role, Some(Placement::Spread { attribute: "@zone".into() }));
+    let held = [&at; 4].into_iter().map(|agent| (&framework, &role, agent));
+    allocator.recount_places(&[framework.clone()].into(), held);
+    assert_eq!(start(&mut allocator, 0, &res(100, 10), 4), [1, 1, 1, 1], "four are in zone a already");
+    // What ends is taken out of what was counted, and of nothing else.
+    allocator.recover(&framework, &role, &at, &res(100, 10));
+    assert_eq!(start(&mut allocator, 0, &res(100, 10), 1), [0]);
 }

@@ -207,6 +207,7 @@ impl Agent {
             record,
             session: None,
             lost_at: None,
+            silent_since: None,
             ping_at: None,
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),

@@ -123,6 +123,7 @@ impl State {
             self.send.push(Effect::Close { session });
         }
         self.detach_agent(now, id);
+        self.end_silence(id);
         let Some(agent) = self.agents.get_mut(id) else { return };
         agent.lost_at = None;
         agent.record.is_unreachable = true;

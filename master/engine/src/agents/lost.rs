@@ -4,7 +4,7 @@ use proffer_proto_model::{AgentId, Now, RescindReason, TaskReason, TaskSource, T
 
 use crate::registry::Operation;
 use crate::state::State;
-use crate::{Effect, SessionId, ToFramework};
+use crate::{SessionId, ToFramework};
 
 impl State {
     /// An agent answered a ping.
@@ -37,15 +37,9 @@ impl State {
         self.touched.agent(id);
     }
 
-    /// The agent was not heard of for too long: stored, then every framework is told.
-    pub fn agent_unreachable(&mut self, now: Now, id: &AgentId) {
-        let session = self.agents.get(id).and_then(|agent| agent.session);
-        self.detach_agent(now, id);
-        if let Some(session) = session {
-            self.send.push(Effect::Close { session });
-        }
+    /// The agent was not heard of for too long, and has no stream: stored, then every framework is told.
+    pub(super) fn agent_unreachable(&mut self, now: Now, id: &AgentId) {
         let Some(agent) = self.agents.get_mut(id) else { return };
-        agent.lost_at = None;
         agent.record.is_unreachable = true;
         let (tasks, hostname) = (agent.tasks.clone(), agent.record.info.hostname.clone());
         self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));

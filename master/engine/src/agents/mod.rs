@@ -5,4 +5,5 @@ pub(crate) mod drain;
 mod lost;
 pub(crate) mod mode;
 mod replace;
+pub(crate) mod silent;
 mod sync;

@@ -123,7 +123,20 @@ impl State {
     /// Which agents come first for it, as it says itself.
     pub fn place_framework(&mut self, id: &FrameworkId) {
         let placement = self.frameworks.get(id).and_then(|framework| framework.record.info.placement.clone());
-        self.allocator.set_framework_placement(id, placement);
+        if self.allocator.set_framework_placement(id, placement) {
+            self.recount_places(&BTreeSet::from([id.clone()]));
+        }
+    }
+
+    /// What frameworks hold is spread by other rules, or elsewhere, than when it was counted.
+    pub fn recount_places(&mut self, frameworks: &BTreeSet<FrameworkId>) {
+        if !self.allocator.is_counting_places() {
+            return;
+        }
+        let held =
+            self.tasks.values().filter(|task| task.is_charged && frameworks.contains(&task.record.key.framework));
+        let held = held.map(|task| (&task.record.key.framework, &task.record.role, &task.record.agent));
+        self.allocator.recount_places(frameworks, held);
     }
 
     /// Says again all that the framework has not confirmed, and what only the master can say.

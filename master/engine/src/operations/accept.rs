@@ -44,10 +44,12 @@ impl State {
         for (agent, rest) in held.left {
             let rest = rest.total();
             let is_unused = offered.get(&agent) == Some(&rest);
-            if !is_unused {
+            let is_converted = held.converted.contains(&agent);
+            if !is_unused || is_converted {
                 self.used_agent(framework, &agent);
             }
-            if rest.is_empty() {
+            // What was reserved or made is offered at once to be used, with all that is beside it.
+            if rest.is_empty() || is_converted {
                 continue;
             }
             let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
@@ -164,6 +166,7 @@ impl State {
         }
         match result {
             Ok(()) => {
+                held.converted.insert(agent.clone());
                 let outcome = if wish.is_for_agent() { OperationOutcome::Pending } else { OperationOutcome::Done };
                 self.operation_status(framework, operation_id, outcome, String::new());
             }

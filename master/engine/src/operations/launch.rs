@@ -20,6 +20,8 @@ use crate::{FrameworkErrorKind, ToAgent};
 pub(crate) struct Held {
     /// What is left of the offers, by agent.
     pub left: BTreeMap<AgentId, Share>,
+    /// Agents whose reservations or volumes the accept has changed.
+    pub converted: BTreeSet<AgentId>,
     /// Ids told to have ended: launched later in the same accept, a task would begin after its end.
     pub refused: BTreeSet<TaskId>,
     /// Taken for a group that is not yet started: nobody else counts it.

@@ -11,7 +11,7 @@ mod plan;
 use std::collections::BTreeSet;
 
 use proffer_proto_model::{
-    AgentId, DemandItem, FrameworkId, InverseCause, Now, Role, TaskKey, TaskReason, Unavailability, UnixMillis,
+    AgentId, DemandItem, FrameworkId, InverseCause, Moment, Now, Role, TaskKey, TaskReason, Unavailability, UnixMillis,
 };
 
 use self::plan::{Choice, Want, choose};
@@ -38,8 +38,10 @@ pub(crate) struct Preemption {
     pub framework: FrameworkId,
     item: DemandItem,
     pub victims: BTreeSet<TaskKey>,
-    /// When what is left is killed.
+    /// When what is left is killed, as people and frameworks are told.
     pub start: UnixMillis,
+    /// The same, which no jump of the wall clock moves.
+    kill_at: Moment,
     is_killing: bool,
 }
 
@@ -49,7 +51,7 @@ impl State {
         let Some(notice_ms) = self.config.preemption_notice_ms else { return };
         // Where less is needed than was, those stay in peace who matter most, or have heard of it last.
         let mut under_way: Vec<_> = self.preempting.iter().collect();
-        under_way.sort_by_key(|(agent, p)| (p.item.priority, std::cmp::Reverse(p.start), (*agent).clone()));
+        under_way.sort_by_key(|(agent, p)| (p.item.priority, std::cmp::Reverse(p.kill_at), (*agent).clone()));
         let under_way: Vec<AgentId> = under_way.into_iter().map(|(agent, _)| agent.clone()).collect();
         for agent in under_way {
             self.go_on(now, &agent);
@@ -72,11 +74,12 @@ impl State {
             let under_way = self.preempting.values().filter(|p| p.role == role).count();
             for _ in under_way..MOST_AT_ONCE {
                 let Some((framework, item, choice)) = self.find_room(now, &role, &mut wants) else { break };
-                let start = UnixMillis(now.unix.0.saturating_add(notice_ms));
+                let (start, kill_at) = (UnixMillis(now.unix.0.saturating_add(notice_ms)), now.mono + notice_ms);
                 let Choice { agent, victims } = choice;
                 self.look_at_always(&agent);
                 let role = role.clone();
-                self.preempting.insert(agent, Preemption { role, framework, item, victims, start, is_killing: false });
+                let preemption = Preemption { role, framework, item, victims, start, kill_at, is_killing: false };
+                self.preempting.insert(agent, preemption);
             }
         }
         self.start_timer(now.mono + LOOK_MS.min(notice_ms.max(1)), Timer::Preempt);
@@ -97,7 +100,7 @@ impl State {
             self.preempting.remove(agent);
             return self.look_at_always(agent);
         };
-        let is_time = now.unix >= preemption.start;
+        let is_time = now.mono >= preemption.kill_at;
         if let Some(known) = self.preempting.get_mut(agent) {
             let is_less = left.difference(&needed).next().is_some();
             known.victims = needed.clone();
@@ -220,10 +223,10 @@ impl State {
     pub fn preemption_notes(&self, now: Now, framework: &FrameworkId) -> Vec<String> {
         let own = self.preempting.iter().filter(|(_, preemption)| preemption.framework == *framework);
         own.map(|(agent, preemption)| {
-            let Preemption { role, victims, start, is_killing, .. } = preemption;
+            let Preemption { role, victims, kill_at, is_killing, .. } = preemption;
             let host = self.agents.get(agent).map(|a| a.record.info.hostname.as_str()).unwrap_or_default();
             let count = victims.len();
-            let left_s = start.0.saturating_sub(now.unix.0).div_ceil(1_000);
+            let left_s = kill_at.0.saturating_sub(now.mono.0).div_ceil(1_000);
             let when =
                 if *is_killing { "being killed".to_owned() } else { format!("asked to leave within {left_s} s") };
             format!("room for role {role} is being taken back on {host} ({agent}): {count} tasks are {when}")

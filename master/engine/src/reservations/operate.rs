@@ -226,8 +226,13 @@ impl State {
         let Some(agent) = self.agents.get(id) else { return };
         let is_active = agent.session.is_some() && agent.record.mode.is_offered();
         let info = AgentInfo { resources: agent.record.room(), ..agent.record.info.clone() };
-        self.allocator.put_agent(id, &info, is_active);
+        let is_elsewhere = self.allocator.put_agent(id, &info, is_active);
         self.put_pools(id);
+        if is_elsewhere {
+            let tasks = self.agents.get(id).into_iter().flat_map(|agent| &agent.tasks);
+            let frameworks = tasks.map(|key| key.framework.clone()).collect();
+            self.recount_places(&frameworks);
+        }
     }
 
     /// Would it be done out of this share? Changes nothing.

@@ -55,6 +55,9 @@ impl State {
         let before = self.policy_of(role);
         if policy.placement != before.placement {
             self.allocator.set_placement(role, policy.placement.clone());
+            let of_role = self.frameworks.iter().filter(|(_, framework)| framework.record.info.roles.contains(role));
+            let of_role = of_role.map(|(id, _)| id.clone()).collect();
+            self.recount_places(&of_role);
         }
         if policy.min_offer != before.min_offer {
             self.allocator.set_min_offer(Some(role), policy.min_offer.clone());

@@ -18,6 +18,7 @@ mod races;
 mod random_runs;
 mod reservations;
 mod roles;
+mod silence;
 mod strays;
 mod volumes;
 mod why;

@@ -61,6 +61,20 @@ fn told<'a>(world: &'a World, what: &str) -> Vec<&'a str> {
 }
 
 #[test]
+fn a_jump_of_the_wall_clock_kills_nobody_before_its_notice_has_passed() {
+    let mut world = busy(Some(NOTICE_MS), vec![ranked("low", 4_000, 1)]);
+    demand(&mut world, 2_000, 3);
+    world.wait(6_000);
+    assert_eq!(told(&world, "(Preemption)").len(), 1);
+    let due = world.engine.next_deadline().unwrap();
+    world.now = Now { mono: due, unix: UnixMillis(due.0 + 86_400_000) };
+    world.handle("a day later by the wall clock", Input::Tick);
+    assert_eq!(told(&world, "kill"), Vec::<&str>::new());
+    world.wait(NOTICE_MS);
+    assert!(!told(&world, "kill").is_empty());
+}
+
+#[test]
 fn lower_work_is_asked_to_leave_and_killed_after_the_notice_and_the_room_goes_to_the_promise() {
     let mut world =
         busy(Some(NOTICE_MS), vec![ranked("high", 1_000, 5), ranked("low", 2_000, 1), ranked("also", 1_000, 2)]);

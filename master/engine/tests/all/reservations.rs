@@ -102,6 +102,13 @@ fn operations(world: &mut World, session: u64, operations: Vec<Operation>) -> Ve
     world.call(session, "accept", accept(vec![offer.id], operations))
 }
 
+fn accept_of(offer: OfferId, operations: Vec<Operation>) -> Accept {
+    match accept(vec![offer], operations) {
+        FrameworkCall::Accept(accept) => accept,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn launch(id: &str, cpus: u64, reserved_use: ReservedUse) -> Operation {
     Operation::Launch { tasks: vec![TaskLaunch { agent: None, task: task(id, cpus), reserved_use }] }
 }
@@ -251,6 +258,26 @@ fn operations_of_one_accept_see_each_others_result() {
     );
     let tasks: Vec<_> = world.registry.tasks.iter().map(|task| task.key.task.as_str()).collect();
     assert_eq!(tasks, ["inside"], "a task of eng does not get what is reserved for eng/web");
+}
+
+#[test]
+fn what_was_just_reserved_is_offered_at_once_to_be_used() {
+    let mut world = World::new();
+    attach(&mut world, None, &[]);
+    subscribe(&mut world, 11, "eng", None);
+    for n in 1..=6 {
+        let at = world.offers.iter().rposition(|(to, _)| to.0 == 11).unwrap();
+        let (_, offer) = world.offers.remove(at);
+        let reserve = vec![in_offer("eng", None, 500)];
+        let call = Accept { filter: Filter { refuse_ms: 60_000 }, ..accept_of(offer.id, reserve) };
+        world.call(11, "accept", FrameworkCall::Accept(call));
+        assert_eq!(last_offer(&world, 11), (8_000, parts(&[("eng", 500 * n)])), "no filter, and no pause of the guard");
+    }
+    let at = world.offers.iter().rposition(|(to, _)| to.0 == 11).unwrap();
+    let (_, offer) = world.offers.remove(at);
+    let call = accept_of(offer.id, vec![in_offer("eng", None, 9_000)]);
+    world.call(11, "accept", FrameworkCall::Accept(call));
+    assert!(!world.offers.iter().any(|(to, _)| to.0 == 11), "what was refused changes nothing: the rest is given back");
 }
 
 #[test]

@@ -300,3 +300,51 @@ fn wrong_policies_are_refused_with_the_field() {
     }
     assert_eq!(world.registry.roles, []);
 }
+
+/// Zones `a` and `b`; each task is started where the first offer is.
+fn start_by_turns(world: &mut World, session: u64, names: &[&str]) -> Vec<String> {
+    let zone = |world: &World, agent: &AgentId| {
+        let agents = &world.registry.agents;
+        agents.iter().find(|record| record.id == *agent).map(|record| record.info.zone.clone()).unwrap()
+    };
+    let start = |name: &&str| {
+        world.offers.clear();
+        world.call(session, "wants", FrameworkCall::Demand(want(100, 1)));
+        let at = world.offers.iter().rposition(|(to, _)| to.0 == session).unwrap();
+        let place = zone(world, &world.offers[at].1.agent);
+        world.launch(session, vec![task(name, 100)]);
+        world.call(session, "has enough", FrameworkCall::Demand(Demand::default()));
+        place
+    };
+    names.iter().map(start).collect()
+}
+
+fn attach_in(world: &mut World, zone: &str, session: u64, id: Option<&str>, tasks: Vec<AttachedTask>) {
+    let agent = AgentInfo { hostname: format!("host-{zone}"), zone: zone.into(), ..agent_info(id, 8_000) };
+    let (cluster, session) = (id.map(|_| cluster()), SessionId(session));
+    let (seen_epoch, incarnation, volumes) = (Epoch(0), 1, Vec::new());
+    let input = Input::AgentAttach { session, agent, incarnation, tasks, seen_epoch, cluster, volumes };
+    world.handle(&format!("attach {zone}"), input);
+}
+
+#[test]
+fn a_frameworks_spread_counts_what_it_held_before_and_over_a_failover() {
+    let mut world = World::new();
+    attach_in(&mut world, "a", 1, None, vec![]);
+    world.subscribe(10, "web", Demand::default());
+    assert_eq!(start_by_turns(&mut world, 10, &["t1", "t2"]), ["a", "a"]);
+    attach_in(&mut world, "b", 2, None, vec![]);
+    let spread = Some(Placement::Spread { attribute: "@zone".into() });
+    let info =
+        FrameworkInfo { id: Some(FrameworkId::new("F1-1").unwrap()), placement: spread, ..framework_info("web") };
+    world.call(10, "spreads", FrameworkCall::Update(info.clone()));
+    assert_eq!(start_by_turns(&mut world, 10, &["t3"]), ["b"], "two are in zone a already");
+    world.fail_over(2);
+    let running = |name: &str| attached("F1-1", task(name, 100), 1, TaskState::Running);
+    attach_in(&mut world, "a", 11, Some("A1-1"), vec![running("t1"), running("t2")]);
+    attach_in(&mut world, "b", 12, Some("A1-2"), vec![running("t3")]);
+    world.handle("subscribe", Input::Subscribe { session: SessionId(20), framework: info, demand: Demand::default() });
+    let mut next = start_by_turns(&mut world, 20, &["t4", "t5", "t6"]);
+    next.sort();
+    assert_eq!(next, ["a", "b", "b"], "three in each zone");
+}

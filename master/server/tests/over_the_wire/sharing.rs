@@ -37,11 +37,20 @@ async fn share_of_all_disk(sharing: Sharing) -> u64 {
     let _other = Agent::attach(&cluster, "without-disk").await;
     demand(&framework, Some(Resources { cpus_milli: 400, disk_bytes: DISK_BYTES, ..Default::default() })).await;
     framework.offer().await;
-    let listed = soon("frameworks", cluster.operator().list_frameworks(ListFrameworksRequest::default())).await;
-    let listed = listed.unwrap().into_inner().frameworks;
     let id = framework.id.clone();
-    let share = listed.iter().find(|f| f.info.as_ref().is_some_and(|i| i.framework_id == id));
-    let share = share.map(|framework| framework.share_millionths).unwrap();
+    // Offers are sent before readers are told of them.
+    let share = soon("the framework's share", async {
+        loop {
+            let listed = cluster.operator().list_frameworks(ListFrameworksRequest::default()).await.unwrap();
+            let mut listed = listed.into_inner().frameworks.into_iter();
+            let found = listed.find(|f| f.info.as_ref().is_some_and(|info| info.framework_id == id));
+            match found.map_or(0, |framework| framework.share_millionths) {
+                0 => tokio::task::yield_now().await,
+                share => return share,
+            }
+        }
+    });
+    let share = share.await;
     cluster.stop().await;
     share
 }

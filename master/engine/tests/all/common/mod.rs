@@ -14,6 +14,7 @@ use proffer_proto_model::*;
 /// An engine, the registry its operations made, and the trace of what it said.
 pub struct World {
     pub engine: Engine,
+    config: Config,
     pub registry: Registry,
     pub tasks: BTreeMap<TaskKey, TaskRecord>,
     pub now: Now,
@@ -29,9 +30,10 @@ impl World {
     }
 
     pub fn with(config: Config) -> Self {
-        let engine = Engine::recover(config, cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
+        let engine = Engine::recover(config.clone(), cluster(), Epoch(1), Registry::default(), Now::default()).unwrap();
         Self {
             engine,
+            config,
             registry: Registry::default(),
             tasks: BTreeMap::new(),
             now: Now::default(),
@@ -120,7 +122,7 @@ impl World {
     /// A new master from what is stored.
     pub fn fail_over(&mut self, epoch: u64) {
         self.engine =
-            Engine::recover(Config::default(), cluster(), Epoch(epoch), self.registry.clone(), self.now).unwrap();
+            Engine::recover(self.config.clone(), cluster(), Epoch(epoch), self.registry.clone(), self.now).unwrap();
         self.offers.clear();
         self.tasks.clear();
         let mut agents = Vec::new();
