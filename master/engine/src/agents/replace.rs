@@ -44,6 +44,7 @@ impl State {
             agent.record.pools.clear();
         }
         self.count_kept(id);
+        self.end_silence(id);
         self.agents.remove(id);
         self.drop_from_windows(id);
         self.store.push(Operation::DeleteAgent(id.clone()));

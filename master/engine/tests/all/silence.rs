@@ -108,3 +108,17 @@ fn a_tenth_of_a_large_cluster_may_be_declared() {
     let lost = world.registry.agents.iter().filter(|agent| agent.is_unreachable).count();
     assert_eq!(lost, 5);
 }
+
+#[test]
+fn an_agent_that_was_replaced_while_it_waited_takes_nobodys_turn() {
+    let mut world = world();
+    cut_all(&mut world);
+    world.wait(30_000);
+    // All that wait but the last of them: ids are in the order of their letters.
+    for n in (2..=8).chain([AGENTS]) {
+        world.attach_from(&format!("host-{n}"), AGENTS + n, None, 1_000, vec![]);
+    }
+    world.wait(MINUTE_MS);
+    let last = TaskKey { framework: FrameworkId::new("F1-1").unwrap(), task: TaskId::new("t9").unwrap() };
+    assert_eq!(world.tasks[&last].status.state, TaskState::Unreachable);
+}
