@@ -19,6 +19,7 @@
 
 mod agents;
 mod allocator;
+mod away;
 mod changes;
 mod client;
 mod demands;
