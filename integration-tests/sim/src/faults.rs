@@ -35,6 +35,9 @@ pub struct Faults {
     /// Of its own too.
     pub(crate) removal: Rng,
     pub(crate) remove: u64,
+    /// Of its own too.
+    pub(crate) quotas: Rng,
+    pub(crate) quota: u64,
 }
 
 impl Faults {
@@ -48,7 +51,11 @@ impl Faults {
         let operate = if operator.chance(700) { operator.range(0, 150) } else { 0 };
         let mut removal = Rng::child(seed, "removal");
         let remove = if removal.chance(700) { removal.range(4, 25) } else { 0 };
+        let mut quotas = Rng::child(seed, "quotas");
+        let quota = if quotas.chance(700) { quotas.range(0, 80) } else { 0 };
         Self {
+            quotas,
+            quota,
             removal,
             remove,
             operator,
@@ -118,6 +125,7 @@ impl World {
         }
         self.partitions();
         self.operate();
+        self.set_quotas();
         self.remove_some();
         self.queue.after(250, Event::Fault);
     }

@@ -27,7 +27,8 @@ fn subscribe(world: &mut World, session: u64, of: &str) {
     let id = world.registry.frameworks.first().map(|known| known.id.clone());
     let role = Role::new(of).unwrap();
     let framework = FrameworkInfo { id, roles: vec![role.clone()], ..framework_info("web") };
-    let demand = Demand::anything(role);
+    let mut demand = want(1_000, 16);
+    demand.items[0].role = role;
     world.handle("subscribe", Input::Subscribe { session: SessionId(session), framework, demand });
 }
 
