@@ -52,7 +52,7 @@ impl Faults {
         let mut removal = Rng::child(seed, "removal");
         let remove = if removal.chance(700) { removal.range(4, 25) } else { 0 };
         let mut quotas = Rng::child(seed, "quotas");
-        let quota = if quotas.chance(700) { quotas.range(0, 80) } else { 0 };
+        let quota = if quotas.chance(700) { quotas.range(1, 40) } else { 0 };
         Self {
             quotas,
             quota,

@@ -5,6 +5,7 @@ use proffer_master_engine::{Input, OperatorCall, PolicyChange, RolesCall};
 use proffer_proto_model::{Bytes, Limit, MilliCpus, Placement, Quota, Resources, Role};
 
 use crate::invariants::limits;
+use crate::rng::Rng;
 use crate::world::World;
 
 impl World {
@@ -26,21 +27,23 @@ impl World {
                     change: Box::new(PolicyChange { placement: Some(placement), ..PolicyChange::default() }),
                 }
             }
-            _ => {
-                let limit = Limit {
-                    cpus: rng.chance(800).then(|| MilliCpus(500 * rng.range(2, 14))),
-                    memory: rng.chance(400).then(|| Bytes::mib(256 * rng.range(2, 14))),
-                    disk: rng.chance(100).then(|| Bytes::mib(100 * rng.range(0, 3))),
-                    ..Limit::default()
-                };
-                let most = limit.cpus.map_or(14, |most| most.0 / 500);
-                let cpus = MilliCpus(if rng.chance(300) { 500 * rng.range(0, most) } else { 0 });
-                let guarantee = Resources { cpus, ..Resources::default() };
-                let quota = Box::new(Quota { guarantee, limit });
-                RolesCall::SetQuota { role, quota, force: rng.chance(300) }
-            }
+            _ => quota_of(rng, role),
         };
         self.sets_for_role(call);
+    }
+
+    /// Before anything runs some roles are limited: what is limited later is mostly above that, or far below.
+    pub(crate) fn first_quotas(&mut self) {
+        if self.faults.quota == 0 {
+            return;
+        }
+        let roles: Vec<String> = self.scenario.cast.iter().map(|part| part.role.clone()).collect();
+        for role in roles.into_iter().filter_map(|role| Role::new(role).ok()) {
+            if self.faults.quotas.chance(600) {
+                let call = quota_of(&mut self.faults.quotas, role);
+                self.sets_for_role(call);
+            }
+        }
     }
 
     fn sets_for_role(&mut self, call: RolesCall) {
@@ -65,4 +68,18 @@ impl World {
         }
         has_some
     }
+}
+
+fn quota_of(rng: &mut Rng, role: Role) -> RolesCall {
+    let limit = Limit {
+        cpus: rng.chance(800).then(|| MilliCpus(500 * rng.range(2, 14))),
+        memory: rng.chance(400).then(|| Bytes::mib(256 * rng.range(2, 14))),
+        disk: rng.chance(100).then(|| Bytes::mib(100 * rng.range(0, 3))),
+        ..Limit::default()
+    };
+    let most = limit.cpus.map_or(14, |most| most.0 / 500);
+    let cpus = MilliCpus(if rng.chance(300) { 500 * rng.range(0, most) } else { 0 });
+    let guarantee = Resources { cpus, ..Resources::default() };
+    let quota = Box::new(Quota { guarantee, limit });
+    RolesCall::SetQuota { role, quota, force: rng.chance(300) }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_agent_engine::{Checkpoint, Phase};
 use proffer_master_engine::registry::TaskRecord;
-use proffer_proto_model::{AgentId, Limit, PoolId, Resources, Role, TaskState};
+use proffer_proto_model::{AgentId, Limit, PoolId, Resources, Role, TaskKey, TaskState};
 
 use crate::world::{Node, World};
 
@@ -39,6 +39,9 @@ pub struct Judge {
     pub limits: Limits,
     /// What each limited role held when it was looked at last.
     before: BTreeMap<Role, Held>,
+    known: BTreeSet<TaskKey>,
+    /// Of frameworks that were removed while nobody could reach the agent: given up then, and killed when it is back.
+    given_up: BTreeSet<TaskKey>,
 }
 
 /// What a role holds.
@@ -56,6 +59,7 @@ pub fn check(world: &mut World, touched: &BTreeSet<Node>) -> Result<(), String> 
     if !touched.contains(&Node::Master) {
         return Ok(());
     }
+    note_given_up(world);
     let limited = world.master.registry.roles.iter().filter(|record| !record.quota.limit.is_empty());
     let limited: Vec<(Role, Limit)> = limited.map(|record| (record.role.clone(), record.quota.limit.clone())).collect();
     let mut before = std::mem::take(&mut world.limits.before);
@@ -76,7 +80,8 @@ pub fn check(world: &mut World, touched: &BTreeSet<Node>) -> Result<(), String> 
         let was = was.unwrap_or_default();
         let seen = &mut world.limits.limits;
         seen.reached += u64::from(held.is_full && !was.is_full);
-        seen.reached_away += u64::from(held.is_full && !held.away.is_empty() && was.away.is_empty());
+        let is_away = |held: &Held| held.is_full && !held.away.is_empty();
+        seen.reached_away += u64::from(is_away(&held) && !is_away(&was));
         seen.forced += u64::from(held.is_above && !was.is_above);
         world.limits.before.insert(role, held);
     }
@@ -92,6 +97,15 @@ pub(crate) fn note_unforced(world: &mut World, role: &Role) {
     if let Some((kind, held, most)) = limit.exceeded_by(&held).filter(|_| !was_above) {
         world.oracle.note_broken(format!("role {role} holds {held} {kind} and was limited to {most} without force"));
     }
+}
+
+/// Tasks that are taken in again only to be killed.
+fn note_given_up(world: &mut World) {
+    let tasks = &world.master.registry.tasks;
+    let judge = &mut world.limits;
+    let new = tasks.iter().filter(|task| task.is_kill_requested && !judge.known.contains(&task.key));
+    judge.given_up.extend(new.map(|task| task.key.clone()));
+    judge.known = tasks.iter().map(|task| task.key.clone()).collect();
 }
 
 fn one_task(world: &World) -> Resources {
@@ -117,6 +131,7 @@ fn held_by(world: &World, role: &Role) -> Held {
     let mut held = Held::default();
     let mut used: BTreeMap<(&AgentId, PoolId), Resources> = BTreeMap::new();
     let alive = registry.tasks.iter().filter(|task| !has_ended(task, disks.get(&task.agent).copied()));
+    let alive = alive.filter(|task| !world.limits.given_up.contains(&task.key));
     for task in alive {
         for (pool, part) in &task.reserved {
             used.entry((&task.agent, *pool)).or_default().add(part.clone());
