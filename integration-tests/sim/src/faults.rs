@@ -38,6 +38,8 @@ pub struct Faults {
     /// Of its own too.
     pub(crate) quotas: Rng,
     pub(crate) quota: u64,
+    /// Chance that who is cut off is reachable again.
+    heal: u64,
 }
 
 impl Faults {
@@ -53,7 +55,10 @@ impl Faults {
         let remove = if removal.chance(700) { removal.range(4, 25) } else { 0 };
         let mut quotas = Rng::child(seed, "quotas");
         let quota = if quotas.chance(700) { quotas.range(1, 40) } else { 0 };
+        // In some runs partitions last longer than agents are waited for.
+        let heal = if quotas.chance(400) { 3 } else { 20 };
         Self {
+            heal,
             quotas,
             quota,
             removal,
@@ -141,7 +146,7 @@ impl World {
         }
         let healed: Vec<Node> = self.faults.cut_off.iter().copied().collect();
         for node in healed {
-            if self.faults.rng.chance(20) {
+            if self.faults.rng.chance(self.faults.heal) {
                 self.faults.cut_off.remove(&node);
             }
         }
