@@ -18,7 +18,7 @@ pub(super) struct Filter {
 }
 
 pub(super) struct Task {
-    framework: usize,
+    pub(super) framework: usize,
     pub(super) role: Role,
     pub(super) agent: usize,
     pub(super) resources: Resources,
@@ -227,7 +227,11 @@ impl Naive {
     }
 
     fn pick(&mut self, at: usize) -> Option<Grant> {
-        let id = *self.grants.keys().nth(at % self.grants.len().max(1))?;
+        // Not in the order of their numbers: parts of one agent are numbered in any.
+        let name = |grant: &Grant| format!("{} {} {} {}", grant.agent, grant.framework, grant.role, grant.resources);
+        let mut grants: Vec<(String, GrantId)> = self.grants.values().map(|grant| (name(grant), grant.id)).collect();
+        grants.sort();
+        let id = grants.get(at % grants.len().max(1))?.1;
         self.grants.remove(&id)
     }
 
