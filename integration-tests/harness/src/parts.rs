@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Panics with the install command when a program is not on this machine.
@@ -12,6 +13,10 @@ pub fn require(program: &str, package: &str) {
     let found = dirs.map(|dir| PathBuf::from(dir).join(program)).any(|p| p.is_file());
     assert!(found, "{program} is missing; install it with: apt-get install {package}");
 }
+
+/// Where `free_port` looks: above the host ports of the clusters of tests, below the ports of outgoing connections.
+const FIRST_PORT: u16 = 30_000;
+const PORTS: u32 = 2_700;
 
 /// A binary of the workspace: in `PROFFER_BIN_DIR` when that is set, else beside the running test.
 /// Panics with the build command when it is not there.
@@ -29,10 +34,19 @@ pub fn binary(name: &str, package: &str) -> PathBuf {
     path
 }
 
-/// A TCP port nobody listens on now.
+/// A TCP port nobody listens on now and that this process gives out once. It lies below the range the kernel takes ports
+/// for outgoing connections from, so that none of them takes it before the server it is for listens.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        // Test runs beside each other begin at different places.
+        let nth = std::process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = FIRST_PORT + u16::try_from(nth).expect("PORTS fits");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("all ports from {FIRST_PORT} on are used: `ss -lntp` shows by whom");
 }
 
 /// The body of a page, or why there is none.

@@ -64,7 +64,7 @@ impl Owner {
             tracing::warn!(container_id = %id, "network namespace vanished, making a new one");
             self.take_down(id).await?;
         }
-        let held = host_ports::reserve(&ports)?;
+        let held = host_ports::reserve(&ports).await?;
         let address = match self.adopt(id).await? {
             Some(address) => address,
             None => self.wire(id).await?,

@@ -64,7 +64,7 @@ impl Owner {
         let gone: Vec<_> = self.found.values().map(|address| Stale::From(*address)).collect();
         forget(&gone);
         self.sweep().await?;
-        self.hold_ports();
+        self.hold_ports().await;
         Ok(())
     }
 
@@ -203,9 +203,9 @@ impl Owner {
     }
 
     /// Containers run on when their port cannot be held; the rules lead to them all the same.
-    fn hold_ports(&mut self) {
+    async fn hold_ports(&mut self) {
         for (id, wired) in &mut self.containers {
-            match host_ports::reserve(&wired.ports).and_then(host_ports::listen) {
+            match host_ports::reserve(&wired.ports).await.and_then(host_ports::listen) {
                 Ok(held) => wired.held = held,
                 Err(error) => {
                     tracing::warn!(container_id = %id, %error, "cannot hold a published port")

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -231,6 +231,15 @@ pub fn request(id: &str, ports: &[(u16, u16, Protocol)]) -> AttachRequest {
         protocol,
     };
     AttachRequest { container_id: id.to_owned(), ports: ports.iter().map(port).collect() }
+}
+
+/// Waits until it holds.
+pub fn eventually(holds: impl Fn() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {DEADLINE:?}");
+        std::thread::yield_now();
+    }
 }
 
 /// Runs a command line and gives what it printed.
