@@ -79,7 +79,7 @@ async fn run(cli: Cli) -> Result<Outcome, CliError> {
         Command::Agents(args) => commands::drain::agents(&cluster, output, args).await,
         Command::Maintenance(args) => commands::maintenance::run(&cluster, output, args).await,
         Command::Drain(args) => commands::drain::run(&cluster, output, args).await,
-        Command::Frameworks => commands::lists::frameworks(&cluster, output).await,
+        Command::Frameworks(args) => commands::frameworks::run(&cluster, output, args).await,
         Command::Offers(OffersArgs { watch: true, .. }) => commands::events::offers(&cluster, output).await,
         Command::Roles(args) => commands::role_policy::roles(&cluster, output, args).await,
         Command::Weights(args) => commands::roles::weights(&cluster, output, args).await,

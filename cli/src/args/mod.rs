@@ -3,6 +3,7 @@
 mod amounts;
 mod drain;
 mod events;
+mod frameworks;
 mod maintenance;
 mod reservations;
 mod reserve_file;
@@ -23,6 +24,7 @@ pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
 pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
 pub use events::{EventKind, EventsArgs};
+pub use frameworks::{FrameworksArgs, FrameworksCommand, TeardownArgs};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
 pub use reservations::{ReserveArg, ReserveArgs, UnreserveArgs};
 pub use reserve_file::ReserveFile;
@@ -96,8 +98,8 @@ pub enum Command {
     Drain(DrainArgs),
     /// Plan when agents take no work
     Maintenance(MaintenanceArgs),
-    /// Show the frameworks
-    Frameworks,
+    /// Show the frameworks, or remove one for good
+    Frameworks(FrameworksArgs),
     /// Show outstanding offers and the latest answers
     Offers(OffersArgs),
     /// Show what there is, and what changes

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod frameworks;
 pub(crate) mod image;
 mod inverse;
 pub(crate) mod job;

@@ -25,6 +25,7 @@ mod registry;
 mod reservations;
 mod service;
 mod sharing;
+mod verbs;
 mod volumes;
 mod walls;
 mod why;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use proffer_integration_harness::{Cluster, kill_9, wait_for, wait_until};
 use proffer_sdk::{
-    Bytes, Context, Demand, Driver, Event, FrameworkConfig, Handled, Resources, Scheduler, Task, VolumeId,
+    Bytes, Context, Demand, Driver, DriverError, Event, FrameworkConfig, Handled, Resources, Scheduler, Task, VolumeId,
 };
 use serde_json::Value;
 
@@ -133,4 +133,37 @@ fn what_a_framework_had_goes_with_it_over_a_kill_9_and_the_rest_stays() {
     assert!(directory(&cluster, "kept").is_dir());
     assert_eq!(std::fs::read_to_string(directory(&cluster, "left").join("rows")).unwrap(), "one\n");
     assert_eq!(reserved_mib(&cluster), [50, 100]);
+
+    an_operator_removes_a_framework(&cluster);
+    wait_volumes(&cluster, &["kept", "left"]);
+    assert_eq!(reserved_mib(&cluster), [50, 100]);
+}
+
+/// It connects and works; what an operator is told would end does end, the framework hears why, and its name is nobody's.
+fn an_operator_removes_a_framework(cluster: &Cluster) {
+    let nobody = cluster.proffer(&["frameworks", "teardown", "third"]);
+    assert!(!nobody.status.success(), "{nobody:?}");
+    assert!(nobody.told().contains("there is no framework \"third\"") && nobody.told().contains("proffer frameworks"));
+    let driver = Driver::new(FrameworkConfig::new("third").role("eng").master(cluster.master()));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let running = runtime.spawn(driver.run(Keeper { volume: "third", is_done: false }));
+    wait_until("the task to write", PATIENCE, || directory(cluster, "third").join("rows").exists());
+
+    let told = cluster.ok(&["frameworks", "teardown", "third", "--dry-run"]);
+    assert!(told.contains("(third) would be removed for good: 1 tasks would end"), "{told}");
+    let view = cluster.json(&["frameworks", "teardown", "third"]);
+    assert_eq!((&view["tasks_active"], &view["is_over"]), (&1.into(), &false.into()), "{view}");
+    assert_eq!(view["volumes"], serde_json::json!(["eng/third"]), "{view}");
+    let end = runtime.block_on(running).unwrap().unwrap_err();
+    assert!(matches!(&end, DriverError::Removed { message } if message.contains("an operator removed")), "{end}");
+    // The task has a day to end.
+    let id = view["framework_id"].as_str().unwrap();
+    let line = ["frameworks", "teardown", id, "--wait", "--timeout", "1s"];
+    let waiting = cluster.proffer(&line);
+    assert!(!waiting.status.success() && waiting.told().contains("have not ended yet"), "{waiting:?}");
+    end_task(cluster);
+    wait_forgotten(cluster, "third");
+    wait_until("its data to be gone from the disk", PATIENCE, || !directory(cluster, "third").exists());
+    let again = cluster.proffer(&["frameworks", "teardown", id]);
+    assert!(!again.status.success() && again.told().contains("one that was removed is not there"), "{again:?}");
 }
