@@ -12,5 +12,8 @@ impl Allocator {
         let Some(node) = self.roles.get(slot).map(|role| role.node) else { return };
         let amounts = self.kinds.amounts(amount);
         self.tree.count_away(node, &amounts, is_more);
+        if !is_more {
+            self.forget_idle_role(slot);
+        }
     }
 }

@@ -474,6 +474,11 @@ impl Tree {
         self.nodes[node.0].limited()
     }
 
+    /// Something is held at a node or below on agents that are away.
+    pub fn has_away(&self, node: NodeId) -> bool {
+        self.nodes[node.0].away != Amounts::default()
+    }
+
     /// Something is reserved at a node or below, and not held.
     pub fn has_kept(&self, node: NodeId) -> bool {
         self.nodes[node.0].kept != Amounts::default()

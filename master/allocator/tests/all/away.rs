@@ -62,3 +62,22 @@ fn it_keeps_no_guarantee_and_makes_nobodys_share_larger() {
     let eng: u64 = grants.iter().filter(|grant| grant.role == eng).map(|grant| grant.resources.cpus.0).sum();
     assert!(eng >= 3_000, "what is promised comes first: {eng}");
 }
+
+#[test]
+fn a_role_that_holds_something_there_is_not_forgotten_until_it_is_free() {
+    let mut allocator = cluster(1);
+    let web = Role::new("eng/web").unwrap();
+    allocator.count_away(&web, &res(1_000, 0), true);
+    wants(&mut allocator, 0, "eng/web");
+    allocator.set_roles(&framework_id(0), &[]);
+    allocator.remove_framework(&framework_id(0));
+    assert_eq!(allocator.roles_known().len(), 2);
+    allocator.set_quota(&Role::new("eng").unwrap(), Some(&quota(0, Some(1_000))));
+    wants(&mut allocator, 1, "eng/db");
+    assert_eq!(offered(&mut allocator, "eng/db", 0), 0, "it counts still");
+    allocator.set_quota(&Role::new("eng").unwrap(), None);
+    allocator.set_roles(&framework_id(1), &[]);
+    allocator.remove_framework(&framework_id(1));
+    allocator.count_away(&web, &res(1_000, 0), false);
+    assert_eq!(allocator.roles_known(), Vec::<&Role>::new());
+}
