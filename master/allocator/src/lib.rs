@@ -27,6 +27,7 @@ mod explain;
 mod fit;
 mod forget;
 mod gates;
+mod grants;
 mod heap;
 mod holdings;
 mod limits;
@@ -44,7 +45,8 @@ mod tree;
 mod usable;
 mod waits;
 
-pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
+pub use allocator::{Allocator, Closed, Grant, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
+pub use grants::GrantId;
 pub use pools::{AgentPool, ReservedParts};
 pub use proffer_proto_model::{Placement, PlacementError};
