@@ -20,40 +20,61 @@ pub struct Figure {
     pub name: String,
     /// The median over all repetitions.
     pub value: f64,
+    /// What it would be on the machine of the anchors, for times and rates when its speed beside this one's is known.
+    pub carried: Option<f64>,
     /// Of the value, the anchor and the target.
     pub unit: String,
     /// What the peer reached, at its best; none when there is nothing to compare with.
     pub anchor: Option<f64>,
     /// What is to be reached; none when the figure is for information.
     pub target: Option<f64>,
-    /// The target is reached; true when there is none.
+    /// The target is reached, by what was carried if there is such a value; true when there is no target.
     pub ok: bool,
 }
 
 impl Figure {
     /// A figure without anchor or target.
     pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
-        Self { name: name.into(), value, unit: unit.into(), anchor: None, target: None, ok: true }
+        Self { name: name.into(), value, carried: None, unit: unit.into(), anchor: None, target: None, ok: true }
+    }
+
+    /// The same figure as it would be on the machine of the anchors, `speed` being how fast this one is beside it. Sizes
+    /// and ratios stay.
+    pub fn carry(self, speed: Option<f64>) -> Self {
+        let speed = speed.filter(|speed| *speed > 0.0);
+        let carried = match self.unit.as_str() {
+            "ms" | "us" | "s" => speed.map(|speed| self.value * speed),
+            "1/s" => speed.map(|speed| self.value / speed),
+            _ => None,
+        };
+        Self { carried, ..self }
     }
 
     /// The same figure beside an anchor and a target.
     pub fn against(self, anchor: Option<f64>, target: f64, better: Better) -> Self {
+        let value = self.comparable();
         let ok = match better {
-            Better::Lower => self.value <= target,
-            Better::Higher => self.value >= target,
+            Better::Lower => value <= target,
+            Better::Higher => value >= target,
         };
         Self { anchor, target: Some(target), ok, ..self }
     }
 
-    fn row(&self) -> [String; 6] {
+    fn comparable(&self) -> f64 {
+        self.carried.unwrap_or(self.value)
+    }
+
+    fn row(&self) -> [String; 7] {
         let optional = |value: Option<f64>| value.map_or("-".to_owned(), number);
         let ratio = self.anchor.map_or("-".to_owned(), |anchor| {
-            let times = if self.value > 0.0 { anchor / self.value } else { f64::INFINITY };
+            let value = self.comparable();
+            let times = if value > 0.0 { anchor / value } else { f64::INFINITY };
             format!("{}x", number(if times < 1.0 && self.unit.contains("/s") { 1.0 / times } else { times }))
         });
         let verdict = if self.ok { "yes" } else { "NO" };
         let value = format!("{} {}", number(self.value), self.unit);
-        [self.name.clone(), value, optional(self.anchor), ratio, optional(self.target), verdict.to_owned()]
+        let carried = optional(self.carried);
+        [self.name.clone(), value, carried, optional(self.anchor), ratio, optional(self.target), verdict.to_owned()]
     }
 }
 
@@ -65,8 +86,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 
 /// Prints the table.
 pub fn print(figures: &[Figure]) {
-    let head = ["what", "median", "anchor", "ratio", "target", "reached"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(figures.iter().map(Figure::row)).collect();
+    let head = ["what", "median", "carried", "anchor", "ratio", "target", "reached"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(head).chain(figures.iter().map(Figure::row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     for row in &rows {
         let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:<width$}", width = width(at)));
@@ -99,6 +120,17 @@ mod tests {
         let time = |value| Figure::new("pass", value, "ms").against(Some(250.0), 12.0, Better::Lower).ok;
         let rate = |value| Figure::new("rate", value, "1/s").against(None, 100.0, Better::Higher).ok;
         assert_eq!((time(11.9), time(12.1), rate(99.0), rate(100.0)), (true, false, false, true));
+    }
+
+    #[test]
+    fn what_is_carried_to_a_slower_machine_is_slower_and_decides() {
+        let time = Figure::new("pass", 10.0, "ms").carry(Some(1.5)).against(None, 12.0, Better::Lower);
+        let rate = Figure::new("rate", 150.0, "1/s").carry(Some(1.5)).against(None, 110.0, Better::Higher);
+        let size = Figure::new("memory", 10.0, "MB").carry(Some(1.5)).against(None, 12.0, Better::Lower);
+        let unknown = Figure::new("pass", 10.0, "ms").carry(None).against(None, 12.0, Better::Lower);
+        assert_eq!((time.carried, time.ok), (Some(15.0), false));
+        assert_eq!((rate.carried, rate.ok), (Some(100.0), false));
+        assert_eq!((size.carried, size.ok, unknown.carried, unknown.ok), (None, true, None, true));
     }
 
     #[test]

@@ -83,6 +83,9 @@ impl Allocator {
         self.tree.sub_total(&self.kinds.amounts(&agent.info.resources));
         self.changes.remove(slot);
         self.clear_all_filters_of(slot);
+        for pool in agent.pools.into_iter().flat_map(|pools| *pools) {
+            self.count_pool(pool.role(), false);
+        }
     }
 
     fn clear_all_filters_of(&mut self, slot: usize) {

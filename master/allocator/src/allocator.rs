@@ -8,6 +8,7 @@ use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Placement, Re
 
 use crate::changes::Changes;
 use crate::client::Client;
+use crate::forget::ClientRef;
 use crate::placement::Index;
 use crate::pools::{OwnPool, Pools, ReservedParts};
 use crate::quota::Need;
@@ -73,7 +74,7 @@ pub(crate) struct Agent {
     pub counted: Counted,
     pub is_active: bool,
     /// Gave it back unused last: comes after the others on it, so that nobody can block it with a low share.
-    pub returned_by: Option<usize>,
+    pub returned_by: Option<ClientRef>,
     pub pools: Pools,
 }
 
@@ -99,6 +100,8 @@ pub(crate) struct Framework {
     pub held: Amounts,
     /// In place of those of its roles.
     pub placement: Option<Placement>,
+    /// It is in these; `None` when that was never said.
+    pub roles: Option<BTreeSet<Role>>,
 }
 
 /// A role's places in the tree: its own, and that of the frameworks in it.
@@ -112,6 +115,8 @@ pub(crate) struct RoleState {
     pub min_offer: Option<Resources>,
     /// Its frameworks race for what they are granted.
     pub is_optimistic: bool,
+    /// Reserved for it, on how many agents.
+    pub pools: usize,
 }
 
 #[derive(Debug)]
@@ -150,6 +155,7 @@ pub struct Allocator {
     pub(crate) clients: Slots<(usize, usize), Client>,
     pub(crate) grants: Slots<GrantId, OpenGrant>,
     pub(crate) next_grant: u64,
+    pub(crate) clients_made: u64,
     pub(crate) max_grants: usize,
     pub(crate) changes: Changes,
     pub(crate) index: Index,

@@ -39,6 +39,10 @@ pub(crate) struct Client {
     pub last_place: Option<String>,
     /// What of it is counted at the gates of its roles.
     pub needs: Vec<Need>,
+    /// Open grants, and tasks.
+    pub uses: usize,
+    /// Counts all clients ever made.
+    pub serial: u64,
     next_serial: u64,
 }
 
@@ -103,7 +107,7 @@ impl Item {
 }
 
 impl Client {
-    pub fn new(framework: usize, role: usize, node: NodeId) -> Self {
+    pub fn new(framework: usize, role: usize, node: NodeId, serial: u64) -> Self {
         Self {
             framework,
             role,
@@ -118,8 +122,15 @@ impl Client {
             by_count: BTreeSet::new(),
             last_place: None,
             needs: Vec::new(),
+            uses: 0,
+            serial,
             next_serial: 0,
         }
+    }
+
+    /// A grant or a task of it begins, or ends.
+    pub fn count_use(&mut self, is_more: bool) {
+        self.uses = if is_more { self.uses + 1 } else { self.uses.saturating_sub(1) };
     }
 
     /// It may get more of some shape.

@@ -24,6 +24,7 @@ impl Allocator {
                     clients: BTreeSet::new(),
                     held: Amounts::default(),
                     placement: None,
+                    roles: None,
                 };
                 self.frameworks.insert(id.clone(), framework)
             }
@@ -38,27 +39,11 @@ impl Allocator {
         self.refresh_clients_of(slot);
     }
 
-    /// Forgets a framework. All that was charged to it must have been recovered, all its grants closed. Costs as much as
-    /// there are agents: its clients' numbers are used again, and nothing it did may be held against the next.
+    /// Forgets a framework. All that was charged to it must have been recovered, all its grants closed.
     pub fn remove_framework(&mut self, id: &FrameworkId) {
-        let Some((slot, framework)) = self.frameworks.remove(id) else { return };
-        for agent in self.agents.iter_mut() {
-            if agent.returned_by.is_some_and(|client| framework.clients.contains(&client)) {
-                agent.returned_by = None;
-            }
-        }
+        let Some((_, framework)) = self.frameworks.remove(id) else { return };
         for client in framework.clients {
-            self.forget_racer(client);
-            self.clear_filters(client);
-            self.count_needs(client, Vec::new());
-            self.count_wanted(client, false);
-            self.end_holds(client);
-            self.lagging.remove(&client);
-            if let Some((node, role)) = self.clients.get(client).map(|c| (c.node, c.role)) {
-                self.choose_classes(node);
-                self.tree.remove_client(node);
-                self.clients.remove(&(slot, role));
-            }
+            self.forget_client(client);
         }
     }
 
@@ -69,6 +54,7 @@ impl Allocator {
         if let Some(role) = self.roles.get(slot) {
             self.tree.set_weight(role.node, weight.milli());
         }
+        self.forget_idle_role(slot);
     }
 
     /// All a framework wants now. Filters of a role end when more, or something else, is wanted of it.
@@ -102,6 +88,7 @@ impl Allocator {
         }
         self.end_holds(client);
         self.refresh_client(client);
+        self.forget_idle_client(client);
     }
 
     /// Sorts all clients of a framework in: its cap or its being active changed.
@@ -146,8 +133,21 @@ impl Allocator {
         let own = self.tree.add_own(node);
         self.roles.insert(
             role.clone(),
-            RoleState { name: role.clone(), node, own, placement: None, min_offer: None, is_optimistic: false },
+            RoleState {
+                name: role.clone(),
+                node,
+                own,
+                placement: None,
+                min_offer: None,
+                is_optimistic: false,
+                pools: 0,
+            },
         )
+    }
+
+    /// The framework in the role, if anything is known of it.
+    pub(crate) fn find_client(&self, framework: &FrameworkId, role: &Role) -> Option<usize> {
+        self.clients.find(&(self.frameworks.find(framework)?, self.roles.find(role)?))
     }
 
     pub(crate) fn client_slot(&mut self, framework: usize, role: &Role) -> usize {
@@ -158,7 +158,8 @@ impl Allocator {
         let slot = self.clients.next_slot();
         let Some(own) = self.roles.get(role).map(|role| role.own) else { return slot };
         let node = self.tree.add_client(own, slot);
-        let slot = self.clients.insert((framework, role), Client::new(framework, role, node));
+        self.clients_made += 1;
+        let slot = self.clients.insert((framework, role), Client::new(framework, role, node, self.clients_made));
         if let Some(framework) = self.frameworks.get_mut(framework) {
             framework.clients.insert(slot);
         }

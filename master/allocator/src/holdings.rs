@@ -3,6 +3,7 @@
 use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
 
 use crate::allocator::{Allocator, Closed, GrantId};
+use crate::forget::ClientRef;
 
 /// How long a launched task counts as wanted no more while the framework has not stated a new demand.
 const LAUNCH_HOLD_MS: u64 = 1_000;
@@ -13,11 +14,11 @@ impl Allocator {
         let client = self.frameworks.find(framework).map(|slot| self.client_slot(slot, role));
         if let Some(client) = client {
             self.count_held(client, resources, true);
+            self.clients.get_mut(client).into_iter().for_each(|client| client.count_use(true));
         }
         if let Some(slot) = self.agents.find(agent) {
-            if let Some(agent) = self.agents.get_mut(slot)
-                && agent.returned_by == client
-            {
+            let was_returned = self.returned_by(slot) == client;
+            if let Some(agent) = self.agents.get_mut(slot).filter(|_| was_returned) {
                 agent.returned_by = None;
             }
             self.use_agent(slot, resources);
@@ -27,14 +28,16 @@ impl Allocator {
 
     /// The task that held these resources has ended.
     pub fn recover(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, resources: &Resources) {
-        let client = self.frameworks.find(framework).map(|slot| self.client_slot(slot, role));
+        let client = self.find_client(framework, role);
         if let Some(client) = client {
             self.count_held(client, resources, false);
+            self.clients.get_mut(client).into_iter().for_each(|client| client.count_use(false));
         }
         if let Some(slot) = self.agents.find(agent) {
             client.into_iter().for_each(|client| self.count_place(client, slot, false));
             self.free_agent(slot, resources.clone());
         }
+        client.into_iter().for_each(|client| self.forget_idle_client(client));
     }
 
     /// Ends a grant: all of it is available again, unless others race for it. `None` when it is not open.
@@ -45,11 +48,13 @@ impl Allocator {
         if !self.leave_race(grant, &open) {
             self.free_agent(open.agent, open.resources.clone());
             self.use_pools(open.agent, &open.reserved, false);
+            let by = self.clients.get(open.client).map(|state| ClientRef { slot: open.client, serial: state.serial });
             if let Some(agent) = self.agents.get_mut(open.agent) {
-                agent.returned_by = Some(open.client);
+                agent.returned_by = by;
             }
         }
         if let Some(client) = self.clients.get_mut(open.client) {
+            client.count_use(false);
             for (serial, count) in &open.covers {
                 client.count_outstanding(*serial, -i64::from(*count));
             }
@@ -64,6 +69,7 @@ impl Allocator {
             } else {
                 self.refresh_client(open.client);
             }
+            self.forget_idle_client(open.client);
         }
         Some(Closed { resources: open.resources, beside: open.beside.map(|beside| *beside).unwrap_or_default() })
     }
@@ -71,8 +77,7 @@ impl Allocator {
     /// A task was launched: its part of the demand is not offered for again until the framework says what it
     /// wants now, or a second has passed.
     pub fn note_launch(&mut self, framework: &FrameworkId, role: &Role, task: &Resources, now: Moment) {
-        let Some(slot) = self.frameworks.find(framework) else { return };
-        let client = self.client_slot(slot, role);
+        let Some(client) = self.find_client(framework, role) else { return };
         let Some(state) = self.clients.get_mut(client) else { return };
         if let Some(serial) = state.note_launch(task) {
             let until = now + LAUNCH_HOLD_MS;

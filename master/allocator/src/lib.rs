@@ -15,6 +15,7 @@
 //!   unused comes after the others, once: else a low share that declines again and again would block it.
 //! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
 //! - What is reserved on an agent is seen, and granted, only by the role it is reserved for and those below (`pools`).
+//! - A role is known while somebody is in it, or something is held, reserved or set there (`forget`).
 //! - What somebody in an optimistic role is granted, others in such roles are granted too (`races`).
 
 mod agents;
@@ -24,6 +25,7 @@ mod client;
 mod demands;
 mod explain;
 mod fit;
+mod forget;
 mod gates;
 mod heap;
 mod holdings;

@@ -131,8 +131,7 @@ impl Allocator {
             self.look += 1;
             self.preferred_agent(first, look.agent, |agent| {
                 let other = Look { agent, is_for_all: self.changes.stamp(agent) > self.looked, now: look.now };
-                let returned_by = self.agents.get(agent).and_then(|agent| agent.returned_by);
-                returned_by != Some(first)
+                self.returned_by(agent) != Some(first)
                     && (other.is_for_all || self.is_among(first, other))
                     && self.may_get(first, other)
             })
@@ -145,7 +144,7 @@ impl Allocator {
     fn fill_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
         self.agents_looked_at += 1;
         self.look += 1;
-        let returned_by = self.agents.get(look.agent).and_then(|agent| agent.returned_by);
+        let returned_by = self.returned_by(look.agent);
         let last = returned_by.filter(|client| self.is_among(*client, look) && self.may_get(*client, look));
         if let Some(client) = returned_by {
             self.is_out(client);
@@ -499,6 +498,7 @@ impl Allocator {
         self.tree.count_grant(node);
         self.tree.settle_changes();
         self.count_place(client, agent_slot, true);
+        self.clients.get_mut(client).into_iter().for_each(|client| client.count_use(true));
         if let Some(state) = self.frameworks.get_mut(framework) {
             state.grants_open += 1;
             if state.grants_open >= state.most_grants {

@@ -54,6 +54,7 @@ impl Allocator {
         if let Some(role) = self.roles.get_mut(slot) {
             role.placement = placement;
         }
+        self.forget_idle_role(slot);
     }
 
     /// The placement policy of a framework, in all its roles; `None` for those of the roles. Unknown frameworks are
@@ -122,9 +123,7 @@ impl Allocator {
         let granted = self.grants.iter().map(|(_, open)| (open.client, open.agent));
         let mut held: Vec<(usize, usize)> = granted.filter(|(client, _)| clients.contains(client)).collect();
         for (framework, role, agent) in tasks {
-            let framework = self.frameworks.find(framework).filter(|framework| slots.contains(framework));
-            let role = self.roles.find(role);
-            let client = framework.zip(role).and_then(|key| self.clients.find(&key));
+            let client = self.find_client(framework, role).filter(|client| clients.contains(client));
             held.extend(client.zip(self.agents.find(agent)));
         }
         for (client, agent) in held {

@@ -54,6 +54,11 @@ pub(crate) fn sum_of(own: &[OwnPool], kind: usize) -> u64 {
 }
 
 impl PoolState {
+    /// For whom it is.
+    pub fn role(&self) -> &Role {
+        &self.pool.role
+    }
+
     fn kept(&self) -> Resources {
         self.free().saturating_sum(&self.pool.beside)
     }
@@ -87,6 +92,7 @@ impl Allocator {
     pub fn set_pools(&mut self, id: &AgentId, pools: Vec<AgentPool>) {
         let Some(slot) = self.agents.find(id) else { return };
         let nodes: Vec<Option<NodeId>> = pools.iter().map(|pool| self.role_node(&pool.role)).collect();
+        pools.iter().for_each(|pool| self.count_pool(&pool.role, true));
         self.count_free(slot, false);
         self.count_kept(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return };
@@ -102,6 +108,7 @@ impl Allocator {
         self.count_free(slot, true);
         // Somebody may see more of it than before.
         self.look_at_agent(slot);
+        old.iter().for_each(|old| self.count_pool(old.role(), false));
     }
 
     /// A task holds these parts of an agent's pools; beside [`Allocator::charge`], which counts the whole.

@@ -22,6 +22,9 @@ impl Allocator {
         let quota = quota.unwrap_or(&no_quota);
         let slot = self.role_slot(role);
         let Some(node) = self.roles.get(slot).map(|role| role.node) else { return };
+        if quota.is_empty() && self.tree.gate(node).is_none() {
+            return self.forget_idle_role(slot);
+        }
         let is_new = |at: &NodeId| self.tree.gate(*at).is_none();
         let highest = self.tree.path(node).filter(is_new).last().unwrap_or(node);
         let clients = self.tree.clients_below(highest);
@@ -46,6 +49,7 @@ impl Allocator {
             }
             self.refresh_client(client);
         }
+        self.forget_idle_role(slot);
     }
 
     /// The quota of a role changed: what is wanted below it is counted anew.

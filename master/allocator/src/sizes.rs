@@ -21,6 +21,7 @@ impl Allocator {
                 if let Some(state) = self.roles.get_mut(slot) {
                     state.min_offer = least;
                 }
+                self.forget_idle_role(slot);
             }
         }
         let of_role = role.and_then(|role| self.roles.find(role));

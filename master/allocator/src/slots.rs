@@ -76,11 +76,6 @@ impl<K: Hash + Eq, V> Slots<K, V> {
         self.values.get_mut(slot)?.as_mut()
     }
 
-    /// All values, to change.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.values.iter_mut().flatten()
-    }
-
     /// All values in the order of their names. Sorts them: not for hot paths.
     pub fn by_name(&self) -> Vec<(&K, &V)>
     where

@@ -182,12 +182,36 @@ impl Tree {
         NodeId(self.add(own.0, Some(client)))
     }
 
-    /// Removes a client's node. It must hold nothing any more.
-    pub fn remove_client(&mut self, node: NodeId) {
+    /// Removes a node that holds nothing and below which there is none. The next one that is made is in its place.
+    pub fn remove(&mut self, node: NodeId) {
         self.set_wanting(node, false);
         let parent = self.nodes[node.0].parent;
         self.nodes[parent].below.remove(&node.0);
+        self.nodes[node.0].gate = None;
+        self.woken.remove(&node);
+        self.shut.remove(&node);
+        self.just_shut.retain(|shut| *shut != node);
         self.unused.push(node.0);
+    }
+
+    /// Nodes made, with those that are not used.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// What is held at a node and below.
+    pub fn held(&self, node: NodeId) -> &Amounts {
+        &self.nodes[node.0].held
+    }
+
+    /// In thousandths.
+    pub fn weight_milli(&self, node: NodeId) -> u32 {
+        self.nodes[node.0].weight
+    }
+
+    /// Below `parent` there is one node only, this one, and none below it.
+    pub fn is_only_child(&self, parent: NodeId, child: NodeId) -> bool {
+        self.nodes[parent.0].below.len() == 1 && self.nodes[child.0].below.is_empty()
     }
 
     /// Sets the weight of a role's node, in thousandths.

@@ -6,7 +6,8 @@ use crate::allocator::Allocator;
 use crate::client::Refused;
 
 impl Allocator {
-    /// Keeps `refused` or less of an agent away from a framework's role for a while. 0 ms is no filter.
+    /// Keeps `refused` or less of an agent away from a framework's role for a while. 0 ms is no filter. Ignored when
+    /// nothing is known of it in the role: whatever it wants there later is new, and filters end with news.
     pub fn refuse(
         &mut self,
         framework: &FrameworkId,
@@ -16,13 +17,12 @@ impl Allocator {
         now: Moment,
         refuse_ms: u64,
     ) {
-        let (Some(framework), Some(agent)) = (self.frameworks.find(framework), self.agents.find(agent)) else {
+        let (Some(client), Some(agent)) = (self.find_client(framework, role), self.agents.find(agent)) else {
             return;
         };
         if refuse_ms == 0 || refused.is_empty() {
             return;
         }
-        let client = self.client_slot(framework, role);
         let until = now + refuse_ms;
         if let Some(state) = self.clients.get_mut(client) {
             let filters = state.filters.entry(agent).or_default();

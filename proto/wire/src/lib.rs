@@ -1,7 +1,9 @@
-//! Generated gRPC and protobuf code of the Proffer protocol, and nothing else.
+//! Generated gRPC and protobuf code of the Proffer protocol, and the codec that bounds what a call may hold.
 //!
 //! Only edges use these types; everything behind an edge speaks `proffer-proto-model`.
 #![allow(missing_docs)]
+
+mod codec;
 
 mod proffer {
     pub mod common {
@@ -35,6 +37,8 @@ mod proffer {
         }
     }
 }
+
+pub use codec::{BoundedCodec, MAX_CALL_PARTS};
 
 /// The agent API.
 pub use proffer::agent::v1 as agent;

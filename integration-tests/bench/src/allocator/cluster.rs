@@ -73,7 +73,8 @@ pub fn small_task() -> Resources {
     Resources::new(MilliCpus(1_000), Bytes::mib(128))
 }
 
-fn agent_id(n: usize) -> AgentId {
+/// An agent's id.
+pub fn agent_id(n: usize) -> AgentId {
     AgentId::new(format!("{UUID}-S{n}")).expect("a valid id")
 }
 
@@ -89,7 +90,8 @@ fn role(n: usize, roles: Roles) -> Role {
     }
 }
 
-fn agent_info(id: &AgentId, resources: &Resources) -> AgentInfo {
+/// An agent that has so much.
+pub fn agent_info(id: &AgentId, resources: &Resources) -> AgentInfo {
     AgentInfo {
         id: Some(id.clone()),
         hostname: id.to_string(),

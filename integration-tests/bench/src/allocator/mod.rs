@@ -1,5 +1,6 @@
 //! The allocator in the shapes in which Apache Mesos' allocator was measured. Each run is one shape in a fresh process.
 
+mod attach;
 mod change;
 mod cluster;
 mod full;
@@ -53,9 +54,10 @@ impl Sample {
         Self { target: Some((target, better)), ..self }
     }
 
-    /// The figure of a shape, with the median of all its runs for a value.
-    pub fn figure(&self, shape: &str, value: f64) -> Figure {
-        let figure = Figure::new(format!("{shape}: {}", self.what), value, self.unit.clone());
+    /// The figure of a shape, with the median of all its runs for a value. Carried over by the speed of this machine
+    /// beside that of the anchors, where it is known.
+    pub fn figure(&self, shape: &str, value: f64, speed: Option<f64>) -> Figure {
+        let figure = Figure::new(format!("{shape}: {}", self.what), value, self.unit.clone()).carry(speed);
         match self.target {
             Some((target, better)) => figure.against(self.anchor, target, better),
             None => Figure { anchor: self.anchor, ..figure },
@@ -68,6 +70,7 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "S1 10k agents x 1,000 frameworks, one role", run: full::one_role },
     Shape { name: "S1 10k agents x 1,000 frameworks, one role each", run: full::role_each },
     Shape { name: "S1 5k agents x 50 frameworks, all declined", run: full::saturated },
+    Shape { name: "S2 10k agents come one by one, 1,000 frameworks", run: attach::one_by_one },
     Shape { name: "S3 quota, 3,000 agents, roles and frameworks", run: quota::large_and_small },
     Shape { name: "S3 quota, 1,000 agents, 100 roles, 1,000 frameworks", run: quota::a_quarter_is_left },
     Shape { name: "S4 small tasks, 1k agents x 24, 50 frameworks", run: small_tasks::few_frameworks },

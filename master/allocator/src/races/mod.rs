@@ -146,6 +146,7 @@ impl Allocator {
             }
             self.refresh_racer(client);
         }
+        self.forget_idle_role(slot);
     }
 
     /// The grants of each race of an agent, for checks: races of one alone too.
@@ -184,6 +185,12 @@ impl Allocator {
         self.races.others.remove(&client);
         self.races.end_waiting(client);
         self.races.retries.retain(|(_, other)| *other != client);
+    }
+
+    /// The place is no more: its number may be used again.
+    pub(crate) fn forget_races_of(&mut self, place: NodeId) {
+        self.races.short.remove(&place);
+        self.races.woken.remove(&place);
     }
 
     /// The client does not refuse what is raced for on the agent any more.

@@ -14,5 +14,6 @@ mod placement;
 mod pools;
 mod quota;
 mod races;
+mod roles;
 mod shares;
 mod sizes;

@@ -6,6 +6,7 @@ mod naive;
 mod promises;
 mod races;
 mod reserved;
+mod roles;
 
 use self::naive::Naive;
 use crate::common::{info, item, ports, res, weight_of};
@@ -20,6 +21,7 @@ enum Step {
     RemoveAgent { agent: usize },
     PutFramework { framework: usize, is_active: bool },
     RemoveFramework { framework: usize },
+    Roles { framework: usize, roles: Vec<usize> },
     Demand { framework: usize, items: Vec<(usize, usize, Option<u32>)> },
     Decline { at: usize, refuse_ms: u64 },
     Launch { at: usize, shape: usize, refuse_ms: u64 },
@@ -28,7 +30,7 @@ enum Step {
     Quota { role: usize, guarantee: Option<u64>, limit: Option<u64> },
     Reserve { agent: usize, parts: Vec<(usize, u64, bool, u64)>, is_kept: bool },
     Mode { role: usize, is_optimistic: bool },
-    Place { role: usize, policy: usize },
+    Place { role: usize, policy: Option<usize> },
     MinOffer { role: Option<usize>, cpus: Option<u64> },
     Wait { ms: u64 },
 }
@@ -39,6 +41,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let filter = prop_oneof![Just(0u64), Just(1_000), Just(5_000)];
     let part = (0usize..ROLES, 0u64..5, any::<bool>(), prop_oneof![4 => Just(0u64), 1 => Just(500)]);
     let parts = proptest::collection::vec(part, 0..4);
+    let roles = proptest::collection::vec(0usize..ROLES, 0..3);
     let items = proptest::collection::vec((0usize..ROLES, 0usize..SHAPES, proptest::option::of(1u32..4)), 0..3);
     prop_oneof![
         5 => (a.clone(), 1u64..5, 0u8..2).prop_map(|(agent, cpus, rack)| Step::PutAgent { agent, cpus, rack }),
@@ -47,6 +50,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (a, parts, any::<bool>()).prop_map(|(agent, parts, is_kept)| Step::Reserve { agent, parts, is_kept }),
         3 => (f.clone(), prop::bool::weighted(0.8)).prop_map(|(framework, is_active)| Step::PutFramework { framework, is_active }),
         1 => f.clone().prop_map(|framework| Step::RemoveFramework { framework }),
+        3 => (f.clone(), roles).prop_map(|(framework, roles)| Step::Roles { framework, roles }),
         6 => (f, items).prop_map(|(framework, items)| Step::Demand { framework, items }),
         5 => (any::<usize>(), filter.clone()).prop_map(|(at, refuse_ms)| Step::Decline { at, refuse_ms }),
         8 => (any::<usize>(), 0usize..SHAPES, filter).prop_map(|(at, shape, refuse_ms)| Step::Launch { at, shape, refuse_ms }),
@@ -54,7 +58,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0usize..ROLES, 1u32..4).prop_map(|(role, weight)| Step::Weight { role, weight }),
         1 => (0usize..ROLES, cpus.clone(), cpus).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
         2 => (0usize..ROLES, prop::bool::weighted(0.7)).prop_map(|(role, is_optimistic)| Step::Mode { role, is_optimistic }),
-        1 => (0usize..ROLES, 0usize..4).prop_map(|(role, policy)| Step::Place { role, policy }),
+        1 => (0usize..ROLES, proptest::option::of(0usize..4)).prop_map(|(role, policy)| Step::Place { role, policy }),
         1 => (proptest::option::of(0usize..ROLES), proptest::option::of(0u64..1_500))
             .prop_map(|(role, cpus)| Step::MinOffer { role, cpus }),
         4 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
@@ -62,11 +66,11 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 const SHAPES: usize = 6;
-const ROLES: usize = 4;
+const ROLES: usize = 5;
 
-/// Two roles, one below the first, one below that.
+/// Two roles, one below the first, one below that, and one below a role that nobody is in.
 fn role(at: usize) -> Role {
-    Role::new(["r0", "r1", "r0/a", "r0/a/b"][at]).unwrap()
+    Role::new(["r0", "r1", "r0/a", "r0/a/b", "r2/c"][at]).unwrap()
 }
 
 /// What may be wanted: small, large, lopsided, with ports, only in one rack, anything.
@@ -97,6 +101,7 @@ fn run(naive: &mut Naive, step: Step) {
         Step::RemoveAgent { agent } => naive.remove_agent(agent),
         Step::PutFramework { framework, is_active } => naive.put_framework(framework, is_active),
         Step::RemoveFramework { framework } => naive.remove_framework(framework),
+        Step::Roles { framework, roles } => naive.set_roles(framework, roles.into_iter().map(role).collect()),
         Step::Demand { framework, items } => {
             let mut demand = Demand::default();
             for (role, shape, count) in items {
@@ -115,7 +120,7 @@ fn run(naive: &mut Naive, step: Step) {
             naive.launch(at, task, refuse_ms);
         }
         Step::End { at } => naive.end(at),
-        Step::Weight { role: at, weight } => naive.allocator.set_weight(&role(at), weight_of(weight)),
+        Step::Weight { role: at, weight } => naive.set_weight(&role(at), weight_of(weight)),
         Step::Quota { role: at, guarantee, limit } => {
             let guarantee = res(guarantee.unwrap_or(0) * 1_000, 0);
             let limit = Limit { cpus: limit.map(|most| MilliCpus(most * 1_000)), ..Limit::default() };
@@ -135,7 +140,7 @@ fn run(naive: &mut Naive, step: Step) {
         Step::Place { role: at, policy } => {
             let spread = Placement::Spread { attribute: "rack".into() };
             let policies = [Placement::First, Placement::Pack, Placement::LeastLoaded, spread];
-            naive.allocator.set_placement(&role(at), Some(policies[policy].clone()));
+            naive.set_placement(&role(at), policy.map(|policy| policies[policy].clone()));
         }
         Step::MinOffer { role: at, cpus } => {
             naive.set_min_offer(at.map(role), cpus.map(|cpus| res(cpus, 0)));
@@ -158,6 +163,26 @@ proptest! {
             if let Some(broken) = naive.broken() {
                 return Err(TestCaseError::fail(broken));
             }
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_counts_for_nothing(
+        cap in 1usize..5,
+        before in proptest::collection::vec(steps(), 1..40),
+        after in proptest::collection::vec(steps(), 1..20),
+    ) {
+        let mut used = Naive::new(cap);
+        before.into_iter().for_each(|step| run(&mut used, step));
+        used.clear();
+        prop_assert_eq!(used.allocator.roles_known(), Vec::<&Role>::new());
+        // Filters and holds begin at the same moment.
+        let mut new = Naive::new(cap);
+        new.now = used.now;
+        for step in after {
+            run(&mut used, step.clone());
+            run(&mut new, step);
+            prop_assert_eq!(used.granted(), new.granted());
         }
     }
 }

@@ -120,9 +120,11 @@ impl State {
         }
     }
 
-    /// Which agents come first for it, as it says itself.
+    /// Which agents come first for it, as it says itself, and in which roles it is.
     pub fn place_framework(&mut self, id: &FrameworkId) {
-        let placement = self.frameworks.get(id).and_then(|framework| framework.record.info.placement.clone());
+        let info = self.frameworks.get(id).map(|framework| &framework.record.info);
+        self.allocator.set_roles(id, info.map_or(&[], |info| &info.roles));
+        let placement = info.and_then(|info| info.placement.clone());
         if self.allocator.set_framework_placement(id, placement) {
             self.recount_places(&BTreeSet::from([id.clone()]));
         }

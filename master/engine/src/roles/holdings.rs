@@ -120,6 +120,18 @@ impl State {
         for role in used.filter(|role| !self.roles.contains_key(role)) {
             broken.push(format!("role {role} is in use and not known"));
         }
+        self.audit_allocator_roles(broken);
+    }
+
+    /// The allocator knows no role that nobody needs: one that is known here, has a reservation, or is above such a one.
+    fn audit_allocator_roles(&self, broken: &mut Vec<String>) {
+        let reserved = self.agents.values().flat_map(|agent| &agent.record.pools).map(|pool| &pool.role);
+        let needed: BTreeSet<&Role> = self.roles.keys().chain(reserved).collect();
+        for role in self.allocator.roles_known() {
+            if !needed.iter().any(|needed| is_within(needed, role)) {
+                broken.push(format!("role {role} is kept by the allocator and nobody needs it"));
+            }
+        }
     }
 
     pub(crate) fn role_view(&self, role: &Role, state: &RoleState) -> RoleView {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use proffer_proto_model::{Demand, FrameworkInfo, MAX_FAILOVER_TIMEOUT_MS};
 
+/// Roles of one framework, at most: each costs the master a place in its tree, and every demand is sorted by them.
+const MAX_ROLES: usize = 100;
+
 /// Checks a description.
 pub(crate) fn check_framework(info: &FrameworkInfo) -> Result<(), String> {
     if info.name.is_empty() || info.name.len() > 255 {
@@ -11,6 +14,13 @@ pub(crate) fn check_framework(info: &FrameworkInfo) -> Result<(), String> {
     }
     if info.roles.is_empty() {
         return Err("framework.roles: must name at least one role, for example \"default\"".to_owned());
+    }
+    let roles = info.roles.len();
+    if roles > MAX_ROLES {
+        return Err(format!(
+            "framework.roles: names {roles} roles, at most {MAX_ROLES} are allowed; leave those that are not needed now \
+             (they can be changed at any time), or run a framework for each part of them"
+        ));
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = info.roles.iter().find(|role| !seen.insert(*role)) {

@@ -41,11 +41,50 @@ fn an_update_cannot_change_who_it_is() {
         ("principal", FrameworkInfo { principal: "other".into(), ..same.clone() }),
         ("no role", FrameworkInfo { roles: vec![], ..same.clone() }),
         ("a role twice", FrameworkInfo { roles: vec![eng(), eng()], ..same.clone() }),
+        ("too many roles", FrameworkInfo { roles: numbered_roles(101), ..same.clone() }),
     ] {
         world.call(10, what, FrameworkCall::Update(info));
     }
     assert_eq!(world.registry.frameworks, before);
     insta::assert_snapshot!(world.trace);
+}
+
+fn numbered_roles(count: usize) -> Vec<Role> {
+    (0..count).map(|n| Role::new(format!("r{n}")).unwrap()).collect()
+}
+
+#[test]
+fn as_many_roles_as_allowed_are_taken_and_one_more_is_refused_at_once() {
+    let mut world = World::new();
+    let subscribe = |session, name: &str, roles| {
+        let framework = FrameworkInfo { roles: numbered_roles(roles), ..framework_info(name) };
+        Input::Subscribe { session: SessionId(session), framework, demand: Demand::default() }
+    };
+    world.handle("100 roles", subscribe(10, "many", 100));
+    assert_eq!(world.registry.frameworks.len(), 1);
+    let effects = world.handle("101 roles", subscribe(11, "more", 101));
+    assert!(format!("{effects:?}").contains("framework.roles: names 101 roles, at most 100 are allowed; leave those"));
+    assert_eq!(world.registry.frameworks.len(), 1, "it was refused, and nothing stored");
+}
+
+/// After every step the audit compares what the allocator knows with what is needed.
+#[test]
+fn a_framework_that_goes_from_role_to_role_leaves_none_behind() {
+    let mut world = World::new();
+    world.attach(1, None, 4_000, vec![]);
+    world.subscribe(10, "web", want(1_000, 1));
+    for (n, role) in numbered_roles(60).into_iter().enumerate() {
+        let roles = FrameworkInfo { roles: vec![role.clone()], ..framework_info("web") };
+        world.call(10, "goes on", FrameworkCall::Update(roles));
+        let items = want(1_000, 1).items.into_iter().map(|item| DemandItem { role: role.clone(), ..item }).collect();
+        world.call(10, "wants", FrameworkCall::Demand(Demand { items }));
+        let (name, seq) = (format!("t{n}"), 1);
+        world.launch(10, vec![task(&name, 1_000)]);
+        world.update(1, "F1-1", &name, seq, TaskState::Finished);
+        world.acknowledge(10, &name, seq);
+    }
+    world.fail_over(2);
+    assert_eq!(world.registry.roles, []);
 }
 
 #[test]

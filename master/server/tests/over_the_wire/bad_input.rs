@@ -48,6 +48,33 @@ async fn a_call_above_the_cap_is_answered_with_its_size_and_the_cap() {
     cluster.assert_serves().await;
 }
 
+/// Two bytes each on the wire, half a kilobyte each in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_a_million_empty_tasks_is_refused_before_they_are_made() {
+    let dir = tempdir().unwrap();
+    let cluster = Cluster::start(dir.path()).await;
+    let inside = |field: u8, bytes: Vec<u8>| {
+        let mut message = vec![field << 3 | 2];
+        prost::encode_length_delimiter(bytes.len(), &mut message).unwrap();
+        message.extend(bytes);
+        message
+    };
+    let tasks = [1 << 3 | 2, 0].repeat(1_000_000);
+    // Call.accept.operations.launch.tasks
+    let call = inside(4, inside(2, inside(2, tasks)));
+    let mut message = head(call.len() as u32);
+    message.extend_from_slice(&call);
+    let mut stream = RawStream::open(&cluster, SESSION).await;
+    stream.send(a_subscribe());
+    stream.send(message.freeze());
+    let (events, code, message) = stream.end::<scheduler::Event>().await;
+    let error = last_error(events);
+    assert_eq!((error.kind(), error.fatal), (Kind::Invalid, true));
+    assert!(error.message.contains("more than 500000 fields"), "{}", error.message);
+    assert_eq!(code, Code::ResourceExhausted as i32, "{message}");
+    cluster.assert_serves().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_call_are_answered_with_the_place() {
     let dir = tempdir().unwrap();

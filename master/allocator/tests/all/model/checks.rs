@@ -77,13 +77,14 @@ impl Naive {
     }
 
     /// The first thing that is wrong.
-    pub fn broken(&self) -> Option<String> {
+    pub fn broken(&mut self) -> Option<String> {
         self.problem
             .clone()
             .or_else(|| self.agents.keys().find_map(|agent| self.broken_agent(*agent)))
             .or_else(|| self.frameworks.keys().find_map(|framework| self.broken_framework(*framework)))
             .or_else(|| self.frameworks.keys().find_map(|framework| self.missed_race(*framework)))
             .or_else(|| self.broken_deadline())
+            .or_else(|| self.broken_roles())
     }
 
     fn broken_agent(&self, agent: usize) -> Option<String> {

@@ -18,7 +18,7 @@ pub(super) struct Filter {
 }
 
 pub(super) struct Task {
-    framework: usize,
+    pub(super) framework: usize,
     pub(super) role: Role,
     pub(super) agent: usize,
     pub(super) resources: Resources,
@@ -33,12 +33,18 @@ pub struct Naive {
     pub(super) cap: usize,
     pub(super) quotas: BTreeMap<Role, Quota>,
     /// The smallest offers in CPU, of roles and of the cluster.
-    min_offers: BTreeMap<Option<Role>, u64>,
+    pub(super) min_offers: BTreeMap<Option<Role>, u64>,
     pub(super) agents: BTreeMap<usize, (AgentInfo, bool)>,
     /// Reserved parts by agent, in the order of their numbers.
     pub(super) pools: BTreeMap<usize, Vec<Pool>>,
     pub(super) next_pool: u64,
     pub(super) frameworks: BTreeMap<usize, (bool, Demand)>,
+    /// The roles they are in, of those that said so.
+    pub(super) memberships: BTreeMap<usize, BTreeSet<Role>>,
+    /// Whatever was wanted or held in a role, until it is forgotten.
+    pub(super) clients: BTreeSet<(usize, Role)>,
+    pub(super) weights: BTreeMap<Role, Weight>,
+    pub(super) placements: BTreeMap<Role, Placement>,
     pub(super) optimistic: BTreeSet<Role>,
     /// First grants of races that were begun.
     pub(super) races: BTreeSet<GrantId>,
@@ -80,6 +86,10 @@ impl Naive {
             races: BTreeSet::new(),
             next_pool: 0,
             frameworks: BTreeMap::new(),
+            memberships: BTreeMap::new(),
+            clients: BTreeSet::new(),
+            weights: BTreeMap::new(),
+            placements: BTreeMap::new(),
             grants: BTreeMap::new(),
             tasks: Vec::new(),
             filters: Vec::new(),
@@ -125,6 +135,8 @@ impl Naive {
         self.filters.retain(|filter| filter.framework != framework);
         self.holds.retain(|hold| hold.0 != framework);
         self.frameworks.remove(&framework);
+        self.memberships.remove(&framework);
+        self.clients.retain(|client| client.0 != framework);
         self.allocator.remove_framework(&framework_id(framework));
     }
 
@@ -132,6 +144,7 @@ impl Naive {
         self.allocator.set_demand(&framework_id(framework), &demand);
         let Some(known) = self.frameworks.get_mut(&framework) else { return };
         let old = std::mem::replace(&mut known.1, demand.clone());
+        self.clients.extend(demand.items.iter().map(|item| (framework, item.role.clone())));
         self.holds.retain(|hold| hold.0 != framework);
         let unbounded = |item: &DemandItem| item.count.unwrap_or(u32::MAX);
         for new in &demand.items {
@@ -184,6 +197,7 @@ impl Naive {
             self.allocator.charge_reserved(&grant.agent, &reserved);
             self.holds.push((framework, grant.role.clone(), self.now + 1_000));
             let agent = number(grant.agent.as_str());
+            self.clients.insert((framework, grant.role.clone()));
             self.tasks.push(Task { framework, role: grant.role.clone(), agent, resources: task, reserved });
         }
         self.refuse(&grant, rest.saturating_sum(&closed.beside), refuse_ms);
@@ -213,7 +227,11 @@ impl Naive {
     }
 
     fn pick(&mut self, at: usize) -> Option<Grant> {
-        let id = *self.grants.keys().nth(at % self.grants.len().max(1))?;
+        // Not in the order of their numbers: parts of one agent are numbered in any.
+        let name = |grant: &Grant| format!("{} {} {} {}", grant.agent, grant.framework, grant.role, grant.resources);
+        let mut grants: Vec<(String, GrantId)> = self.grants.values().map(|grant| (name(grant), grant.id)).collect();
+        grants.sort();
+        let id = grants.get(at % grants.len().max(1))?.1;
         self.grants.remove(&id)
     }
 
