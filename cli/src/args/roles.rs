@@ -160,11 +160,19 @@ mod tests {
 
     #[test]
     fn wrong_values_are_told_with_the_fix() {
-        let table: [(&[&str], &str); 11] = [
+        let table: [(&[&str], &str); 19] = [
             (&["weights", "set"], "ROLE=WEIGHT"),
             (&["weights", "set", "eng"], "write eng=2"),
             (&["weights", "set", "eng=0"], "weight of eng: \"0\" is not a weight; give 0.001 to 1000000"),
             (&["weights", "set", "eng=-1"], "is not a weight"),
+            (&["weights", "set", "eng=NaN"], "weight of eng: \"NaN\" is not a weight; give 0.001 to 1000000"),
+            (&["weights", "set", "eng=inf"], "is not a weight"),
+            (&["weights", "set", "eng=1e3"], "is not a weight"),
+            (&["weights", "set", "eng=1000001"], "is not a weight"),
+            (&["quota", "set", "eng", "--limit", "cpus=NaN"], "500m"),
+            (&["quota", "set", "eng", "--limit", "cpus=inf"], "500m"),
+            (&["quota", "set", "eng", "--guarantee", "memory=-1GiB"], "write sizes as 512MiB"),
+            (&["quota", "set", "eng", "--limit", "licences=x"], "licences"),
             (&["weights", "set", "a//b=1"], "a path like"),
             (&["quota", "set", "eng"], "--guarantee"),
             (&["quota", "set", "en g", "--limit", "cpus=1"], "a path like"),

@@ -31,7 +31,7 @@ pub struct MasterArgs {
     /// An offer that is not answered in this time is withdrawn, e.g. 30s
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = super::amounts::duration)]
     pub offer_timeout: std::time::Duration,
-    /// An agent that is not heard of for this long is unreachable, e.g. 30s
+    /// An agent that is not heard of for this long is unreachable, e.g. 30s; more than the heartbeat, which is 5s
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = super::amounts::duration)]
     pub agent_timeout: std::time::Duration,
     /// So many agents, or a tenth of all if that is more, are declared unreachable in a minute: when more fall silent at

@@ -1,8 +1,10 @@
 //! `proffer snapshot save`, `restore` and `move`: whole registries, read and written where they are, without a master.
 
+use std::path::Path;
+
 use proffer_master_server::store::{
-    Backup, DiskStore, EtcdOptions, EtcdStore, Loaded, TransferError, move_from_disk, read_snapshot, restore,
-    write_snapshot,
+    Backup, DiskStore, EtcdOptions, EtcdStore, Loaded, StoreError, TransferError, move_from_disk, read_snapshot,
+    restore, write_snapshot,
 };
 use serde::Serialize;
 
@@ -24,7 +26,7 @@ struct View {
 pub(crate) fn run(format: Format, command: SnapshotCommand) -> Result<Outcome, CliError> {
     match command {
         SnapshotCommand::Save { file, store } => {
-            let (mut source, place) = open(&store)?;
+            let (mut source, place) = open(&store, DiskStore::open_existing)?;
             let contents = source.look().map_err(told)?;
             let contents = contents.ok_or_else(|| told(TransferError::Empty { place: place.clone() }))?;
             write_snapshot(&file, &contents).map_err(told)?;
@@ -32,14 +34,14 @@ pub(crate) fn run(format: Format, command: SnapshotCommand) -> Result<Outcome, C
         }
         SnapshotCommand::Restore { file, store, force } => {
             let contents = read_snapshot(&file).map_err(told)?;
-            let (mut target, place) = open(&store)?;
+            let (mut target, place) = open(&store, DiskStore::open)?;
             restore(target.as_mut(), &place, contents.clone(), force).map_err(told)?;
             say(format, &contents, &format!("restored {} to {place}", file.display()))
         }
         SnapshotCommand::Move { data_dir, etcd: Masters(endpoints), etcd_prefix } => {
             let options = etcd_options(endpoints, etcd_prefix);
             let (from, to) = (data_dir.display().to_string(), options.to_string());
-            let mut source = DiskStore::open(&data_dir).map_err(told)?;
+            let mut source = DiskStore::open_existing(&data_dir).map_err(told)?;
             let mut target = EtcdStore::open(&options).map_err(told)?;
             let contents = move_from_disk(&mut source, &from, &mut target, &to).map_err(told)?;
             say(format, &contents, &format!("moved {from} to {to}; start masters with --etcd from now on"))
@@ -47,7 +49,11 @@ pub(crate) fn run(format: Format, command: SnapshotCommand) -> Result<Outcome, C
     }
 }
 
-fn open(args: &StoreArgs) -> Result<(Box<dyn Backup>, String), CliError> {
+/// A data directory is opened as `on_disk` does: what is only read must not be made.
+fn open(
+    args: &StoreArgs,
+    on_disk: fn(&Path) -> Result<DiskStore, StoreError>,
+) -> Result<(Box<dyn Backup>, String), CliError> {
     let etcd: Option<EtcdOptions> = args.etcd.options();
     match etcd {
         Some(options) => {
@@ -55,7 +61,7 @@ fn open(args: &StoreArgs) -> Result<(Box<dyn Backup>, String), CliError> {
             Ok((Box::new(store), options.to_string()))
         }
         None => {
-            let store = DiskStore::open(&args.data_dir).map_err(told)?;
+            let store = on_disk(&args.data_dir).map_err(told)?;
             Ok((Box::new(store), args.data_dir.display().to_string()))
         }
     }

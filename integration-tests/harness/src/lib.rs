@@ -22,6 +22,6 @@ pub use etcd::Etcd;
 pub use follower::Follower;
 pub use leaks::Leaks;
 pub use parts::{binary, free_port, http_get, require};
-pub use processes::{AgentFlags, Paused, is_alive, kill_9};
+pub use processes::{AgentFlags, Frozen, Paused, is_alive, kill_9};
 pub use registry::Registry;
 pub use wait::{wait_for, wait_until};

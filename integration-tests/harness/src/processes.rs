@@ -17,6 +17,11 @@ pub struct Paused<'c> {
     cluster: &'c Cluster,
 }
 
+/// While this lives, a process answers nothing.
+pub struct Frozen {
+    pid: u32,
+}
+
 /// What an agent was started with.
 #[derive(Debug, Clone)]
 pub struct AgentFlags {
@@ -51,6 +56,18 @@ impl Cluster {
         let pid = self.pid(part);
         kill_9(pid);
         wait_until(&format!("{part} to be started again"), MOVE, || self.pid(part) != pid);
+    }
+
+    /// Stops a part in its tracks: it reads nothing more and stays connected, until it is killed.
+    pub fn freeze(&self, part: &str) {
+        signal(self.pid(part), Signal::SIGSTOP);
+    }
+
+    /// Stops containerd in its tracks until the guard is dropped.
+    pub fn freeze_containerd(&self) -> Frozen {
+        let pid = self.containerd_pid();
+        signal(pid, Signal::SIGSTOP);
+        Frozen { pid }
     }
 
     /// Stops the supervisor from starting anything until the guard is dropped.
@@ -117,6 +134,12 @@ impl Paused<'_> {
     /// kill -9 of one part, and waits until it is dead.
     pub fn kill_9(&self, part: &str) {
         kill_9(self.cluster.pid(part));
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal(self.pid, Signal::SIGCONT);
     }
 }
 

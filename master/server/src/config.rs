@@ -100,6 +100,20 @@ pub enum ConfigError {
         /// What it names.
         kind: String,
     },
+    /// Agents are heard of once in a heartbeat: in less time nobody is missed.
+    #[error(
+        "agent_timeout_ms (--agent-timeout) is {given_ms}; the master hears of an agent every {heartbeat_ms} ms (its heartbeat), so give more: \
+         {least_ms} at least, such as six heartbeats ({} ms)",
+        .heartbeat_ms.saturating_mul(6)
+    )]
+    ShortTimeout {
+        /// What was given.
+        given_ms: u64,
+        /// Between two heartbeats.
+        heartbeat_ms: u64,
+        /// The least that is taken.
+        least_ms: u64,
+    },
     /// A number is out of its bounds.
     #[error("{field} is {value}; it must be {rule}")]
     OutOfBounds {
@@ -179,8 +193,8 @@ impl TryFrom<RawConfig> for Config {
         };
         let drain = Duration::from_millis(time("drain_ms", drain_ms, DRAIN_MS)?);
         if engine.agent_timeout_ms <= engine.heartbeat_interval_ms {
-            let (field, value) = ("agent_timeout_ms", engine.agent_timeout_ms);
-            return Err(ConfigError::OutOfBounds { field, value, rule: "longer than heartbeat_interval_ms" });
+            let (given_ms, heartbeat_ms) = (engine.agent_timeout_ms, engine.heartbeat_interval_ms);
+            return Err(ConfigError::ShortTimeout { given_ms, heartbeat_ms, least_ms: heartbeat_ms + 1 });
         }
         if engine.max_offers_per_framework == 0 {
             return Err(ConfigError::OutOfBounds { field: "max_offers_per_framework", value: 0, rule: "at least 1" });
@@ -242,7 +256,10 @@ mod tests {
             (RawConfig { listen: Some("5050".into()), ..raw() }, "listen"),
             (RawConfig { offer_timeout_ms: Some(0), ..raw() }, "offer_timeout_ms"),
             (RawConfig { heartbeat_interval_ms: Some(u64::MAX), ..raw() }, "heartbeat_interval_ms"),
-            (RawConfig { agent_timeout_ms: Some(5_000), ..raw() }, "longer than heartbeat_interval_ms"),
+            (
+                RawConfig { agent_timeout_ms: Some(5_000), ..raw() },
+                "every 5000 ms (its heartbeat), so give more: 5001 at least",
+            ),
             (RawConfig { max_offers_per_framework: Some(0), ..raw() }, "max_offers_per_framework"),
             (RawConfig { agent_removals_per_minute: Some(0), ..raw() }, "agent_removals_per_minute"),
             (RawConfig { maintenance_notice_ms: Some(u64::MAX), ..raw() }, "maintenance_notice_ms"),

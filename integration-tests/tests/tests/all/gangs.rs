@@ -70,7 +70,8 @@ fn wait_told(told: &Receiver<Told>, mut wanted: BTreeMap<&str, Check>) {
 
 #[test]
 fn a_gang_on_two_agents_starts_together_or_ends_together() {
-    let cluster = Cluster::start_with(ClusterOptions { agents: 2, ..ClusterOptions::default() });
+    let master_flags = vec!["--agent-timeout=10s"];
+    let cluster = Cluster::start_with(ClusterOptions { agents: 2, master_flags, ..ClusterOptions::default() });
     let (to, told) = channel();
     let broken = [task("fine", "/bin/sh"), task("broken", "/no/such/shell")];
     let whole = [task("left", "/bin/sh"), task("right", "/bin/sh")];
@@ -90,4 +91,6 @@ fn a_gang_on_two_agents_starts_together_or_ends_together() {
         handle.stop().await;
         running.await.unwrap().unwrap();
     });
+    cluster.ok(&["frameworks", "teardown", "pairs", "--wait"]);
+    super::gangs_over::a_gang_is_whole_or_ends_when_an_agent_is_killed(&cluster);
 }

@@ -11,6 +11,7 @@ mod docs;
 mod drain;
 mod etcd;
 mod gangs;
+mod gangs_over;
 mod gone;
 mod hello;
 mod leaving;

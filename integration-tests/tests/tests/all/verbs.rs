@@ -217,6 +217,11 @@ fn figures_of_a_quota_follow_the_use(cluster: &Cluster, before: &Value) {
     ] {
         cluster.ok(&[line, &["--dry-run"]].concat());
     }
+    // A role that nobody has may be set beforehand, and is told: it may be misspelt.
+    for line in [&["weights", "set", "egn=3"][..], &["quota", "set", "egn", "--limit", "cpus=1"]] {
+        let told = cluster.ok(&[line, &["--dry-run"]].concat());
+        assert!(told.contains("egn") && told.contains("no framework is in it yet"), "{told}");
+    }
     assert_eq!(cluster.json(&["weights", "ls"]), json!([]), "nothing was done");
     assert_eq!(&settings(cluster), before);
 

@@ -90,6 +90,17 @@ fn in_rack(rack: &str) -> Constraint {
     Constraint { subject: "rack".into(), operator: ConstraintOperator::Equals, value: rack.into() }
 }
 
+/// The step, if what comes of it does not depend on the slots that agents happen to have: of equals a policy takes the
+/// one in the first slot, and filters that end at once end in the order of slots.
+fn in_any_order(step: Step) -> Option<Step> {
+    match step {
+        Step::Place { .. } => None,
+        Step::Decline { at, refuse_ms: _ } => Some(Step::Decline { at, refuse_ms: 0 }),
+        Step::Launch { at, shape, refuse_ms: _ } => Some(Step::Launch { at, shape, refuse_ms: 0 }),
+        other => Some(other),
+    }
+}
+
 fn run(naive: &mut Naive, step: Step) {
     match step {
         Step::PutAgent { agent, cpus, rack } => {
@@ -179,7 +190,7 @@ proptest! {
         // Filters and holds begin at the same moment.
         let mut new = Naive::new(cap);
         new.now = used.now;
-        for step in after {
+        for step in after.into_iter().filter_map(in_any_order) {
             run(&mut used, step.clone());
             run(&mut new, step);
             prop_assert_eq!(used.granted(), new.granted());

@@ -151,7 +151,8 @@ pub(crate) fn beside_volumes(record: &AgentRecord, role: &Role, message: String)
         return message;
     }
     format!(
-        "{message}; volumes rest on it: {}; destroy those first, or have an operator unreserve with --force",
+        "{message}; volumes rest on it: {}; end the tasks that mount them and destroy them first, or have an operator \
+         unreserve with --force",
         names.join(", ")
     )
 }

@@ -4,6 +4,7 @@
 //! `/v1/openapi.json` follow from the schema. The gRPC service itself answers, called within this process.
 
 mod call;
+mod check;
 mod events;
 mod openapi;
 mod problem;

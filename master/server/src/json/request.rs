@@ -168,6 +168,7 @@ fn object(body: &Bytes) -> Result<Map<String, Value>, Problem> {
 }
 
 fn message(input: &MessageDescriptor, given: Map<String, Value>) -> Result<DynamicMessage, Problem> {
+    super::check::check(input, &given)?;
     let mut track = serde_path_to_error::Track::new();
     let from = Value::Object(given);
     let tracked = serde_path_to_error::Deserializer::new(from, &mut track);

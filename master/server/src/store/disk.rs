@@ -76,6 +76,19 @@ impl DiskStore {
         Ok(Self { path, database })
     }
 
+    /// Opens the file that a master made; makes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when it is not there, and those of [`DiskStore::open`].
+    pub fn open_existing(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(FILE_NAME);
+        // What cannot be looked at is told by opening it.
+        if let Ok(false) = path.try_exists() {
+            return Err(StoreError::Missing { path });
+        }
+        Self::open(data_dir)
+    }
+
     fn corrupt(&self, cause: impl ToString) -> StoreError {
         StoreError::Corrupt { path: self.path.clone(), cause: cause.to_string() }
     }

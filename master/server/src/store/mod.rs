@@ -74,6 +74,17 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no registry where one is to be read.
+    #[error(
+        "{} holds no registry: {} is not there; name the data directory of a master with --data-dir, or its etcd with \
+         --etcd",
+        path.parent().unwrap_or(path).display(),
+        path.display()
+    )]
+    Missing {
+        /// The file that is not there.
+        path: PathBuf,
+    },
     /// The directory or the file cannot be made or opened.
     #[error("cannot use {}: {cause}; check that the directory exists and may be written", path.display())]
     Inaccessible {

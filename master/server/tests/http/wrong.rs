@@ -119,6 +119,8 @@ fn of_windows() -> Vec<Case> {
 fn of_roles() -> Vec<Case> {
     let limit = |cpus: i64| json!({"quota": {"limit": {"cpus_milli": cpus}}});
     let promise = |cpus: i64| json!({"quota": {"guarantee": {"cpus_milli": cpus}}});
+    let of = |bound: &str, amounts: Value| json!({"quota": {bound: amounts}});
+    let weight = |milli: Value| json!({"weights": [{"role": "eng", "weight_milli": milli}]});
     let weights = |all: &[(&str, u32)]| {
         let each: Vec<Value> = all.iter().map(|(role, milli)| json!({"role": role, "weight_milli": milli})).collect();
         json!({ "weights": each })
@@ -126,10 +128,60 @@ fn of_roles() -> Vec<Case> {
     vec![
         ("weights", weights(&[]), "invalid", "weights", "none is given", "name a role"),
         ("weights", weights(&[("eng", 0)]), "invalid", "weights[0].weight_milli", "is not a weight", "give 0.001"),
+        ("weights", weight(json!(-1)), "invalid", "weights[0].weight_milli", "is -1", "0 to 4294967295"),
+        ("weights", weight(json!("NaN")), "invalid", "weights[0].weight_milli", "is \"NaN\"", "a whole number"),
+        ("weights", weight(json!(1e300)), "invalid", "weights[0].weight_milli", "is 1e+300", "0 to 4294967295"),
+        ("weights", weight(json!(1.5)), "invalid", "weights[0].weight_milli", "is 1.5", "a whole number"),
+        ("weights", json!({"weights": {"eng": 2}}), "invalid", "weights", "is {\"eng\":2}", "give a list"),
+        ("weights", json!({"weights": [2]}), "invalid", "weights[0]", "is 2", "give an object"),
+        ("weights", weight(json!(1_000_000_001)), "invalid", "weights[0].weight_milli", "is not a weight", "1000000"),
         ("weights", weights(&[("/", 1)]), "invalid", "weights[0].role", "role", "eng/web"),
         ("weights", weights(&[("eng", 1), ("eng", 2)]), "invalid", "weights", "twice", "give it once"),
         ("roles/eng/quota", json!({}), "invalid", "quota", "promises and limits nothing", "give a guarantee"),
         ("roles/eng/quota", limit(-1), "invalid", "quota.limit.cpus_milli", "is -1", "0 or more"),
+        (
+            "roles/eng/quota",
+            of("limit", json!({"cpus_milli": "inf"})),
+            "invalid",
+            "quota.limit.cpus_milli",
+            "inf",
+            "whole",
+        ),
+        (
+            "roles/eng/quota",
+            of("limit", json!({"memory_bytes": -1})),
+            "invalid",
+            "quota.limit.memory_bytes",
+            "is -1",
+            "0 to 18446744073709551615",
+        ),
+        (
+            "roles/eng/quota",
+            of("guarantee", json!({"disk_bytes": "NaN"})),
+            "invalid",
+            "quota.guarantee.disk_bytes",
+            "is \"NaN\"",
+            "a whole number",
+        ),
+        (
+            "roles/eng/quota",
+            of("limit", json!({"cpu_milli": 1})),
+            "invalid",
+            "quota.limit.cpu_milli",
+            "is not known",
+            "use cpus_milli, memory_bytes",
+        ),
+        (
+            "roles/eng/quota",
+            of("limit", json!({"scalars_milli": {"gpu mem": -1}})),
+            "invalid",
+            "quota.limit.scalars_milli",
+            "is -1",
+            "0 or more",
+        ),
+        ("roles/eng/policy", json!({"offers": "SOMETIMES"}), "invalid", "offers", "is \"SOMETIMES\"", "OPTIMISTIC"),
+        ("roles/eng/policy", json!({"placement": 7}), "invalid", "placement", "is 7", "give a text"),
+        ("roles/eng/policy", json!({"dry_run": "no"}), "invalid", "dry_run", "is \"no\"", "true or false"),
         ("roles/eng/quota", limit(1_000), "invalid", "quota.limit", "hold 2 cpus now", "raise the limit"),
         ("roles/eng/quota", promise(99_000), "invalid", "quota.guarantee", "the cluster has 4 cpus", "add agents"),
         ("roles/eng%2Fweb/quota", promise(1), "invalid", "quota.guarantee", "eng itself", "raise the guarantee of eng"),
@@ -168,12 +220,12 @@ fn reads() -> Vec<(&'static str, &'static str, &'static str, &'static str, &'sta
         ("why/nobody", "not_found", "name", "no task and no framework", "lists of tasks"),
         ("why/web?framework_id=a%20b", "invalid", "framework_id", "holds ' '", "are allowed"),
         ("why/web?role=/", "invalid", "role", "has an empty part", "eng/web"),
-        ("events?kinds=UNSPECIFIED", "invalid", "kinds", "UNSPECIFIED", "openapi"),
+        ("events?kinds=UNSPECIFIED", "invalid", "kinds", "UNSPECIFIED", "use one of AGENT"),
     ]
 }
 
 /// Asserts the answer's words; gives what is wrong with them.
-fn defect(answer: &str, kind: &str, field: &str, what: &str, fix: &str) -> Option<String> {
+pub fn defect(answer: &str, kind: &str, field: &str, what: &str, fix: &str) -> Option<String> {
     let Ok(problem) = serde_json::from_str::<Value>(answer) else { return Some(answer.to_owned()) };
     let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
     let is_right = text("kind") == kind

@@ -168,6 +168,37 @@ const TABLE: &[(&str, Input, &str, &str)] = &[
         "a time from now as 2h",
     ),
     ("unknown window", Line(&["maintenance", "remove", "w9"]), "no window w9", "`proffer maintenance"),
+    (
+        "snapshot of a directory that is not there",
+        Line(&["snapshot", "save", "{dir}/x.snapshot", "--data-dir", "{dir}/nowhere"]),
+        "/nowhere holds no registry",
+        "name the data directory of a master with --data-dir",
+    ),
+    (
+        "move of a directory that is not there",
+        Line(&["snapshot", "move", "--data-dir", "{dir}/nowhere", "--etcd", "127.0.0.1:1"]),
+        "/nowhere/master.redb is not there",
+        "name the data directory of a master with --data-dir",
+    ),
+    (
+        "agent timeout below the heartbeat",
+        Line(&["master", "--data-dir", "{dir}/nowhere", "--agent-timeout", "3s"]),
+        "agent_timeout_ms (--agent-timeout) is 3000; the master hears of an agent every 5000 ms",
+        "5001 at least",
+    ),
+    (
+        "window at the same time",
+        Line(&["maintenance", "add", "agent-1", "--start", "50h", "--duration", "1h"]),
+        "A1-1 is in window M1-1 at that time",
+        "choose another time",
+    ),
+    ("weight that is no number", Line(&["weights", "set", "web=NaN"]), "weight of web", "give 0.001 to 1000000"),
+    (
+        "unknown kind",
+        Line(&["quota", "set", "eng", "--limit", "cpu=1"]),
+        "'--limit <RESOURCES>'",
+        "did you mean \"cpus\"?",
+    ),
     ("drain of nobody", Line(&["drain", "nobody"]), "no agent \"nobody\"", "`proffer agents`"),
     ("why of nobody", Line(&["why", "wbe"]), "\"wbe\"", "`proffer ps`"),
     ("cut message of the service framework", Grpc(APPLY, CUT_MESSAGE), "Services/Apply", "send it whole"),
@@ -193,6 +224,7 @@ const GHOST: &str = "version: 1\njobs:\n  ghost:\n    image: ghost:1\n    pull: 
 fn bad_input_is_told_with_place_and_fix_and_harms_nothing() {
     let cluster = Cluster::start();
     cluster.ok(&["apply", "-f", &cluster.file("stack.yaml", STACK)]);
+    cluster.ok(&["maintenance", "add", "agent-1", "--start", "49h", "--duration", "2h"]);
     let (instances, before) = (running(&cluster, "web", 2), seen(&cluster));
     let parts = ["master", "agent-1", "service", "batch"];
     let pids = parts.map(|part| cluster.pid(part));
@@ -208,6 +240,7 @@ fn bad_input_is_told_with_place_and_fix_and_harms_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(!cluster.scratch().join("nowhere").exists(), "what is refused makes nothing");
 
     assert_eq!(running(&cluster, "web", 2), instances, "nothing is lost");
     assert_eq!(seen(&cluster), before, "nothing has changed");
