@@ -1,5 +1,7 @@
 //! Recomputes the invariants from scratch. Slow on purpose: it trusts no running sum.
 
+use std::collections::BTreeMap;
+
 use proffer_proto_model::{AgentId, Resources};
 
 use crate::reservations::is_for_role;
@@ -32,9 +34,14 @@ impl State {
         let Some(agent) = self.agents.get(id) else { return };
         let mut sum = Some(Resources::default());
         let mut held = Resources::default();
+        let mut ranks: BTreeMap<i64, u32> = BTreeMap::new();
         for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
             sum = sum.and_then(|sum| sum.checked_add(&task.record.resources));
             held = held.saturating_sum(&task.record.resources);
+            *ranks.entry(task.rank()).or_default() += 1;
+        }
+        if ranks != agent.ranks {
+            broken.push(format!("agent {id}: counts tasks of ranks {:?}, there are {ranks:?}", agent.ranks));
         }
         if held != agent.allocated {
             broken.push(format!("agent {id}: counts {} as held, its tasks hold {held}", agent.allocated));
@@ -188,6 +195,9 @@ impl State {
             let state = task.record.status.state;
             if state.is_terminal() && task.is_charged {
                 broken.push(format!("I7: task {key} is {state} and still holds resources"));
+            }
+            if self.leaving.contains(key) != (task.is_charged && task.record.is_kill_requested) {
+                broken.push(format!("task {key}: counted as leaving={}, it is not so", self.leaving.contains(key)));
             }
             if !self.agents.get(&task.record.agent).is_some_and(|agent| agent.tasks.contains(key)) {
                 broken.push(format!("task {key} is missing at agent {}", task.record.agent));

@@ -20,41 +20,55 @@ pub(crate) struct Touched {
     inverse: BTreeMap<InverseOfferId, InverseView>,
     /// Things that are gone, in order, each with its last form before it.
     gone: Vec<Change>,
+    /// How often anything changed.
+    count: u64,
 }
 
 impl Touched {
+    /// How often anything changed since the start.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// An agent changed.
     pub fn agent(&mut self, agent: &AgentId) {
+        self.count += 1;
         self.agents.insert(agent.clone());
     }
 
     /// A framework changed.
     pub fn framework(&mut self, framework: &FrameworkId) {
+        self.count += 1;
         self.frameworks.insert(framework.clone());
     }
 
     /// A role changed, or nothing is left to know of it.
     pub fn role(&mut self, role: &Role) {
+        self.count += 1;
         self.roles.insert(role.clone());
     }
 
     /// A task changed.
     pub fn task(&mut self, task: &TaskKey) {
+        self.count += 1;
         self.tasks.insert(task.clone());
     }
 
     /// An offer was sent or has ended.
     pub fn offer(&mut self, view: OfferView) {
+        self.count += 1;
         self.offers.insert(view.offer.id.clone(), view);
     }
 
     /// A request to leave an agent was sent, answered or is over.
     pub fn inverse(&mut self, view: InverseView) {
+        self.count += 1;
         self.inverse.insert(view.offer.id.clone(), view);
     }
 
     /// A task is forgotten; its last form goes first when readers have not seen it.
     pub fn task_forgotten(&mut self, last: TaskRecord) {
+        self.count += 1;
         let key = last.key.clone();
         if self.tasks.remove(&key) {
             self.gone.push(Change::Task(Box::new(last)));
@@ -64,23 +78,27 @@ impl Touched {
 
     /// A maintenance window changed.
     pub fn window(&mut self, window: &WindowId) {
+        self.count += 1;
         self.windows.insert(window.clone());
     }
 
     /// A maintenance window is forgotten.
     pub fn window_forgotten(&mut self, window: &WindowId) {
+        self.count += 1;
         self.windows.remove(window);
         self.gone.push(Change::WindowRemoved(window.clone()));
     }
 
     /// An agent is forgotten.
     pub fn agent_forgotten(&mut self, agent: &AgentId) {
+        self.count += 1;
         self.agents.remove(agent);
         self.gone.push(Change::AgentRemoved(agent.clone()));
     }
 
     /// A framework is forgotten.
     pub fn framework_forgotten(&mut self, framework: &FrameworkId) {
+        self.count += 1;
         self.frameworks.remove(framework);
         self.gone.push(Change::FrameworkRemoved(framework.clone()));
     }
@@ -89,7 +107,8 @@ impl Touched {
 impl State {
     /// What changed for readers since the last call.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let touched = std::mem::take(&mut self.touched);
+        let next = Touched { count: self.touched.count, ..Touched::default() };
+        let touched = std::mem::replace(&mut self.touched, next);
         let mut changes = touched.gone;
         for id in &touched.agents {
             changes.extend(self.agents.get(id).map(|agent| Change::Agent(Box::new(self.agent_view(agent)))));

@@ -148,6 +148,11 @@ impl Engine {
         self.state.take_changes()
     }
 
+    /// Agents and tasks that were looked at so far to find room for roles that are short; for those who measure.
+    pub fn preemption_steps(&self) -> u64 {
+        self.state.looks.steps
+    }
+
     /// Recomputes the invariants from scratch; every broken one in words.
     pub fn audit(&self) -> Vec<String> {
         self.state.audit()

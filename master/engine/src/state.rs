@@ -13,7 +13,7 @@ use crate::agents::silent::Silent;
 use crate::changes::Touched;
 use crate::inverse::Inverse;
 use crate::offers::Guard;
-use crate::preempt::Preemption;
+use crate::preempt::{Looks, Preemption};
 use crate::registry::{AgentRecord, FrameworkRecord, GangId, Operation, TaskRecord, WindowId, WindowRecord};
 use crate::reservations::{Kept, Share};
 use crate::roles::RoleState;
@@ -46,8 +46,10 @@ pub(crate) struct State {
     pub inverse: Inverse,
     /// Room that is being taken back, by the role it is for.
     pub preempting: BTreeMap<AgentId, Preemption>,
-    /// The role that was looked at last.
-    pub preempt_after: Option<Role>,
+    /// How far the looks for room have come.
+    pub looks: Looks,
+    /// Tasks that hold resources and were asked to end.
+    pub leaving: BTreeSet<TaskKey>,
     /// When the windows are looked at next.
     pub maintain_at: Option<Moment>,
     pub next_window: u64,
@@ -79,6 +81,8 @@ pub(crate) struct Agent {
     pub offers: BTreeSet<OfferId>,
     pub allocated: Resources,
     pub tasks_active: u32,
+    /// Tasks that hold something here, by how little they matter.
+    pub ranks: BTreeMap<i64, u32>,
     /// Reserved and not held by tasks.
     pub kept: Kept,
     /// It was counted as of an agent that is away.
@@ -142,6 +146,10 @@ impl State {
         if let Some(task) = self.tasks.get(key) {
             self.store.push(Operation::PutTask(Box::new(task.record.clone())));
             self.touched.task(key);
+            match task.is_charged && task.record.is_kill_requested {
+                true => drop(self.leaving.insert(key.clone())),
+                false => drop(self.leaving.remove(key)),
+            }
         }
     }
 
@@ -160,12 +168,17 @@ impl State {
     fn charge(&mut self, key: &TaskKey) {
         let Some(task) = self.tasks.get_mut(key).filter(|task| !task.is_charged && !task.is_over) else { return };
         task.is_charged = true;
+        let task = &*task;
         let record = &task.record;
+        if record.is_kill_requested {
+            self.leaving.insert(key.clone());
+        }
         self.allocator.charge(&key.framework, &record.role, &record.agent, &record.resources);
         self.allocator.charge_reserved(&record.agent, &record.reserved);
         if let Some(agent) = self.agents.get_mut(&record.agent) {
             agent.allocated = agent.allocated.saturating_sum(&record.resources);
             agent.tasks_active += 1;
+            *agent.ranks.entry(task.rank()).or_default() += 1;
             self.touched.agent(&record.agent);
         }
         if let Some(framework) = self.frameworks.get_mut(&key.framework) {
@@ -182,12 +195,15 @@ impl State {
     fn release(&mut self, key: &TaskKey) {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.is_charged) else { return };
         task.is_charged = false;
+        let task = &*task;
         let record = &task.record;
+        self.leaving.remove(key);
         self.allocator.recover(&key.framework, &record.role, &record.agent, &record.resources);
         self.allocator.recover_reserved(&record.agent, &record.reserved);
         if let Some(agent) = self.agents.get_mut(&record.agent) {
             agent.allocated = agent.allocated.saturating_minus(&record.resources);
             agent.tasks_active = agent.tasks_active.saturating_sub(1);
+            agent.forget_rank(task.rank());
             self.touched.agent(&record.agent);
         }
         if let Some(framework) = self.frameworks.get_mut(&key.framework) {

@@ -1,6 +1,6 @@
 //! An agent opens a stream. Its id is stored before it is told; the newest stream of an id wins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, AgentInfo, ClusterId, Epoch, HeldVolume, Now, RescindReason, Resources};
 
@@ -213,6 +213,7 @@ impl Agent {
             offers: BTreeSet::new(),
             allocated: Resources::default(),
             tasks_active: 0,
+            ranks: BTreeMap::new(),
             kept: Kept::new(),
             is_kept_away: false,
         }

@@ -39,7 +39,15 @@ impl Room {
 impl State {
     /// The want with what is owed to it beyond all that comes anyway; `None` when as many as are wanted find room in that.
     /// What is taken back on the agent `but` does not count, only what is free there.
-    pub(super) fn uncovered(&self, role: &Role, item: &DemandItem, want: Want, but: Option<&AgentId>) -> Option<Want> {
+    /// Counts the agents that were looked at in `steps`.
+    pub(super) fn uncovered(
+        &self,
+        role: &Role,
+        item: &DemandItem,
+        want: Want,
+        but: Option<&AgentId>,
+        steps: &mut u64,
+    ) -> Option<Want> {
         let mut want = want;
         let mut units = self.units(item);
         let is_other = |agent: &AgentId| but != Some(agent);
@@ -52,9 +60,14 @@ impl State {
         }
         let is_spoken_for =
             |agent: &AgentId| is_other(agent) && self.preempting.get(agent).is_some_and(|p| p.role == *role);
-        for agent in self.agents.keys().filter(|agent| !is_spoken_for(agent) && self.may_go_to(agent, item)) {
+        for (agent, state) in &self.agents {
             if units == 0 {
                 break;
+            }
+            *steps += 1;
+            // Without a copy of anything: most agents are full.
+            if !state.may_have_free(&want.shape) || is_spoken_for(agent) || !self.may_go_to(agent, item) {
+                continue;
             }
             units -= self.room_after(role, item, agent, None).serve(units, &mut want);
         }

@@ -5,31 +5,25 @@
 //! task. It never kills before the notice has passed, nor what would not make the wanted shape fit.
 
 mod comes;
+mod look;
 mod places;
 mod plan;
 
 use std::collections::BTreeSet;
 
 use proffer_proto_model::{
-    AgentId, DemandItem, FrameworkId, InverseCause, Moment, Now, Role, TaskKey, TaskReason, Unavailability, UnixMillis,
+    AgentId, DemandItem, FrameworkId, InverseCause, Moment, Now, Resources, Role, TaskKey, TaskReason, Unavailability,
+    UnixMillis,
 };
 
-use self::plan::{Choice, Want, choose};
+pub(crate) use self::look::Looks;
+use self::plan::choose;
 use crate::inverse::Occasion;
-use crate::reservations::Kept;
-use crate::roles::is_within;
-use crate::state::{State, countable};
+use crate::state::{Agent, State, Task, countable};
 use crate::timers::Timer;
 
 /// How often it is looked whether a role is short.
 const LOOK_MS: u64 = 1_000;
-
-/// Wanted shapes that are looked at at a time, the most important of a role first: each may look at every agent. The
-/// next look goes on with the next role.
-const MOST_WANTS: usize = 64;
-
-/// Agents on which one role takes room back at a time.
-const MOST_AT_ONCE: usize = 8;
 
 /// Room that is being taken back on one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,32 +50,7 @@ impl State {
         for agent in under_way {
             self.go_on(now, &agent);
         }
-        let promised = |(_, state): &(&Role, &crate::roles::RoleState)| !state.quota.guarantee.is_empty();
-        let mut roles: Vec<Role> = self.roles.iter().filter(promised).map(|(role, _)| role.clone()).collect();
-        let first = roles.partition_point(|role| self.preempt_after.as_ref().is_some_and(|last| role <= last));
-        roles.rotate_left(first);
-        let mut wants = MOST_WANTS;
-        for role in roles {
-            if wants == 0 {
-                break;
-            }
-            self.preempt_after = Some(role.clone());
-            // What is owed to a role within is taken for that one first, and counts for this one too.
-            let related = |p: &Preemption| p.role != role && (is_within(&p.role, &role) || is_within(&role, &p.role));
-            if self.preempting.values().any(related) {
-                continue;
-            }
-            let under_way = self.preempting.values().filter(|p| p.role == role).count();
-            for _ in under_way..MOST_AT_ONCE {
-                let Some((framework, item, choice)) = self.find_room(now, &role, &mut wants) else { break };
-                let (start, kill_at) = (UnixMillis(now.unix.0.saturating_add(notice_ms)), now.mono + notice_ms);
-                let Choice { agent, victims } = choice;
-                self.look_at_always(&agent);
-                let role = role.clone();
-                let preemption = Preemption { role, framework, item, victims, start, kill_at, is_killing: false };
-                self.preempting.insert(agent, preemption);
-            }
-        }
+        self.look_for_room(now, notice_ms);
         self.start_timer(now.mono + LOOK_MS.min(notice_ms.max(1)), Timer::Preempt);
     }
 
@@ -138,11 +107,11 @@ impl State {
         let Preemption { role, framework, item, .. } = preemption;
         let items = &self.frameworks.get(framework)?.demand.items;
         items.iter().find(|other| are_alike(other, item) && other.count != Some(0))?;
-        let want = self.uncovered(role, item, self.want_of(role, item)?, Some(agent))?;
+        let want = self.uncovered(role, item, self.want_of(role, item)?, Some(agent), &mut 0)?;
         if !self.may_go_to(agent, item) {
             return None;
         }
-        let mut place = self.place(role, item, agent);
+        let mut place = self.place(role, item, &want, agent);
         let is_leaving = |key: &&TaskKey| self.tasks.get(*key).is_some_and(|task| task.record.is_kill_requested);
         let leaving: BTreeSet<TaskKey> = left.iter().filter(is_leaving).cloned().collect();
         for task in leaving.iter().filter_map(|key| self.candidate(item, key)) {
@@ -154,42 +123,6 @@ impl State {
         place.tasks.retain(|task| left.contains(&task.key));
         let choice = choose(&want, [place], &self.floors(role, Some(preemption)))?;
         Some(&leaving | &choice.victims)
-    }
-
-    /// The most important want of a role that is owed and finds no room, and who makes room for it. Of those that matter as
-    /// much the largest: smaller ones find room more easily.
-    fn find_room(&self, now: Now, role: &Role, left: &mut usize) -> Option<(FrameworkId, DemandItem, Choice)> {
-        let state = self.roles.get(role)?;
-        let mut wants: Vec<(&FrameworkId, &DemandItem, Want)> = Vec::new();
-        for (id, framework) in self.frameworks.iter().filter(|(_, f)| f.session.is_some() && !f.record.is_removing) {
-            for item in framework.demand.items.iter().filter(|item| is_within(&item.role, role)) {
-                let want = self.want_of(role, item).filter(|_| item.count != Some(0));
-                // On agents with reservations some of it may be held already.
-                let want = want.filter(|want| want.is_owed(&state.kept));
-                wants.extend(want.map(|want| (id, item, want)));
-            }
-        }
-        wants.sort_by_key(|(_, item, want)| std::cmp::Reverse((item.priority, want.size())));
-        wants.truncate(*left);
-        let mut floors = None;
-        wants.into_iter().find_map(|(id, item, want)| {
-            *left = left.saturating_sub(1);
-            let shape = item.shape.clone().unwrap_or_default();
-            // Those who are waited for already take their part of what the role may hold.
-            let awaited = self.preempting.values().filter(|p| p.item.role == item.role);
-            let awaited = awaited.filter_map(|p| p.item.shape.as_ref());
-            let all = awaited.fold(shape, |sum, shape| sum.saturating_sum(shape));
-            if self.check_room(&item.role, &all, &Kept::new()).is_err() {
-                return None;
-            }
-            let want = self.uncovered(role, item, want, None)?;
-            let is_busy = |agent: &AgentId| self.preempting.contains_key(agent);
-            let agents = self.agents.keys().filter(|agent| !is_busy(agent) && !self.is_left_soon(now, agent));
-            let agents = agents.filter(|agent| self.may_go_to(agent, item));
-            let places = agents.map(|agent| self.place(role, item, agent));
-            let floors = floors.get_or_insert_with(|| self.floors(role, None));
-            Some((id.clone(), item.clone(), choose(&want, places, floors)?))
-        })
     }
 
     /// How many of that kind are wanted, by all.
@@ -233,6 +166,39 @@ impl State {
         })
         .collect()
     }
+}
+
+impl Agent {
+    /// A task that mattered so much holds nothing here any more.
+    pub fn forget_rank(&mut self, rank: i64) {
+        if let Some(count) = self.ranks.get_mut(&rank) {
+            *count -= 1;
+            if *count == 0 {
+                self.ranks.remove(&rank);
+            }
+        }
+    }
+
+    /// So much may be free, or come back from offers. No is certain, yes is not.
+    fn may_have_free(&self, shape: &Resources) -> bool {
+        let (all, held) = (&self.record.info.resources, &self.allocated);
+        all.cpus.0.saturating_sub(held.cpus.0) >= shape.cpus.0
+            && all.memory.0.saturating_sub(held.memory.0) >= shape.memory.0
+            && all.disk.0.saturating_sub(held.disk.0) >= shape.disk.0
+            && all.gpus.saturating_sub(held.gpus) >= shape.gpus
+    }
+}
+
+impl Task {
+    /// How much it matters: whoever wants something of a higher rank may take it.
+    pub fn rank(&self) -> i64 {
+        if self.record.spec.is_revocable { i64::MIN } else { self.record.spec.priority.into() }
+    }
+}
+
+/// Less is held than is promised, of some kind.
+fn is_short(held: &Resources, promised: &Resources) -> bool {
+    !promised.saturating_minus(&plan::only(held, promised)).is_empty()
 }
 
 /// What does for one does for the other.

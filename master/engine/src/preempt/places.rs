@@ -4,7 +4,7 @@
 //! What is reserved is room for its role and those below only, and counts as held by it before it is used. A task that
 //! runs in a reservation gives that part back to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, DemandItem, PoolId, Resources, Role, TaskKey};
 
@@ -27,7 +27,7 @@ impl State {
     }
 
     /// What is out in offers to a role and those below, beside what is reserved for them: that counts already.
-    fn offered_beside_own(&self, role: &Role) -> Resources {
+    pub(super) fn offered_beside_own(&self, role: &Role) -> Resources {
         let Some(state) = self.roles.get(role) else { return Resources::default() };
         if state.kept.is_empty() || state.offered.is_empty() {
             return state.offered.clone();
@@ -55,14 +55,11 @@ impl State {
         if floors.is_empty() {
             return floors;
         }
-        let mut preempted: Vec<&TaskKey> = self.preempting.values().flat_map(|other| &other.victims).collect();
-        preempted.sort();
-        for task in self.tasks.values().filter(|task| task.is_charged) {
-            let is_own = but.is_some_and(|but| but.victims.contains(&task.record.key));
-            let is_victim = !is_own && preempted.binary_search(&&task.record.key).is_ok();
-            if task.record.is_kill_requested || is_victim {
-                self.count_loss(task, &mut floors);
-            }
+        let is_own = |key: &&TaskKey| but.is_some_and(|but| but.victims.contains(*key));
+        let preempted = self.preempting.values().flat_map(|other| &other.victims).filter(|key| !is_own(key));
+        let going: BTreeSet<&TaskKey> = preempted.chain(&self.leaving).collect();
+        for task in going.into_iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
+            self.count_loss(task, &mut floors);
         }
         floors
     }
@@ -100,12 +97,21 @@ impl State {
         own.fold(share.unreserved.clone(), |sum, part| sum.saturating_sum(part))
     }
 
+    /// Some task on the agent may have to go for the want.
+    pub(super) fn has_victims(&self, agent: &AgentId, want: &Want) -> bool {
+        let lowest = self.agents.get(agent).and_then(|agent| agent.ranks.first_key_value());
+        lowest.is_some_and(|(rank, _)| *rank < want.rank())
+    }
+
     /// An agent as a place for a want of the promised `role`.
-    pub(super) fn place(&self, role: &Role, item: &DemandItem, agent: &AgentId) -> Place {
+    pub(super) fn place(&self, role: &Role, item: &DemandItem, want: &Want, agent: &AgentId) -> Place {
         let keys = self.agents.get(agent).map(|agent| &agent.tasks).into_iter().flatten();
         let may_go = |key: &&TaskKey| {
             self.tasks.get(*key).is_some_and(|task| {
-                task.is_charged && !task.record.is_kill_requested && !is_within(&task.record.role, role)
+                task.is_charged
+                    && task.rank() < want.rank()
+                    && !task.record.is_kill_requested
+                    && !is_within(&task.record.role, role)
             })
         };
         let tasks = keys.filter(may_go).filter_map(|key| self.candidate(item, key)).collect();

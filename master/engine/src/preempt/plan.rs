@@ -74,6 +74,11 @@ impl Candidate {
 }
 
 impl Want {
+    /// Tasks of a lower rank may go for it.
+    pub fn rank(&self) -> i64 {
+        self.priority.into()
+    }
+
     /// It is within what is owed, in every kind that is promised, where so much is `kept` for it: that is held already.
     pub fn is_owed(&self, kept: &Resources) -> bool {
         let promised = only(&self.shape, &self.promised);

@@ -14,6 +14,7 @@ mod maintenance;
 mod offers;
 mod preemption;
 mod preemption_at_once;
+mod preemption_growth;
 mod preemption_runs;
 mod races;
 mod random_runs;
