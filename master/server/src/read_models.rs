@@ -321,6 +321,11 @@ impl ReadModels {
         self.roles.get(role).map(|role| Arc::clone(&role))
     }
 
+    /// How many follow the changes now.
+    pub fn watchers(&self) -> usize {
+        self.changes.receiver_count()
+    }
+
     /// Every change from now on.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.changes.subscribe()
