@@ -85,7 +85,7 @@ impl Now {
             of_frameworks.into_iter().map(|(name, most)| (vec![("framework", name)], most as f64)).collect();
         write(to, "proffer_master_framework_outbox", "Messages that wait for the framework", rows)?;
         let watchers = Rows::from([(Vec::new(), self.readers.watchers() as f64)]);
-        write(to, "proffer_master_watchers", "Open streams of events and open pages", watchers)
+        write(to, "proffer_master_watchers", "Open streams of events", watchers)
     }
 }
 
