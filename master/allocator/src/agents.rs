@@ -128,6 +128,7 @@ impl Allocator {
         self.count_free(slot, false);
         let Some(agent) = self.agents.get_mut(slot) else { return };
         match &mut agent.room {
+            Room::Left(left) if left.is_empty() => *left = resources,
             Room::Left(left) => left.add(resources),
             Room::Over(used) => {
                 let used = used.saturating_minus(&resources);

@@ -9,6 +9,7 @@ use proffer_proto_model::{AgentId, AgentInfo, FrameworkId, Moment, Placement, Re
 use crate::changes::Changes;
 use crate::client::Client;
 use crate::forget::ClientRef;
+use crate::grants::{GrantId, Grants};
 use crate::placement::Index;
 use crate::pools::{OwnPool, Pools, ReservedParts};
 use crate::quota::Need;
@@ -17,10 +18,6 @@ use crate::share::{Amounts, Kinds};
 use crate::slots::Slots;
 use crate::tree::{NodeId, Tree};
 use crate::usable::Counted;
-
-/// The number of a grant, never used again by the same allocator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId(pub u64);
 
 /// Resources of one agent given to one framework in one role, until [`Allocator::close`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +57,12 @@ pub struct Work {
     pub agents: u64,
     /// Frameworks weighed for an agent, each in one role, each time they were.
     pub clients: u64,
+    /// Filters compared with what is left of an agent, and filters ended.
+    pub filters: u64,
+    /// Shares of roles and frameworks found anew.
+    pub shares: u64,
+    /// Moves in the order of those that want something.
+    pub moves: u64,
 }
 
 #[derive(Debug)]
@@ -153,8 +156,7 @@ pub struct Allocator {
     pub(crate) frameworks: Slots<FrameworkId, Framework>,
     pub(crate) roles: Slots<Role, RoleState>,
     pub(crate) clients: Slots<(usize, usize), Client>,
-    pub(crate) grants: Slots<GrantId, OpenGrant>,
-    pub(crate) next_grant: u64,
+    pub(crate) grants: Grants,
     pub(crate) clients_made: u64,
     pub(crate) max_grants: usize,
     pub(crate) changes: Changes,
@@ -188,6 +190,7 @@ pub struct Allocator {
     pub(crate) look: u64,
     pub(crate) agents_looked_at: u64,
     pub(crate) clients_looked_at: Cell<u64>,
+    pub(crate) filters_looked_at: Cell<u64>,
 }
 
 impl Allocator {
@@ -218,6 +221,12 @@ impl Allocator {
 
     /// Steps done since the start.
     pub fn work(&self) -> Work {
-        Work { agents: self.agents_looked_at, clients: self.clients_looked_at.get() }
+        Work {
+            agents: self.agents_looked_at,
+            clients: self.clients_looked_at.get(),
+            filters: self.filters_looked_at.get(),
+            shares: self.tree.ranked,
+            moves: self.tree.moved,
+        }
     }
 }

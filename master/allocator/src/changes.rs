@@ -63,10 +63,17 @@ impl Changes {
         }
     }
 
-    /// The first listed agent with a later stamp than this, and its stamp.
-    pub fn after(&self, stamp: u64) -> Option<(u64, usize)> {
-        let from = self.entries.partition_point(|entry| entry.0 <= stamp);
-        self.entries.range(from..).find(|(stamp, agent)| self.stamps[*agent] == *stamp).copied()
+    /// The first listed agent with a later stamp than this, and its stamp. The hint is where the last one was found: no
+    /// search is needed for the one after it, if the list did not change meanwhile.
+    pub fn after(&self, stamp: u64, hint: &mut usize) -> Option<(u64, usize)> {
+        let from = match self.entries.get(*hint) {
+            Some((found, _)) if *found == stamp => *hint + 1,
+            _ => self.entries.partition_point(|entry| entry.0 <= stamp),
+        };
+        let mut later = self.entries.range(from..).enumerate();
+        let (passed, entry) = later.find(|(_, (stamp, agent))| self.stamps[*agent] == *stamp)?;
+        *hint = from + passed;
+        Some(*entry)
     }
 }
 
@@ -83,10 +90,12 @@ mod tests {
         }
         changes.push(2);
         changes.remove(0);
-        let (first, agent) = changes.after(0).unwrap();
+        let hint = &mut 0;
+        let (first, agent) = changes.after(0, hint).unwrap();
         assert_eq!(agent, 1);
-        assert_eq!(changes.after(first), Some((changes.last(), 2)));
-        assert_eq!(changes.after(changes.last()), None);
+        assert_eq!(changes.after(first, hint), Some((changes.last(), 2)));
+        assert_eq!(changes.after(first, &mut 0), Some((changes.last(), 2)));
+        assert_eq!(changes.after(changes.last(), hint), None);
         assert!(changes.entries.len() <= 2 * 3 + SLACK + 1);
         assert!(!changes.is_listed(0) && changes.is_listed(2) && !changes.is_listed(9));
     }

@@ -300,12 +300,6 @@ impl Client {
             item.launched = item.launched.saturating_sub(launched);
         }
     }
-
-    /// A living filter covers all that is available on the agent.
-    pub fn is_refusing(&self, agent: usize, available: &Resources, now: Moment) -> bool {
-        let Some(refused) = self.filters.get(&agent) else { return false };
-        refused.iter().any(|filter| filter.until > now && filter.resources.contains(available))
-    }
 }
 
 /// The shape has GPUs.

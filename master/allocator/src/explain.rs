@@ -180,7 +180,7 @@ impl Allocator {
     /// What grants hold of each agent. The grants are walked in the order of their numbers.
     fn offered(&self, client: usize) -> BTreeMap<usize, Offered> {
         let mut offered: BTreeMap<usize, Offered> = BTreeMap::new();
-        for (_, grant) in self.grants.by_name() {
+        for grant in self.grants.by_age() {
             let of_agent = offered.entry(grant.agent).or_default();
             match grant.client == client {
                 true => of_agent.to_it.push(grant.resources.clone()),

@@ -2,8 +2,9 @@
 
 use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
 
-use crate::allocator::{Allocator, Closed, GrantId};
+use crate::allocator::{Allocator, Closed};
 use crate::forget::ClientRef;
+use crate::grants::GrantId;
 
 /// How long a launched task counts as wanted no more while the framework has not stated a new demand.
 const LAUNCH_HOLD_MS: u64 = 1_000;
@@ -42,7 +43,7 @@ impl Allocator {
 
     /// Ends a grant: all of it is available again, unless others race for it. `None` when it is not open.
     pub fn close(&mut self, grant: GrantId) -> Option<Closed> {
-        let (_, open) = self.grants.remove(&grant)?;
+        let open = self.grants.remove(grant)?;
         self.count_held(open.client, &open.resources, false);
         self.count_place(open.client, open.agent, false);
         if !self.leave_race(grant, &open) {
@@ -66,7 +67,8 @@ impl Allocator {
             }
             if was_full {
                 self.refresh_clients_of(framework);
-            } else {
+            } else if !open.covers.is_empty() {
+                // Else nothing of what it may get depends on the grant.
                 self.refresh_client(open.client);
             }
             self.forget_idle_client(open.client);
@@ -88,9 +90,14 @@ impl Allocator {
     }
 
     pub(crate) fn count_held(&mut self, client: usize, resources: &Resources, is_more: bool) {
+        self.count_held_and_grants(client, resources, is_more, 0);
+    }
+
+    /// Counts what a client holds more or less, and how many grants that makes.
+    pub(crate) fn count_held_and_grants(&mut self, client: usize, resources: &Resources, is_more: bool, grants: u64) {
         let amounts = self.kinds.amounts(resources);
         let Some(state) = self.clients.get(client) else { return };
-        self.tree.count_held(state.node, &amounts, is_more);
+        self.tree.count_held(state.node, &amounts, is_more, grants);
         if let Some(framework) = self.frameworks.get_mut(state.framework) {
             let held = &mut framework.held;
             if is_more { held.add(&amounts) } else { held.sub(&amounts) }

@@ -11,7 +11,8 @@
 //!   answered, its framework is below its cap, a launch counts no more). A new shape begins at the oldest agent.
 //! - A filter that ends gives its agent a new stamp; one that is cleared lets its client begin at the oldest agent.
 //! - Of several that want an agent, the lowest weighted dominant share is next, exactly: among roles from the top
-//!   down, then among the frameworks in a role (`tree`). Only who gave that agent back
+//!   down, then among the frameworks in a role (`tree`); measured against the cluster as it is, or in a large tree against
+//!   one whose proportions differ by a sixty-fourth at most (`tree::measure`). Only who gave that agent back
 //!   unused comes after the others, once: else a low share that declines again and again would block it.
 //! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
 //! - What is reserved on an agent is seen, and granted, only by the role it is reserved for and those below (`pools`).
@@ -27,6 +28,7 @@ mod explain;
 mod fit;
 mod forget;
 mod gates;
+mod grants;
 mod heap;
 mod holdings;
 mod limits;
@@ -44,7 +46,8 @@ mod tree;
 mod usable;
 mod waits;
 
-pub use allocator::{Allocator, Closed, Grant, GrantId, Work};
+pub use allocator::{Allocator, Closed, Grant, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};
+pub use grants::GrantId;
 pub use pools::{AgentPool, ReservedParts};
 pub use proffer_proto_model::{Placement, PlacementError};

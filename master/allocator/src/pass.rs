@@ -9,7 +9,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use proffer_proto_model::{Moment, Resources};
 
-use crate::allocator::{Agent, Allocator, Grant, GrantId, OpenGrant};
+use crate::allocator::{Agent, Allocator, Grant, OpenGrant};
 use crate::client::{Client, Item};
 use crate::fit::{cut, times_it_fits};
 use crate::pools::{ReservedParts, add_parts};
@@ -69,7 +69,8 @@ impl Allocator {
         self.rest_lagging();
         let mut has_spare = self.has_headroom(EVERYBODY);
         let mut at = self.lowest_unlooked().min(woken.unwrap_or(u64::MAX));
-        while let Some((stamp, agent)) = self.changes.after(at) {
+        let mut hint = 0;
+        while let Some((stamp, agent)) = self.changes.after(at, &mut hint) {
             at = stamp;
             if stamp <= self.looked && self.lagging.is_empty() && self.awake.is_empty() {
                 at = self.looked;
@@ -289,7 +290,7 @@ impl Allocator {
         state.is_wanting()
             && self.next_fit(client, look.agent, left).is_some()
             && self.has_room(state)
-            && !state.is_refusing(look.agent, &self.visible(client, look.agent, free), look.now)
+            && !self.is_refusing(state, look.agent, &self.visible(client, look.agent, free), look.now)
     }
 
     /// Agents with GPUs are kept for those who want GPUs.
@@ -333,6 +334,9 @@ impl Allocator {
 
     /// All that is free of the agent may be given to the client.
     fn is_within_room(&self, client: usize, agent: usize) -> bool {
+        if !self.tree.has_gates {
+            return true;
+        }
         let free = self.agents.get(agent).and_then(|agent| agent.free());
         let visible = free.map(|free| self.visible(client, agent, free));
         let visible = visible.as_deref();
@@ -355,7 +359,7 @@ impl Allocator {
         for (serial, times) in &covers {
             self.count_cover(client, *serial, *times);
         }
-        self.count_held(client, &resources, true);
+        self.count_held_and_grants(client, &resources, true, 1);
         self.open(client, agent, Part { resources, reserved, covers }, None, grants);
     }
 
@@ -424,6 +428,9 @@ impl Allocator {
             self.end_part(client);
             self.use_agent(look.agent, &part.resources);
             let beside = free.saturating_minus(&part.resources);
+            if let Some(node) = self.clients.get(client).map(|state| state.node) {
+                self.tree.count_grant(node);
+            }
             self.open(client, look.agent, part, Some(Box::new(beside)), grants);
         }
     }
@@ -466,7 +473,7 @@ impl Allocator {
         self.refresh_client(client);
     }
 
-    /// Makes the grant of a part that is taken from the agent, and counted as held already.
+    /// Makes the grant of a part that is taken from the agent, and counted as held and granted already.
     pub(crate) fn open(
         &mut self,
         client: usize,
@@ -476,11 +483,10 @@ impl Allocator {
         grants: &mut Vec<Grant>,
     ) {
         let (Some(state), Some(place)) = (self.clients.get(client), self.agents.get_mut(agent)) else { return };
-        self.next_grant += 1;
         let agent_slot = agent;
-        let id = GrantId(self.next_grant);
+        let id = self.grants.next_id();
         place.returned_by = None;
-        let (framework, role, node) = (state.framework, state.role, state.node);
+        let (framework, role) = (state.framework, state.role);
         if let (Some(framework), Some(role)) = (self.frameworks.get(framework), self.roles.get(role)) {
             grants.push(Grant {
                 id,
@@ -494,8 +500,7 @@ impl Allocator {
             });
         }
         let Part { resources, reserved, covers } = part;
-        self.grants.insert(id, OpenGrant { client, agent, resources, reserved, race: id, beside, covers });
-        self.tree.count_grant(node);
+        self.grants.insert(OpenGrant { client, agent, resources, reserved, race: id, beside, covers });
         self.tree.settle_changes();
         self.count_place(client, agent_slot, true);
         self.clients.get_mut(client).into_iter().for_each(|client| client.count_use(true));

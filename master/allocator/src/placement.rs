@@ -120,7 +120,7 @@ impl Allocator {
                 state.forget_places();
             }
         }
-        let granted = self.grants.iter().map(|(_, open)| (open.client, open.agent));
+        let granted = self.grants.iter().map(|open| (open.client, open.agent));
         let mut held: Vec<(usize, usize)> = granted.filter(|(client, _)| clients.contains(client)).collect();
         for (framework, role, agent) in tasks {
             let client = self.find_client(framework, role).filter(|client| clients.contains(client));

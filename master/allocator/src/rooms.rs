@@ -85,7 +85,12 @@ impl Allocator {
 
     /// Counts what is free of an agent in, or out before it changes. True when it counts no more for a guarantee for
     /// which somebody was turned away.
+    #[inline]
     pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) -> bool {
+        (self.is_counting_free || self.index.is_used) && self.count_free_of(slot, is_more)
+    }
+
+    fn count_free_of(&mut self, slot: usize, is_more: bool) -> bool {
         self.index_agent(slot, is_more);
         let Some(agent) = self.agents.get_mut(slot).filter(|_| self.is_counting_free) else { return false };
         let before = agent.counted;

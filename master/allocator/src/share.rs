@@ -32,6 +32,9 @@ impl Kinds {
     pub fn amounts(&mut self, of: &Resources) -> Amounts {
         let fixed = [of.cpus.0, of.memory.0, of.disk.0, u64::from(of.gpus)];
         let mut further = Vec::new();
+        if of.scalars.is_empty() {
+            return Amounts { fixed, further };
+        }
         for (name, milli) in &of.scalars {
             let at = self.scalar(name);
             if further.len() <= at {
@@ -140,6 +143,31 @@ impl Amounts {
         }
     }
 
+    /// Divided by the greatest number that divides all of it without rest.
+    pub fn reduced(&self) -> Amounts {
+        let divisor = self.each().fold(0, greatest_common_divisor).max(1);
+        let mut reduced = self.clone();
+        reduced.each_mut().for_each(|amount| *amount /= divisor);
+        reduced
+    }
+
+    /// Some kind is more in proportion to another one than in `base`, by more than one part of so many; or there is a
+    /// kind only in one of the two.
+    pub fn is_out_of_proportion(&self, base: &Amounts, parts: u64) -> bool {
+        let kinds = FIXED_KINDS + self.further.len().max(base.further.len());
+        let both: Vec<(u64, u64)> = (0..kinds).map(|kind| (self.of(kind), base.of(kind))).collect();
+        if both.iter().any(|(now, then)| (*now == 0) != (*then == 0)) {
+            return true;
+        }
+        let (parts, there) = (u128::from(parts), || both.iter().filter(|(now, _)| *now > 0));
+        let is_more = |(now, then): &(u64, u64), (other_now, other_then): &(u64, u64)| {
+            let (before, after) =
+                (u128::from(*then) * u128::from(*other_now), u128::from(*now) * u128::from(*other_then));
+            after / (parts + 1) > before / parts
+        };
+        there().any(|one| there().any(|other| is_more(one, other)))
+    }
+
     /// The largest part of `total` held in any kind.
     pub fn dominant_share(&self, total: &Amounts) -> Share {
         let mut most = Share::default();
@@ -165,6 +193,13 @@ impl Amounts {
     fn each_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         self.fixed.iter_mut().chain(&mut self.further)
     }
+}
+
+fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// A part of a whole, divided by a weight.

@@ -56,16 +56,6 @@ impl<K: Hash + Eq, V> Slots<K, V> {
         Some((slot, value))
     }
 
-    /// The value of a name.
-    pub fn named(&self, name: &K) -> Option<&V> {
-        self.get(self.find(name)?)
-    }
-
-    /// The value of a name, to change.
-    pub fn named_mut(&mut self, name: &K) -> Option<&mut V> {
-        self.get_mut(self.find(name)?)
-    }
-
     /// The value in a slot.
     pub fn get(&self, slot: usize) -> Option<&V> {
         self.values.get(slot)?.as_ref()

@@ -6,15 +6,17 @@
 //! shares out, it shares among its children and itself alike.
 //!
 //! A change of what somebody holds costs its depth; the logarithms on the way are paid once for all changes between
-//! two questions. Nothing costs the number of frameworks.
+//! two questions, and only where somebody else wants something beside it. Nothing costs the number of frameworks.
+//! Turns are taken in `turns`, shares are measured in `measure`.
 
-use std::cmp::Ordering;
+mod measure;
+mod turns;
+
 use std::collections::BTreeSet;
-use std::ops::ControlFlow::{self, Break, Continue};
 
 use proffer_proto_model::Weight;
 
-use crate::heap;
+use self::measure::Measure;
 use crate::quota::Gate;
 use crate::rank::Rank;
 use crate::share::Amounts;
@@ -29,9 +31,6 @@ const ROOT: usize = 0;
 
 /// The place of a node that has none.
 const NOWHERE: u32 = u32::MAX;
-
-/// Changes of which each is settled by itself, however small the tree is.
-const FEW: usize = 16;
 
 /// The place everything is below.
 pub(crate) const EVERYBODY: NodeId = NodeId(ROOT);
@@ -65,6 +64,10 @@ struct Node {
     owed_children: usize,
     /// Of a role with a quota, and of the roles above it.
     gate: Option<Box<Gate>>,
+    /// Of a role: the node of its own frameworks.
+    own: Option<usize>,
+    /// That node, as long as its role has no roles below it: what is held and granted there is what its role's node says.
+    is_mirror: bool,
 }
 
 impl Node {
@@ -83,16 +86,14 @@ pub(crate) struct Tree {
     ranks: Vec<Rank>,
     /// Nodes that hold more or less, or got a grant, since changes were settled.
     changed: Vec<usize>,
+    /// Whose rank is not up to date. Those that are alone among the wanting of their parent are not in `changed`: their
+    /// rank is found when somebody comes beside them.
     is_changed: Vec<bool>,
     /// The place of each node among the wanting of its parent, or [`NOWHERE`] while it wants nothing.
     places: Vec<u32>,
     unused: Vec<usize>,
     made: u64,
-    /// Of the whole cluster.
-    whole: Amounts,
-    /// The same without kinds that are excluded from fairness.
-    total: Amounts,
-    excluded: Vec<usize>,
+    measure: Measure,
     /// Some role has or had a quota.
     pub(crate) has_gates: bool,
     /// Every agent up to this stamp was tried.
@@ -105,8 +106,10 @@ pub(crate) struct Tree {
     pub shut: BTreeSet<NodeId>,
     /// Gates that were shut since somebody asked.
     pub just_shut: Vec<NodeId>,
-    /// The total changed since shares were worked out.
-    is_stale: bool,
+    /// Ranks found anew since the start.
+    pub ranked: u64,
+    /// Moves in heaps since the start.
+    pub moved: u64,
 }
 
 impl Default for Tree {
@@ -119,16 +122,15 @@ impl Default for Tree {
             places: Vec::new(),
             unused: Vec::new(),
             made: 0,
-            whole: Amounts::default(),
-            total: Amounts::default(),
-            excluded: Vec::new(),
+            measure: Measure::default(),
             has_gates: false,
             tried: 0,
             woken: BTreeSet::new(),
             classes: Classes::default(),
             shut: BTreeSet::new(),
             just_shut: Vec::new(),
-            is_stale: false,
+            ranked: 0,
+            moved: 0,
         };
         tree.add(ROOT, None);
         tree
@@ -136,45 +138,25 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// The whole cluster, as far as it counts for shares.
-    pub fn total(&self) -> &Amounts {
-        &self.total
-    }
-
-    /// The cluster grew.
-    pub fn add_total(&mut self, more: &Amounts) {
-        self.whole.add(more);
-        self.count_total();
-    }
-
-    /// The cluster shrank.
-    pub fn sub_total(&mut self, less: &Amounts) {
-        self.whole.sub(less);
-        self.count_total();
-    }
-
-    /// Kinds that count for no share.
-    pub fn set_excluded(&mut self, kinds: Vec<usize>) {
-        self.excluded = kinds;
-        self.count_total();
-    }
-
-    fn count_total(&mut self) {
-        self.total = self.whole.clone();
-        for kind in &self.excluded {
-            self.total.forget(*kind);
-        }
-        self.is_stale = true;
-    }
-
     /// The node of a role, below the node of the role above it.
     pub fn add_role(&mut self, above: Option<NodeId>) -> NodeId {
-        NodeId(self.add(above.map_or(ROOT, |node| node.0), None))
+        let above = above.map_or(ROOT, |node| node.0);
+        let node = self.add(above, None);
+        if let Some(own) = self.nodes[above].own.filter(|own| self.nodes[*own].is_mirror) {
+            let (held, grants_made) = (self.nodes[above].held.clone(), self.nodes[above].grants_made);
+            let own_node = &mut self.nodes[own];
+            (own_node.held, own_node.grants_made, own_node.is_mirror) = (held, grants_made, false);
+            self.change(own);
+        }
+        NodeId(node)
     }
 
     /// The node of a role's own frameworks.
     pub fn add_own(&mut self, role: NodeId) -> NodeId {
-        NodeId(self.add(role.0, None))
+        let own = self.add(role.0, None);
+        self.nodes[own].is_mirror = true;
+        self.nodes[role.0].own = Some(own);
+        NodeId(own)
     }
 
     /// The node of a client below that of the role's own frameworks.
@@ -186,7 +168,11 @@ impl Tree {
     pub fn remove(&mut self, node: NodeId) {
         self.set_wanting(node, false);
         let parent = self.nodes[node.0].parent;
-        self.nodes[parent].below.remove(&node.0);
+        let above = &mut self.nodes[parent];
+        above.below.remove(&node.0);
+        if let Some(own) = above.own.filter(|_| above.below.len() == 1) {
+            self.nodes[own].is_mirror = true;
+        }
         self.nodes[node.0].gate = None;
         self.woken.remove(&node);
         self.shut.remove(&node);
@@ -220,22 +206,27 @@ impl Tree {
         self.change(node.0);
     }
 
-    /// Counts what a client holds, in it and in every role above.
-    pub fn count_held(&mut self, client: NodeId, amounts: &Amounts, is_more: bool) {
+    /// Counts what a client holds, in it and in every role above, and grants made to it.
+    pub fn count_held(&mut self, client: NodeId, amounts: &Amounts, is_more: bool, grants: u64) {
         let mut at = client.0;
         while at != ROOT {
-            let held = &mut self.nodes[at].held;
-            if is_more {
-                held.add(amounts);
-            } else {
-                held.sub(amounts);
+            let node = &mut self.nodes[at];
+            let parent = node.parent;
+            if !node.is_mirror {
+                if is_more {
+                    node.held.add(amounts);
+                } else {
+                    node.held.sub(amounts);
+                }
+                node.grants_made += grants;
+                let has_gate = node.gate.is_some();
+                self.change(at);
+                if has_gate {
+                    self.refresh_owed(NodeId(at));
+                    self.refresh_gate(NodeId(at));
+                }
             }
-            self.change(at);
-            if self.nodes[at].gate.is_some() {
-                self.refresh_owed(NodeId(at));
-                self.refresh_gate(NodeId(at));
-            }
-            at = self.nodes[at].parent;
+            at = parent;
         }
     }
 
@@ -258,152 +249,23 @@ impl Tree {
     pub fn count_grant(&mut self, client: NodeId) {
         let mut at = client.0;
         while at != ROOT {
-            self.nodes[at].grants_made += 1;
-            self.change(at);
-            at = self.nodes[at].parent;
-        }
-    }
-
-    /// Sorts a client in among those that want something, or out.
-    pub fn set_wanting(&mut self, client: NodeId, is_wanting: bool) {
-        self.place(client.0, is_wanting);
-    }
-
-    /// Sorts a node in where it now belongs, or out, and all above it whose place depends on it. A role whose limit
-    /// is reached has no place: nobody below it is asked.
-    fn place(&mut self, mut at: usize, mut is_wanting: bool) {
-        while at != ROOT {
-            let node = &self.nodes[at];
+            let node = &mut self.nodes[at];
             let parent = node.parent;
-            let gate = node.gate.as_deref();
-            let (was_in, was_owed) = (self.places[at] != NOWHERE, self.ranks[at].is_owed());
-            let is_in = is_wanting && !gate.is_some_and(|gate| gate.is_shut);
-            let is_owed = node.owed_children > 0 || gate.is_some_and(Gate::is_owing);
-            if (was_in, was_owed) == (is_in, is_owed) {
-                return;
+            if !node.is_mirror {
+                node.grants_made += 1;
+                self.change(at);
             }
-            self.ranks[at].set_owed(is_owed);
-            match (was_in, is_in) {
-                (false, true) => {
-                    let wanting = &mut self.nodes[parent].wanting;
-                    self.places[at] = place_of(wanting.len());
-                    wanting.push(self.ranks[at]);
-                    self.settle(at);
-                }
-                (true, false) => self.leave(at),
-                (true, true) => self.settle(at),
-                (false, false) => {}
-            }
-            let above = &mut self.nodes[parent];
-            let others = above.owed_children - usize::from(was_in && was_owed);
-            above.owed_children = others + usize::from(is_in && is_owed);
-            is_wanting = !above.wanting.is_empty();
             at = parent;
         }
     }
 
-    /// Gives all that changed their places. Before [`Tree::first`] and [`Tree::compare`], after every change.
-    pub fn settle_changes(&mut self) {
-        // When most have changed it is cheaper to build the heaps anew than to move each.
-        if std::mem::take(&mut self.is_stale) || 2 * self.changed.len() > self.nodes.len() + FEW {
-            self.settle_all();
+    /// The node's place is found when changes are settled, unless it has one whatever its rank is.
+    fn change(&mut self, at: usize) {
+        if std::mem::replace(&mut self.is_changed[at], true) {
+            return;
         }
-        while let Some(at) = self.changed.pop() {
-            self.rank(at);
-            self.settle(at);
-        }
-    }
-
-    /// Finds all shares and all places anew: the cluster's total changed, or most of the nodes did.
-    fn settle_all(&mut self) {
-        self.changed.clear();
-        for at in 0..self.nodes.len() {
-            self.rank(at);
-        }
-        for at in 0..self.nodes.len() {
-            let (ranks, places) = (&self.ranks, &mut self.places);
-            let wanting = &mut self.nodes[at].wanting;
-            wanting.iter_mut().for_each(|child| *child = ranks[child.node()]);
-            heap::build(wanting, Rank::is_before, |child, to| places[child.node()] = place_of(to));
-        }
-    }
-
-    /// The first client below a node, in turn, that is able.
-    pub fn first(&self, below: NodeId, turn: Turn, mut is_able: impl FnMut(usize) -> bool) -> Option<usize> {
-        self.first_of(below, turn, |client| if is_able(client) { Break(Some(client)) } else { Continue(()) })
-    }
-
-    /// The same for an answer that may also be to ask nobody else.
-    pub fn first_of(
-        &self,
-        below: NodeId,
-        turn: Turn,
-        mut ask: impl FnMut(usize) -> ControlFlow<Option<usize>>,
-    ) -> Option<usize> {
-        self.first_below(below.0, turn, &mut ask).break_value().flatten()
-    }
-
-    /// Somebody who wants something is owed something.
-    pub fn is_anybody_owed(&self) -> bool {
-        self.nodes[ROOT].owed_children > 0
-    }
-
-    /// Which of two clients' turn comes first.
-    pub fn compare(&self, a: NodeId, b: NodeId) -> Ordering {
-        let (mut a, mut b) = (a.0, b.0);
-        while self.nodes[a].depth > self.nodes[b].depth {
-            a = self.nodes[a].parent;
-        }
-        while self.nodes[b].depth > self.nodes[a].depth {
-            b = self.nodes[b].parent;
-        }
-        while self.nodes[a].parent != self.nodes[b].parent {
-            (a, b) = (self.nodes[a].parent, self.nodes[b].parent);
-        }
-        self.ranks[a].order(&self.ranks[b])
-    }
-
-    /// Visits wanting children in order, each with all below it, as far as needed: a heap of places still to visit
-    /// stands in for a sorted list.
-    fn first_below(
-        &self,
-        node: usize,
-        turn: Turn,
-        ask: &mut impl FnMut(usize) -> ControlFlow<Option<usize>>,
-    ) -> ControlFlow<Option<usize>> {
-        let wanting = &self.nodes[node].wanting;
-        // What is promised to a role itself is for all below it.
-        let is_owing = self.nodes[node].gate.as_deref().is_some_and(Gate::is_owing);
-        let turn = if is_owing { Turn::All } else { turn };
-        if wanting.is_empty() {
-            return Continue(());
-        }
-        let mut next = 0;
-        let mut open: Vec<usize> = Vec::new();
-        let is_before = |a: &usize, b: &usize| wanting[*a].is_before(&wanting[*b]);
-        loop {
-            if turn == Turn::Owed && !wanting[next].is_owed() {
-                return Continue(());
-            }
-            let child = wanting[next].node();
-            match self.nodes[child].client {
-                Some(client) => ask(client)?,
-                None => self.first_below(child, turn, ask)?,
-            }
-            for below in [2 * next + 1, 2 * next + 2] {
-                if below < wanting.len() {
-                    open.push(below);
-                    let at = open.len() - 1;
-                    heap::settle(&mut open, at, is_before, |_, _| {});
-                }
-            }
-            if open.is_empty() {
-                return Continue(());
-            }
-            next = open.swap_remove(0);
-            if !open.is_empty() {
-                heap::settle(&mut open, 0, is_before, |_, _| {});
-            }
+        if self.places[at] != NOWHERE && self.nodes[self.nodes[at].parent].wanting.len() > 1 {
+            self.changed.push(at);
         }
     }
 
@@ -422,6 +284,8 @@ impl Tree {
             below: BTreeSet::new(),
             owed_children: 0,
             gate: None,
+            own: None,
+            is_mirror: false,
         };
         let at = self.unused.pop().unwrap_or(self.nodes.len());
         let rank = Rank::new(at, self.made);
@@ -433,6 +297,7 @@ impl Tree {
         } else {
             self.nodes[at] = node;
             self.ranks[at] = rank;
+            self.is_changed[at] = false;
         }
         if at != ROOT {
             self.nodes[parent].below.insert(at);
@@ -549,51 +414,4 @@ impl Tree {
         let is_wanting = !wanting.is_empty();
         self.place(node.0, is_wanting);
     }
-
-    fn leave(&mut self, at: usize) {
-        let parent = self.nodes[at].parent;
-        let place = std::mem::replace(&mut self.places[at], NOWHERE);
-        if place == NOWHERE {
-            return;
-        }
-        let wanting = &mut self.nodes[parent].wanting;
-        wanting.swap_remove(place as usize);
-        if let Some(moved) = wanting.get(place as usize).map(Rank::node) {
-            self.places[moved] = place;
-            self.settle(moved);
-        }
-    }
-
-    /// The node's place is found when changes are settled.
-    fn change(&mut self, at: usize) {
-        if !std::mem::replace(&mut self.is_changed[at], true) {
-            self.changed.push(at);
-        }
-    }
-
-    fn rank(&mut self, at: usize) {
-        let node = &self.nodes[at];
-        self.ranks[at].set(node.held.dominant_share(&self.total).weighted(node.weight), node.grants_made);
-        self.is_changed[at] = false;
-    }
-
-    /// Moves a node to its place among the wanting of its parent.
-    fn settle(&mut self, at: usize) {
-        let place = self.places[at];
-        if place == NOWHERE {
-            return;
-        }
-        let places = &mut self.places;
-        let parent = self.nodes[at].parent;
-        let wanting = &mut self.nodes[parent].wanting;
-        wanting[place as usize] = self.ranks[at];
-        if wanting.len() > 1 {
-            heap::settle(wanting, place as usize, Rank::is_before, |child, to| places[child.node()] = place_of(to));
-        }
-    }
-}
-
-/// There are never so many nodes that a place is [`NOWHERE`]: each takes hundreds of bytes.
-fn place_of(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(NOWHERE)
 }

@@ -3,7 +3,7 @@
 use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
 
 use crate::allocator::Allocator;
-use crate::client::Refused;
+use crate::client::{Client, Refused};
 
 impl Allocator {
     /// Keeps `refused` or less of an agent away from a framework's role for a while. 0 ms is no filter. Ignored when
@@ -36,6 +36,17 @@ impl Allocator {
         }
     }
 
+    /// A living filter of the client covers all that is available on the agent.
+    pub(crate) fn is_refusing(&self, client: &Client, agent: usize, available: &Resources, now: Moment) -> bool {
+        let Some(refused) = client.filters.get(&agent) else { return false };
+        self.count_filters(refused.len());
+        refused.iter().any(|filter| filter.until > now && filter.resources.contains(available))
+    }
+
+    fn count_filters(&self, more: usize) {
+        self.filters_looked_at.set(self.filters_looked_at.get() + more as u64);
+    }
+
     /// Filters that have not ended.
     pub fn filters(&self) -> usize {
         self.filter_ends.len()
@@ -54,6 +65,7 @@ impl Allocator {
             && until <= now
         {
             self.filter_ends.pop_first();
+            self.count_filters(1);
             if let Some(state) = self.clients.get_mut(client)
                 && let Some(filters) = state.filters.get_mut(&agent)
             {
@@ -86,6 +98,7 @@ impl Allocator {
         }
         state.look_at_all();
         for (agent, ended) in filters {
+            self.count_filters(ended.len());
             for filter in ended {
                 self.filter_ends.remove(&(filter.until, client, agent));
             }

@@ -3,8 +3,9 @@
 use proffer_proto_model::{Moment, Resources};
 
 use super::MOST_IN_RACE;
-use crate::allocator::{Allocator, Grant, GrantId, OpenGrant};
+use crate::allocator::{Allocator, Grant, OpenGrant};
 use crate::fit::times_it_fits;
+use crate::grants::GrantId;
 use crate::pass::Part;
 use crate::quota::Gate;
 use crate::tree::NodeId;
@@ -51,8 +52,7 @@ impl Allocator {
         for (serial, times) in &covers {
             self.count_cover(client, *serial, *times);
         }
-        self.count_held(client, &resources, true);
-        self.tree.settle_changes();
+        self.count_held_and_grants(client, &resources, true, 1);
         let before = self.agents.get(agent).and_then(|place| place.returned_by);
         self.open(client, agent, Part { resources, reserved: Vec::new(), covers }, beside, grants);
         if let Some(place) = self.agents.get_mut(agent) {
@@ -61,7 +61,7 @@ impl Allocator {
         let framework = self.clients.get(client).map(|state| state.framework);
         let (Some(grant), Some(framework)) = (grants.last_mut(), framework) else { return Ok(()) };
         (grant.race, grant.is_optimistic) = (race, true);
-        if let Some(open) = self.grants.named_mut(&grant.id) {
+        if let Some(open) = self.grants.get_mut(grant.id) {
             open.race = race;
         }
         if let Some(open) = self.races.open.get_mut(&race) {
@@ -72,7 +72,7 @@ impl Allocator {
 
     /// Some grant of the race.
     pub(super) fn raced_for(&self, race: GrantId) -> Option<&OpenGrant> {
-        self.grants.named(self.races.open.get(&race)?.members.values().next()?)
+        self.grants.get(*self.races.open.get(&race)?.members.values().next()?)
     }
 
     /// What is raced for, if the client wants it and may have it.
@@ -93,7 +93,7 @@ impl Allocator {
                 && item.wanted.constraints.iter().all(|rule| rule.is_met_by(&place.info))
                 && times_it_fits(&item.wanted, &open.resources) > 0
         });
-        if !wants_it || state.is_refusing(of.agent, &open.resources, now) {
+        if !wants_it || self.is_refusing(state, of.agent, &open.resources, now) {
             return Err(No::Never);
         }
         match self.limit_above(state.node, &open.resources) {

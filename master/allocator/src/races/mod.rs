@@ -24,7 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{AgentId, Role};
 
-use crate::allocator::{Allocator, GrantId};
+use crate::allocator::Allocator;
+use crate::grants::GrantId;
 use crate::pass::Look;
 use crate::quota::Gate;
 use crate::tree::NodeId;

@@ -6,8 +6,9 @@ use proffer_proto_model::Moment;
 
 use super::join::No;
 use super::{MOST_IN_RACE, Race};
-use crate::allocator::{Allocator, Grant, GrantId};
+use crate::allocator::{Allocator, Grant};
 use crate::client::Client;
+use crate::grants::GrantId;
 use crate::tree::{EVERYBODY, NodeId, Turn};
 
 impl Allocator {
@@ -50,7 +51,7 @@ impl Allocator {
     }
 
     fn begin(&mut self, race: GrantId) {
-        let Some(open) = self.grants.named(&race) else { return };
+        let Some(open) = self.grants.get(race) else { return };
         let Some(framework) = self.clients.get(open.client).map(|state| state.framework) else { return };
         self.races.by_agent.entry(open.agent).or_default().insert(race);
         let members = BTreeMap::from([(framework, race)]);
@@ -126,6 +127,6 @@ impl Allocator {
     }
 
     fn may_begin(&self, id: GrantId) -> bool {
-        self.grants.named(&id).is_some_and(|open| open.reserved.is_empty() && self.is_racer(open.client))
+        self.grants.get(id).is_some_and(|open| open.reserved.is_empty() && self.is_racer(open.client))
     }
 }

@@ -10,7 +10,7 @@ fn pass(allocator: &mut Allocator, now: u64) -> (Work, Vec<Grant>) {
     let before = allocator.work();
     let grants = allocator.allocate(Moment(now));
     let after = allocator.work();
-    (Work { agents: after.agents - before.agents, clients: after.clients - before.clients }, grants)
+    (spent(before, after), grants)
 }
 
 /// Every agent has a task, ten frameworks want more than fits: all have refused all that is left.
@@ -61,6 +61,7 @@ fn an_event_costs_the_same_in_a_large_cluster() {
     assert_eq!(small, large);
     for (what, work) in large {
         assert!(work.agents <= 2 && work.clients <= 20, "{what}: {work:?}");
+        assert!(work.filters <= 20 && work.shares <= 20 && work.moves <= 100, "{what}: {work:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Small words for allocator tests.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // test helpers; each test binary uses its part
 
-use proffer_master_allocator::{Allocator, Grant};
+use proffer_master_allocator::{Allocator, Grant, Work};
 use proffer_proto_model::*;
 
 pub fn agent_id(n: usize) -> AgentId {
@@ -59,6 +59,17 @@ pub fn cluster(agents: usize) -> Allocator {
         allocator.put_agent(&agent_id(n), &info(res(4_000, 4_000)), true);
     }
     allocator
+}
+
+/// The steps between two readings.
+pub fn spent(before: Work, after: Work) -> Work {
+    Work {
+        agents: after.agents - before.agents,
+        clients: after.clients - before.clients,
+        filters: after.filters - before.filters,
+        shares: after.shares - before.shares,
+        moves: after.moves - before.moves,
+    }
 }
 
 /// Ends a grant as a decline does: with the filter.
