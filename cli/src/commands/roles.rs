@@ -24,6 +24,7 @@ pub(crate) struct RoleView {
     pub(crate) allocated: ResourcesView,
     offered: ResourcesView,
     reserved: ResourcesView,
+    unreachable: ResourcesView,
     pub(crate) tasks_active: u32,
     share_millionths: u64,
     frameworks: Vec<RoleFrameworkView>,
@@ -106,6 +107,7 @@ impl RoleView {
             allocated: ResourcesView::new(role.allocated)?,
             offered: ResourcesView::new(role.offered)?,
             reserved: ResourcesView::new(role.reserved)?,
+            unreachable: ResourcesView::new(role.unreachable)?,
             tasks_active: role.tasks_active,
             share_millionths: role.share_millionths,
             frameworks: role.frameworks.into_iter().map(framework).collect(),
@@ -269,10 +271,11 @@ fn print_quotas(format: Format, views: &[RoleView]) -> Result<Outcome, CliError>
             role.limit.shown.clone(),
             role.allocated.shown(),
             role.reserved.shown(),
+            role.unreachable.shown(),
             role.offered.shown(),
         ]
     };
-    let head = ["ROLE", "GUARANTEE", "LIMIT", "USED", "RESERVED", "OFFERED"];
+    let head = ["ROLE", "GUARANTEE", "LIMIT", "USED", "RESERVED", "UNREACHABLE", "OFFERED"];
     let empty = "no role has a quota; set one with `proffer quota set ROLE --guarantee cpus=…`";
     output::table(head, views.iter().map(row).collect(), empty)?;
     Ok(Outcome::Good)

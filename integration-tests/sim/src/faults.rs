@@ -35,6 +35,11 @@ pub struct Faults {
     /// Of its own too.
     pub(crate) removal: Rng,
     pub(crate) remove: u64,
+    /// Of its own too.
+    pub(crate) quotas: Rng,
+    pub(crate) quota: u64,
+    /// Chance that who is cut off is reachable again.
+    heal: u64,
 }
 
 impl Faults {
@@ -48,7 +53,14 @@ impl Faults {
         let operate = if operator.chance(700) { operator.range(0, 150) } else { 0 };
         let mut removal = Rng::child(seed, "removal");
         let remove = if removal.chance(700) { removal.range(4, 25) } else { 0 };
+        let mut quotas = Rng::child(seed, "quotas");
+        let quota = if quotas.chance(700) { quotas.range(1, 40) } else { 0 };
+        // In some runs partitions last longer than agents are waited for.
+        let heal = if quotas.chance(400) { 3 } else { 20 };
         Self {
+            heal,
+            quotas,
+            quota,
             removal,
             remove,
             operator,
@@ -118,6 +130,7 @@ impl World {
         }
         self.partitions();
         self.operate();
+        self.set_quotas();
         self.remove_some();
         self.queue.after(250, Event::Fault);
     }
@@ -133,7 +146,7 @@ impl World {
         }
         let healed: Vec<Node> = self.faults.cut_off.iter().copied().collect();
         for node in healed {
-            if self.faults.rng.chance(20) {
+            if self.faults.rng.chance(self.faults.heal) {
                 self.faults.cut_off.remove(&node);
             }
         }

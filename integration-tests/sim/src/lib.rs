@@ -12,6 +12,7 @@ pub mod nodes;
 mod operator;
 pub mod oracle;
 pub mod queue;
+mod quotas;
 pub mod removal;
 pub mod rng;
 pub mod runtime;

@@ -104,7 +104,8 @@ impl World {
         let idle: Vec<_> = idle.map(|record| (record.id.clone(), record.mode)).collect();
         let windows: Vec<WindowId> = self.master.registry.windows.iter().map(|window| window.id.clone()).collect();
         let left_over = self.left_over();
-        if idle.is_empty() && windows.is_empty() && left_over.is_empty() {
+        let had_quotas = self.end_quotas();
+        if idle.is_empty() && windows.is_empty() && left_over.is_empty() && !had_quotas {
             return;
         }
         for name in left_over {

@@ -193,6 +193,8 @@ pub struct World {
     pub oracle: Oracle,
     /// What the removals of frameworks did.
     pub owned: invariants::owned::Judge,
+    /// What limits of roles did.
+    pub limits: invariants::limits::Judge,
 }
 
 impl World {
@@ -220,6 +222,7 @@ impl World {
             workload: Rng::child(seed, "workload"),
             oracle: Oracle::default(),
             owned: invariants::owned::Judge::default(),
+            limits: invariants::limits::Judge::default(),
             scenario,
         };
         world.queue.after(0, Event::Start(Node::Master));

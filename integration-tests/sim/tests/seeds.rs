@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use proffer_integration_sim::invariants::limits::Limits;
 use proffer_integration_sim::invariants::owned::Removals;
 use proffer_integration_sim::{Scenario, World};
 
@@ -13,11 +14,17 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}={text:?}: {e}")))
 }
 
-/// Runs a seed; the hash of its trace, how many tasks were accepted, in how many gangs, and what removals did.
-fn run(seed: u64) -> Result<(u64, usize, usize, Removals), String> {
+/// Runs a seed; the hash of its trace, how many tasks were accepted, in how many gangs, and what removals and limits did.
+fn run(seed: u64) -> Result<(u64, usize, usize, Removals, Limits), String> {
     let mut world = World::new(Scenario::standard(seed));
     world.run()?;
-    Ok((world.trace.hash(), world.oracle.accepts(), world.oracle.gangs().len(), world.owned.removals))
+    Ok((
+        world.trace.hash(),
+        world.oracle.accepts(),
+        world.oracle.gangs().len(),
+        world.owned.removals,
+        world.limits.limits,
+    ))
 }
 
 #[test]
@@ -25,6 +32,7 @@ fn every_seed_is_safe_at_each_step_and_heals() {
     let seeds = number("PROFFER_SIM_SEEDS").unwrap_or(SEEDS);
     let (next, accepted, gangs) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let removals = Mutex::new(Removals::default());
+    let limits = Mutex::new(Limits::default());
     let failures: Vec<String> = std::thread::scope(|scope| {
         let worker = || {
             let mut failed = Vec::new();
@@ -34,7 +42,8 @@ fn every_seed_is_safe_at_each_step_and_heals() {
                     return failed;
                 }
                 match run(seed) {
-                    Ok((_, tasks, together, removed)) => {
+                    Ok((_, tasks, together, removed, limited)) => {
+                        limits.lock().expect("no worker panics while it counts").add(&limited);
                         removals.lock().expect("no worker panics while it counts").add(&removed);
                         gangs.fetch_add(together as u64, Ordering::Relaxed);
                         accepted.fetch_add(tasks as u64, Ordering::Relaxed);
@@ -63,6 +72,10 @@ fn every_seed_is_safe_at_each_step_and_heals() {
         assert!(count >= least * seeds, "too little was removed in {seeds} seeds: {removals:?}");
     }
     assert!(10 * in_use > seeds, "too little was in use in {seeds} seeds: {removals:?}");
+    let limits = limits.into_inner().expect("no worker panics while it counts");
+    println!("{limits:?}");
+    let Limits { reached, reached_away, forced } = limits;
+    assert!(reached > seeds && 40 * reached_away > seeds && 10 * forced > seeds, "too little was limited: {limits:?}");
 }
 
 #[test]

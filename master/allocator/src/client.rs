@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{DemandItem, Moment, Resources};
+use smallvec::SmallVec;
 
 use crate::quota::Need;
 use crate::share::Kinds;
@@ -25,8 +26,8 @@ pub(crate) struct Client {
     pub has_part: bool,
     /// In order of priority, highest first.
     pub items: Vec<Item>,
-    /// By agent slot.
-    pub filters: BTreeMap<usize, Vec<Refused>>,
+    /// By agent slot. Mostly one: a second one is rarely needed, and a list apart would cost more than they do.
+    pub filters: BTreeMap<usize, SmallVec<[Refused; 1]>>,
     /// When launches noted end to count, and of which shape.
     pub holds: BTreeSet<(Moment, u64)>,
     /// Some shape it wants has GPUs.

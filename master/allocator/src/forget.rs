@@ -112,12 +112,13 @@ impl Tree {
         *self.held(node) != Amounts::default()
     }
 
-    /// Nobody is in the role of a node or below, nothing is held, kept or set there.
+    /// Nobody is in the role of a node or below, nothing is held, not even on agents that are away, kept or set there.
     fn is_idle(&self, role: NodeId, own: NodeId) -> bool {
         let is_gate_idle = self.gate(role).is_none_or(|gate| gate.limit.is_none() && !gate.is_promised());
         is_gate_idle
             && self.is_only_child(role, own)
             && self.weight_milli(role) == Weight::default().milli()
+            && !self.has_away(role)
             && !self.has_kept(role)
             && !self.is_holding(role)
     }

@@ -60,7 +60,7 @@ impl Tree {
     pub fn room_in_limits(&self, client: NodeId, own: &[OwnPool]) -> Room {
         let mut room = Room::default();
         for (node, gate) in self.gates_of(client) {
-            for (kind, most) in gate.room(&self.consumed(node)).each() {
+            for (kind, most) in gate.room(&self.limited(node)).each() {
                 room.cap(kind, most.saturating_add(self.of_own(node, own, kind)));
             }
         }

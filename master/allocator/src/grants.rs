@@ -69,3 +69,37 @@ impl Grants {
         sorted.into_iter().map(|(_, open)| open).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(agent: usize, race: GrantId) -> OpenGrant {
+        OpenGrant {
+            client: 0,
+            agent,
+            resources: Default::default(),
+            reserved: Vec::new(),
+            race,
+            beside: None,
+            covers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_closed_grant_is_never_mistaken_for_the_one_in_its_place() {
+        let mut grants = Grants::default();
+        let put = |grants: &mut Grants, agent| {
+            let id = grants.next_id();
+            grants.insert(open(agent, id));
+            id
+        };
+        let (first, second) = (put(&mut grants, 1), put(&mut grants, 2));
+        assert_eq!(grants.remove(first).map(|open| open.agent), Some(1));
+        let third = put(&mut grants, 3);
+        assert_eq!((third.slot, third > second), (first.slot, true), "its place is used again, its number is not");
+        assert!(grants.get(first).is_none() && grants.get_mut(first).is_none() && grants.remove(first).is_none());
+        assert_eq!(grants.by_age().iter().map(|open| open.agent).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(grants.iter().count(), 2);
+    }
+}

@@ -21,6 +21,7 @@
 
 mod agents;
 mod allocator;
+mod away;
 mod changes;
 mod client;
 mod demands;

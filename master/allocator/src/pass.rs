@@ -146,7 +146,7 @@ impl Allocator {
         self.agents_looked_at += 1;
         self.look += 1;
         let returned_by = self.returned_by(look.agent);
-        let last = returned_by.filter(|client| self.is_among(*client, look) && self.may_get(*client, look));
+        let last = returned_by.filter(|client| self.is_among(*client, look) && self.may_get_again(*client, look));
         if let Some(client) = returned_by {
             self.is_out(client);
         }
@@ -276,6 +276,16 @@ impl Allocator {
     pub(crate) fn may_get(&self, client: usize, look: Look) -> bool {
         let free = self.agents.get(look.agent).and_then(|agent| agent.free());
         free.is_some_and(|free| self.is_able(client, look, free))
+    }
+
+    /// The same of who has just given it back: mostly with a filter, which tells at a glance.
+    fn may_get_again(&self, client: usize, look: Look) -> bool {
+        let free = self.agents.get(look.agent).and_then(|agent| agent.free());
+        let asked = free.zip(self.clients.get(client));
+        asked.is_some_and(|(free, state)| {
+            !self.is_refusing(state, look.agent, &self.visible(client, look.agent, free), look.now)
+                && self.is_able(client, look, free)
+        })
     }
 
     fn is_able(&self, client: usize, look: Look, left: &Resources) -> bool {

@@ -72,8 +72,8 @@ impl Allocator {
         let above = |role: &Role| role.parent();
         std::iter::successors(Some(role.clone()), above).find(|role| {
             let state = self.roles.find(role).and_then(|slot| self.roles.get(slot));
-            let gate = state.and_then(|state| Some((self.tree.gate(state.node)?, self.tree.consumed(state.node))));
-            gate.is_some_and(|(gate, consumed)| !gate.room(&consumed).covers(more, &self.kinds))
+            let gate = state.and_then(|state| Some((self.tree.gate(state.node)?, self.tree.limited(state.node))));
+            gate.is_some_and(|(gate, limited)| !gate.room(&limited).covers(more, &self.kinds))
         })
     }
 
@@ -245,7 +245,7 @@ impl Allocator {
         let is_headroom = self.spare(kind).saturating_add(owed) < amount;
         let path: Vec<NodeId> = self.tree.path(client).collect();
         for node in path {
-            let Some(most) = self.tree.gate(node).map(|gate| gate.room(&self.tree.consumed(node)).of(kind)) else {
+            let Some(most) = self.tree.gate(node).map(|gate| gate.room(&self.tree.limited(node)).of(kind)) else {
                 continue;
             };
             let within = needed.saturating_sub(self.tree.of_own(node, own, kind));
@@ -272,7 +272,7 @@ impl Allocator {
             // Who wants something again goes on from where it missed something, and wakes its gates.
             let is_worth_it = |gate: &&Gate| gate.is_needed() && !gate.is_shut;
             let Some(gate) = self.tree.gate(node).filter(is_worth_it) else { continue };
-            let room = gate.room(&self.tree.consumed(node));
+            let room = gate.room(&self.tree.limited(node));
             let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
             let by_limit = gate.missed.may_fit(|kind| room.of(kind));
             let is_waiting = by_limit || gate.missed_headroom.is_all;

@@ -53,6 +53,8 @@ struct Node {
     held: Amounts,
     /// Reserved for it and roles below, and not held.
     kept: Amounts,
+    /// Used up for limits only: of agents that are away.
+    away: Amounts,
     grants_made: u64,
     /// Children that want something, in the order of a heap.
     wanting: Vec<Rank>,
@@ -75,6 +77,12 @@ impl Node {
         let mut consumed = self.held.clone();
         consumed.add(&self.kept);
         consumed
+    }
+
+    fn limited(&self) -> Amounts {
+        let mut limited = self.consumed();
+        limited.add(&self.away);
+        limited
     }
 }
 
@@ -245,6 +253,20 @@ impl Tree {
         }
     }
 
+    /// Counts what a role holds on agents that are away, in it and in every role above: it is used up for their limits.
+    pub fn count_away(&mut self, role: NodeId, amounts: &Amounts, is_more: bool) {
+        let path: Vec<NodeId> = self.path(role).collect();
+        for node in path {
+            let away = &mut self.nodes[node.0].away;
+            if is_more {
+                away.add(amounts);
+            } else {
+                away.sub(amounts);
+            }
+            self.refresh_gate(node);
+        }
+    }
+
     /// Counts a grant made to a client, in it and in every role above.
     pub fn count_grant(&mut self, client: NodeId) {
         let mut at = client.0;
@@ -278,6 +300,7 @@ impl Tree {
             weight: Weight::default().milli(),
             held: Amounts::default(),
             kept: Amounts::default(),
+            away: Amounts::default(),
             grants_made: 0,
             wanting: Vec::new(),
             client,
@@ -311,9 +334,14 @@ impl Tree {
         std::iter::successors(Some(from.0), above).map(NodeId)
     }
 
-    /// What is held at a node and below, and what is reserved there: what counts for a quota.
-    pub fn consumed(&self, node: NodeId) -> Amounts {
-        self.nodes[node.0].consumed()
+    /// What counts for the limit of a node: held there and below, reserved, or on agents that are away.
+    pub fn limited(&self, node: NodeId) -> Amounts {
+        self.nodes[node.0].limited()
+    }
+
+    /// Something is held at a node or below on agents that are away.
+    pub fn has_away(&self, node: NodeId) -> bool {
+        self.nodes[node.0].away != Amounts::default()
     }
 
     /// Something is reserved at a node or below, and not held.
@@ -395,10 +423,10 @@ impl Tree {
     /// Finds out whether a gate is shut, and gives its node its place.
     pub fn refresh_gate(&mut self, node: NodeId) {
         let tried = self.tried;
-        let (consumed, has_kept) = (self.nodes[node.0].consumed(), self.has_kept(node));
+        let (limited, has_kept) = (self.nodes[node.0].limited(), self.has_kept(node));
         let Node { gate: Some(gate), wanting, .. } = &mut self.nodes[node.0] else { return };
         // What is reserved for those below may be used whatever the limit.
-        let is_shut = gate.is_full(&consumed) && !has_kept;
+        let is_shut = gate.is_full(&limited) && !has_kept;
         if is_shut && !gate.is_shut {
             gate.missed.note_all(tried);
             self.just_shut.push(node);

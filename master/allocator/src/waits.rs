@@ -27,9 +27,13 @@ impl Allocator {
         if let Some(state) = self.clients.get_mut(client) {
             let filters = state.filters.entry(agent).or_default();
             let is_kept = |old: &Refused| old.until > now && !(old.until <= until && refused.contains(&old.resources));
-            for ended in filters.extract_if(.., |old| !is_kept(old)) {
-                self.filter_ends.remove(&(ended.until, client, agent));
-            }
+            filters.retain(|old| {
+                let is_kept = is_kept(old);
+                if !is_kept {
+                    self.filter_ends.remove(&(old.until, client, agent));
+                }
+                is_kept
+            });
             filters.push(Refused { resources: refused, until });
             // Also of kept ones that ended at the same moment as one that was dropped.
             self.filter_ends.extend(filters.iter().map(|filter| (filter.until, client, agent)));

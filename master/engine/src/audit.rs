@@ -20,6 +20,7 @@ impl State {
         self.audit_offers(&mut broken);
         self.audit_roles(&mut broken);
         self.audit_kept(&mut broken);
+        self.audit_away(&mut broken);
         self.audit_inverse(&mut broken);
         self.audit_gangs(&mut broken);
         self.audit_races(&mut broken);

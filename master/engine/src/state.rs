@@ -81,6 +81,8 @@ pub(crate) struct Agent {
     pub tasks_active: u32,
     /// Reserved and not held by tasks.
     pub kept: Kept,
+    /// It was counted as of an agent that is away.
+    pub is_kept_away: bool,
 }
 
 /// A framework and what the master keeps about it.
@@ -106,6 +108,8 @@ pub(crate) struct Task {
     pub record: TaskRecord,
     /// Its resources are counted at the allocator.
     pub is_charged: bool,
+    /// Its resources count for limits all the same: its agent may come back with it.
+    pub is_away: bool,
     /// The agent said that it has ended, before the update that says how: it never holds resources again.
     pub is_over: bool,
     /// The agent's updates that the framework has not confirmed, by number.
@@ -143,6 +147,17 @@ impl State {
 
     /// Counts a task's resources at its agent, framework and in the allocator. Once.
     pub fn charge_task(&mut self, key: &TaskKey) {
+        self.charge(key);
+        self.settle_away(key);
+    }
+
+    /// Frees a task's resources everywhere. Once. Of one that cannot be reached they count for limits from then on.
+    pub fn release_task(&mut self, key: &TaskKey) {
+        self.release(key);
+        self.settle_away(key);
+    }
+
+    fn charge(&mut self, key: &TaskKey) {
         let Some(task) = self.tasks.get_mut(key).filter(|task| !task.is_charged && !task.is_over) else { return };
         task.is_charged = true;
         let record = &task.record;
@@ -164,8 +179,7 @@ impl State {
         self.count_kept(&agent);
     }
 
-    /// Frees a task's resources everywhere. Once.
-    pub fn release_task(&mut self, key: &TaskKey) {
+    fn release(&mut self, key: &TaskKey) {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.is_charged) else { return };
         task.is_charged = false;
         let record = &task.record;
@@ -206,16 +220,25 @@ impl State {
         if let Some(part) = record.gang {
             self.join_gang(&key, part);
         }
-        let task = Task { record, is_charged: false, is_over: false, unconfirmed: BTreeMap::new(), kill_policy: None };
+        let task = Task {
+            record,
+            is_charged: false,
+            is_away: false,
+            is_over: false,
+            unconfirmed: BTreeMap::new(),
+            kill_policy: None,
+        };
         self.tasks.insert(key.clone(), task);
-        if holds {
-            self.charge_task(&key);
+        match holds {
+            true => self.charge_task(&key),
+            false => self.settle_away(&key),
         }
     }
 
     /// Forgets a task for good.
     pub fn forget_task(&mut self, key: &TaskKey) {
-        self.release_task(key);
+        self.release(key);
+        self.set_away(key, false);
         let Some(task) = self.tasks.remove(key) else { return };
         if let Some(agent) = self.agents.get_mut(&task.record.agent) {
             agent.tasks.remove(key);

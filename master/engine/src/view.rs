@@ -121,6 +121,8 @@ pub struct RoleView {
     pub offered: Resources,
     /// Reserved for it and roles below and not held by tasks; counts for its quota.
     pub reserved: Resources,
+    /// Held or reserved by it and roles below on agents that cannot be reached; counts for its limit.
+    pub unreachable: Resources,
     /// Tasks in it and in roles below that have not ended.
     pub tasks_active: u32,
     /// The frameworks in the role itself, ordered by id.
@@ -138,6 +140,7 @@ impl RoleView {
             allocated: Resources::default(),
             offered: Resources::default(),
             reserved: Resources::default(),
+            unreachable: Resources::default(),
             tasks_active: 0,
             frameworks: Vec::new(),
         }

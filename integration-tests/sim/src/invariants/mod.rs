@@ -4,6 +4,7 @@ mod audits;
 mod gangs;
 mod healed;
 mod launched_once;
+pub mod limits;
 mod no_overcommit;
 pub mod owned;
 mod told_once;
@@ -20,5 +21,6 @@ pub fn check_step(world: &mut World) -> Result<(), String> {
     audits::check(world, &touched)?;
     launched_once::check(world, &touched)?;
     no_overcommit::check(world, &touched)?;
-    volumes::check(world, &touched)
+    volumes::check(world, &touched)?;
+    limits::check(world, &touched)
 }

@@ -52,6 +52,9 @@ impl World {
         let (life, next) = (master.life, master.engine.as_ref().and_then(Engine::next_deadline));
         self.touch(Node::Master);
         self.wake(Node::Master, life, next);
+        if life == 1 {
+            self.first_quotas();
+        }
     }
 
     /// The process dies; its connections break.

@@ -104,7 +104,7 @@ impl Allocator {
 
     /// The lowest place at a node or above whose limit leaves less than this.
     pub(super) fn limit_above(&self, node: NodeId, more: &Resources) -> Option<NodeId> {
-        let is_short = |(at, gate): &(NodeId, &Gate)| !gate.room(&self.tree.consumed(*at)).covers(more, &self.kinds);
+        let is_short = |(at, gate): &(NodeId, &Gate)| !gate.room(&self.tree.limited(*at)).covers(more, &self.kinds);
         self.tree.gates_of(node).find(is_short).map(|(at, _)| at)
     }
 
@@ -112,9 +112,9 @@ impl Allocator {
     pub(super) fn note_limit(&mut self, node: NodeId, race: GrantId) {
         let Some(amounts) = self.raced_for(race).map(|open| self.kinds.amounts_of(&open.resources)) else { return };
         let from = self.looked;
-        let consumed = self.tree.consumed(node);
+        let limited = self.tree.limited(node);
         let Some(gate) = self.tree.gate_mut(node) else { return };
-        let room = gate.room(&consumed);
+        let room = gate.room(&limited);
         for (kind, amount) in amounts.present().filter(|(kind, amount)| room.of(*kind) < *amount) {
             gate.missed.note(from, kind, amount);
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests may fail the test like tests do
 
+mod away;
 mod common;
 mod explain;
 mod exponents;

@@ -214,6 +214,7 @@ impl Agent {
             allocated: Resources::default(),
             tasks_active: 0,
             kept: Kept::new(),
+            is_kept_away: false,
         }
     }
 }

@@ -64,6 +64,7 @@ impl State {
             self.release_task(key);
             self.tell_status(&key.framework, status);
         }
+        self.count_kept(id);
         self.allocator.remove_agent(id);
         self.tell_agent_lost(id, &hostname);
         self.drop_unreachable_of_removed(now, &tasks);

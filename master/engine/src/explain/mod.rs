@@ -1,5 +1,7 @@
 //! Answers an operator's "why is nothing started?" for one framework. Only reads; nothing is stored.
 
+use std::collections::BTreeSet;
+
 pub use proffer_master_allocator::{Block, Explanation, Group, Missing, Obstacle};
 use proffer_proto_model::{FrameworkId, Now, Role};
 
@@ -55,6 +57,9 @@ impl State {
         }
         let (mut items, items_left_out) = self.allocator.explain(id, role, MAX_ITEMS, now.mono);
         items.iter_mut().for_each(|item| item.groups.truncate(MAX_GROUPS));
+        let limits: BTreeSet<&Role> = items.iter().flat_map(|item| &item.blocks).filter_map(limit_of).collect();
+        let away = limits.into_iter().filter_map(|role| self.away_words(role));
+        let notes = self.preemption_notes(now, id).into_iter().chain(away).collect();
         Ok(Why {
             framework: id.clone(),
             is_connected: framework.session.is_some(),
@@ -64,7 +69,12 @@ impl State {
             agents: self.agents.len(),
             items,
             items_left_out,
-            notes: self.preemption_notes(now, id),
+            notes,
         })
     }
+}
+
+/// The role whose limit is in the way.
+fn limit_of(block: &Block) -> Option<&Role> {
+    if let Block::Limit { role } = block { Some(role) } else { None }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proffer_proto_model::{AgentId, Resources, Role};
 
-use crate::state::{State, countable};
+use crate::state::{State, Task, countable};
 
 /// What is reserved on one agent and not held by tasks, by role. Without ports and sets.
 pub(crate) type Kept = BTreeMap<Role, Resources>;
@@ -14,14 +14,32 @@ impl State {
     /// Counts anew what is reserved on an agent and not held.
     pub fn count_kept(&mut self, id: &AgentId) {
         let new = self.kept_on(id);
-        let Some(agent) = self.agents.get_mut(id).filter(|agent| agent.kept != new) else { return };
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        let (was_away, is_away) = (agent.is_kept_away, agent.record.is_unreachable);
+        if agent.kept == new && was_away == is_away {
+            return;
+        }
+        agent.is_kept_away = is_away;
         let old = std::mem::replace(&mut agent.kept, new.clone());
         for (role, kept) in &new {
-            self.for_role_and_above(role, |state| state.kept = state.kept.saturating_sum(kept));
+            self.count_kept_in(role, kept, is_away, true);
         }
         for (role, kept) in &old {
-            self.for_role_and_above(role, |state| state.kept = state.kept.saturating_minus(kept));
+            self.count_kept_in(role, kept, was_away, false);
         }
+    }
+
+    /// What is reserved where nobody can be reached is away: it counts for limits, and keeps no guarantee.
+    fn count_kept_in(&mut self, role: &Role, kept: &Resources, is_away: bool, is_more: bool) {
+        if is_away {
+            return self.count_away(role, kept, is_more);
+        }
+        self.for_role_and_above(role, |state| {
+            state.kept = match is_more {
+                true => state.kept.saturating_sum(kept),
+                false => state.kept.saturating_minus(kept),
+            };
+        });
     }
 
     /// Volumes are reserved too.
@@ -31,7 +49,8 @@ impl State {
         for pool in &agent.record.pools {
             kept.entry(pool.role.clone()).or_default().add(countable(&pool.resources));
         }
-        for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(|task| task.is_charged) {
+        let holds = |task: &&Task| task.is_charged || task.is_away;
+        for task in agent.tasks.iter().filter_map(|key| self.tasks.get(key)).filter(holds) {
             for (pool, part) in &task.record.reserved {
                 let pool = agent.record.pool(*pool);
                 if let Some(kept) = pool.and_then(|pool| kept.get_mut(&pool.role)) {
@@ -51,7 +70,7 @@ impl State {
             if kept != agent.kept {
                 broken.push(format!("agent {id}: counts {:?} as reserved and not held, it is {kept:?}", agent.kept));
             }
-            for (role, kept) in kept {
+            for (role, kept) in kept.into_iter().filter(|_| !agent.record.is_unreachable) {
                 let mut next = Some(role);
                 while let Some(role) = next {
                     next = role.parent();

@@ -19,22 +19,30 @@ pub(crate) struct RoleState {
     pub offered: Resources,
     /// Reserved for it and roles below and not held by tasks, without ports and sets.
     pub kept: Resources,
+    /// The same, and what tasks hold, of agents that cannot be reached: it counts for the limit and for nothing else.
+    pub away: Resources,
     pub tasks_active: u32,
     /// In the role itself.
     pub frameworks: BTreeSet<FrameworkId>,
 }
 
 impl RoleState {
-    /// What counts for the quota, beside what is only offered.
+    /// What counts for the guarantee, beside what is only offered.
     pub fn consumed(&self) -> Resources {
         self.allocated.saturating_sum(&self.kept)
     }
 
+    /// What counts for the limit, beside what is only offered: all that may turn out to run.
+    pub fn limited(&self) -> Resources {
+        self.consumed().saturating_sum(&self.away)
+    }
+
     fn is_idle(&self) -> bool {
-        let Self { weight, quota, policy, allocated, offered, kept, tasks_active, frameworks } = self;
+        let Self { weight, quota, policy, allocated, offered, kept, away, tasks_active, frameworks } = self;
         let has_use = !allocated.is_empty()
             || !offered.is_empty()
             || !kept.is_empty()
+            || !away.is_empty()
             || *tasks_active > 0
             || !frameworks.is_empty();
         *weight == Weight::default() && quota.is_empty() && policy.is_empty() && !has_use
@@ -135,7 +143,7 @@ impl State {
     }
 
     pub(crate) fn role_view(&self, role: &Role, state: &RoleState) -> RoleView {
-        let RoleState { weight, quota, policy, allocated, offered, kept, tasks_active, frameworks } = state;
+        let RoleState { weight, quota, policy, allocated, offered, kept, away, tasks_active, frameworks } = state;
         RoleView {
             role: role.clone(),
             weight: *weight,
@@ -144,6 +152,7 @@ impl State {
             allocated: allocated.clone(),
             offered: offered.clone(),
             reserved: kept.clone(),
+            unreachable: away.clone(),
             tasks_active: *tasks_active,
             frameworks: frameworks.iter().cloned().collect(),
         }

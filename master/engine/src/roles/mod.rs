@@ -1,5 +1,6 @@
 //! Roles: what each holds, its weight and its quota. Settings are stored before they are answered.
 
+mod away;
 mod holdings;
 mod policy;
 mod quota;

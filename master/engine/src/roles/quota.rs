@@ -32,7 +32,7 @@ impl State {
             return Ok(());
         }
         let state = self.roles.get(role);
-        let held = state.map(|state| state.consumed()).unwrap_or_default();
+        let held = state.map(|state| state.limited()).unwrap_or_default();
         if let Some((kind, held, limit)) = quota.limit.exceeded_by(&held) {
             let (who, end) = match state.is_some_and(|state| !state.kept.is_empty()) {
                 true => ("tasks and reservations", "end some of its tasks or reservations"),
@@ -40,7 +40,8 @@ impl State {
             };
             return Err(format!(
                 "quota.limit of role {role}: its {who} hold {held} {kind} now, more than the limit of {limit}; raise the \
-                 limit, {end}, or force it: then nothing new starts until enough has ended"
+                 limit, {end}, or force it: then nothing new starts until enough has ended{}",
+                state.map(|state| on_unreachable(&state.away)).unwrap_or_default()
             ));
         }
         self.check_capacity(role, &quota.guarantee)
@@ -104,11 +105,12 @@ impl State {
                 let new = within.fold(countable(more), |rest, (_, part)| rest.saturating_minus(part));
                 // What is out in other offers is not counted: of those that are accepted, the first get the room.
                 // A kind of which nothing new is taken may be above a limit that was forced.
-                let held = in_kinds_of(&new, state.consumed()).saturating_sum(&new);
+                let held = in_kinds_of(&new, state.limited()).saturating_sum(&new);
                 if let Some((kind, held, limit)) = state.quota.limit.exceeded_by(&held) {
                     return Err(format!(
                         "limit of role {role}: with this it would hold {held} {kind}, more than {limit}; wait until \
-                         tasks of the role end, or have the limit raised (`proffer quota set`)"
+                         tasks of the role end, or have the limit raised (`proffer quota set`){}",
+                        on_unreachable(&state.away)
                     ));
                 }
             }
@@ -135,7 +137,7 @@ impl State {
             let own = own.fold(Resources::default(), |sum, pool| sum.saturating_sum(&open.share.of(Some(pool.id))));
             sum.saturating_sum(&countable(&open.offer.resources.saturating_minus(&own)))
         });
-        if state.quota.limit.exceeded_by(&state.consumed().saturating_sum(&offered)).is_none() {
+        if state.quota.limit.exceeded_by(&state.limited().saturating_sum(&offered)).is_none() {
             return;
         }
         let offers: Vec<OfferId> = of_role().map(|open| open.offer.id.clone()).collect();
@@ -163,6 +165,16 @@ fn in_kinds_of(new: &Resources, amount: Resources) -> Resources {
     }
     kept.scalars.retain(|name, _| new.scalars.contains_key(name));
     kept
+}
+
+/// The part of what is held that no task has to end for.
+fn on_unreachable(away: &Resources) -> String {
+    match away.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; {away} of it is held on unreachable agents: mark those gone that never come back (`proffer agents gone`)"
+        ),
+    }
 }
 
 fn shown(amount: &Resources) -> String {

@@ -33,6 +33,7 @@ impl OperatorApi {
             allocated: Some(view.allocated.clone().into()),
             offered: Some(view.offered.clone().into()),
             reserved: Some(view.reserved.clone().into()),
+            unreachable: Some(view.unreachable.clone().into()),
             tasks_active: view.tasks_active,
             share_millionths: view.share_millionths(total),
             frameworks: view.frameworks.iter().map(framework).collect(),

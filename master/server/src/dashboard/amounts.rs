@@ -101,8 +101,10 @@ pub(super) struct QuotaUse {
 }
 
 /// A row for each kind that the quota names.
-pub(super) fn quota(quota: &Quota, allocated: &Resources, offered: &Resources) -> Vec<QuotaUse> {
+pub(super) fn quota(quota: &Quota, allocated: &Resources, away: &Resources, offered: &Resources) -> Vec<QuotaUse> {
     let (mut promised, mut used, mut out) = (Amounts::default(), Amounts::default(), Amounts::default());
+    let mut unreachable = Amounts::default();
+    unreachable.add(away);
     promised.add(&quota.guarantee);
     used.add(allocated);
     out.add(offered);
@@ -114,11 +116,19 @@ pub(super) fn quota(quota: &Quota, allocated: &Resources, offered: &Resources) -
         if let Some(most) = most {
             text += &format!(" of at most {}", kind.show(*most));
         }
+        let unreachable = unreachable.get(kind);
+        if unreachable > 0 && most.is_some() {
+            text += &format!(", and {} on unreachable agents", kind.show(unreachable));
+        }
         if promised > 0 {
             text += &format!(", {} promised", kind.show(promised));
         }
         let whole = most.copied().unwrap_or(promised);
-        QuotaUse { label: kind.label(), text, bar: Bar::new(&kind.label(), whole, used, out) }
+        QuotaUse {
+            label: kind.label(),
+            text,
+            bar: Bar::new(&kind.label(), whole, used + most.map_or(0, |_| unreachable), out),
+        }
     };
     kinds.into_iter().map(row).collect()
 }

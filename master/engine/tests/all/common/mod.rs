@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proffer_master_engine::explain::Why;
 use proffer_master_engine::registry::{Registry, TaskRecord};
-use proffer_master_engine::view::Change;
+use proffer_master_engine::view::{Change, RoleView};
 use proffer_master_engine::*;
 use proffer_proto_model::task::{ContainerSpec, KillPolicy, ResourceLimits};
 use proffer_proto_model::*;
@@ -17,6 +17,7 @@ pub struct World {
     config: Config,
     pub registry: Registry,
     pub tasks: BTreeMap<TaskKey, TaskRecord>,
+    pub roles: BTreeMap<Role, RoleView>,
     pub now: Now,
     pub trace: String,
     pub offers: Vec<(SessionId, Offer)>,
@@ -36,6 +37,7 @@ impl World {
             config,
             registry: Registry::default(),
             tasks: BTreeMap::new(),
+            roles: BTreeMap::new(),
             now: Now::default(),
             trace: String::new(),
             offers: Vec::new(),
@@ -70,6 +72,8 @@ impl World {
             match change {
                 Change::Task(record) => drop(self.tasks.insert(record.key.clone(), *record)),
                 Change::TaskForgotten(key) => drop(self.tasks.remove(&key)),
+                Change::Role(role) => drop(self.roles.insert(role.role.clone(), *role)),
+                Change::RoleRemoved(role) => drop(self.roles.remove(&role)),
                 _ => {}
             }
         }

@@ -66,7 +66,18 @@ fn page(dashboard: &Dashboard, query: RawParams) -> Result<Roles, BadQuery> {
 
 impl Row {
     fn new(readers: &ReadModels, view: &RoleView, total: &Resources) -> Self {
-        let RoleView { role, weight, quota, policy, allocated, offered, reserved, tasks_active, frameworks } = view;
+        let RoleView {
+            role,
+            weight,
+            quota,
+            policy,
+            allocated,
+            offered,
+            reserved,
+            unreachable,
+            tasks_active,
+            frameworks,
+        } = view;
         let share = view.share_millionths(total);
         let path = role.to_string();
         let depth = path.matches('/').count().min(MAX_DEPTH);
@@ -83,7 +94,7 @@ impl Row {
             tasks: *tasks_active,
             used: Shape::of(allocated),
             offered: amounts::brief(offered),
-            quota: amounts::quota(quota, &allocated.saturating_sum(reserved), offered),
+            quota: amounts::quota(quota, &allocated.saturating_sum(reserved), unreachable, offered),
             frameworks: shown.map(|id| (id.to_string(), readers.framework_name(id))).collect(),
             more_frameworks: frameworks.len().saturating_sub(MOST_FRAMEWORKS),
         }
