@@ -1,13 +1,15 @@
 //! What the owner says to one session. A reader that is too slow is cut off; it never costs memory or others' time.
 
+use std::sync::{Arc, OnceLock};
+
 use proffer_master_engine::{FrameworkErrorKind, ToAgent, ToFramework};
-use proffer_proto_model::Epoch;
-use proffer_proto_model::TaskKey;
 use proffer_proto_model::convert::{ErrorKind, LaunchTask, MasterEnvelope, MasterMessage, SchedulerEvent};
+use proffer_proto_model::{Epoch, FrameworkId, TaskKey};
 use proffer_proto_transport::{self as transport, to_status};
 use proffer_proto_wire::{agent, scheduler};
 use tonic::Status;
 
+use crate::metrics::Reader;
 use crate::queue::{PushError, Sender};
 
 /// Messages that may wait for a slow reader.
@@ -24,6 +26,8 @@ pub(crate) struct Outbox {
     to: To,
     /// The status of the end that was announced.
     end: Option<Status>,
+    /// Who reads it; of a framework once it was told so.
+    framework: Option<Arc<OnceLock<FrameworkId>>>,
 }
 
 #[derive(Debug)]
@@ -43,15 +47,28 @@ pub(crate) enum CutOff {
 
 impl Outbox {
     pub(crate) fn framework(to: Events) -> Self {
-        Self { to: To::Framework(to), end: None }
+        Self { to: To::Framework(to), end: None, framework: Some(Arc::default()) }
     }
 
     pub(crate) fn agent(to: Messages) -> Self {
-        Self { to: To::Agent(to), end: None }
+        Self { to: To::Agent(to), end: None, framework: None }
+    }
+
+    /// To look at how much waits.
+    pub(crate) fn reader(&self) -> Reader {
+        let depth = match &self.to {
+            To::Framework(to) => to.depth(),
+            To::Agent(to) => to.depth(),
+        };
+        Reader { framework: self.framework.clone(), depth }
     }
 
     pub(crate) fn tell_framework(&mut self, message: ToFramework) -> Result<(), CutOff> {
         let To::Framework(to) = &self.to else { return Err(CutOff::Ended) };
+        if let (ToFramework::Subscribed { framework, .. }, Some(reader)) = (&message, &self.framework) {
+            // Once at most on one stream.
+            let _ = reader.set(framework.clone());
+        }
         let event = event(message);
         if let SchedulerEvent::Error { kind, message, is_fatal: true } = &event {
             self.end = Some(end_status(*kind, message));

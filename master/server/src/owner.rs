@@ -106,6 +106,7 @@ impl Owner {
     fn take(&mut self, message: ToOwner, frame: &mut Frame) {
         match message {
             ToOwner::Open(session, outbox) => {
+                self.metrics.queues.add(outbox.reader());
                 self.streams.outboxes.insert(session, outbox);
             }
             ToOwner::Input(input) => self.handle(*input, frame),

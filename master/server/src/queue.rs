@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
@@ -93,6 +93,27 @@ impl<T> Sender<T> {
     /// Cancelled when the stream has ended or its reader is gone.
     pub(crate) fn over(&self) -> &CancellationToken {
         &self.0.over
+    }
+}
+
+/// How many messages wait in a queue, whatever they are.
+pub(crate) trait Depth: std::fmt::Debug + Send + Sync {
+    /// `None` when the stream has ended: it takes nothing more.
+    fn waiting(&self) -> Option<usize>;
+}
+
+impl<T: std::fmt::Debug + Send> Depth for Shared<T> {
+    fn waiting(&self) -> Option<usize> {
+        let state = self.lock();
+        state.end.is_none().then_some(state.waiting.len())
+    }
+}
+
+impl<T: std::fmt::Debug + Send + 'static> Sender<T> {
+    /// To look at how much waits; it keeps neither the queue nor its stream alive.
+    pub(crate) fn depth(&self) -> Weak<dyn Depth> {
+        let shared: Arc<dyn Depth> = Arc::<Shared<T>>::clone(&self.0);
+        Arc::downgrade(&shared)
     }
 }
 

@@ -48,6 +48,8 @@ pub struct ReadModels {
     gone_frameworks: Mutex<Remembered<FrameworkId, String>>,
     gone_agents: Mutex<Remembered<AgentId, String>>,
     changes: broadcast::Sender<Arc<Change>>,
+    /// Held once more by each watcher.
+    watching: Arc<()>,
 }
 
 /// Host ports over all attached agents, counted for each agent: the same number on two agents is two ports.
@@ -115,6 +117,7 @@ impl ReadModels {
             gone_frameworks: Mutex::default(),
             gone_agents: Mutex::default(),
             changes: broadcast::channel(WATCH_BACKLOG).0,
+            watching: Arc::default(),
         }
     }
 
@@ -319,6 +322,16 @@ impl ReadModels {
     /// One role, when it is in use or has settings.
     pub fn role(&self, role: &Role) -> Option<Arc<RoleView>> {
         self.roles.get(role).map(|role| Arc::clone(&role))
+    }
+
+    /// Counts as a watcher for as long as the answer is kept.
+    pub(crate) fn watching(&self) -> Arc<()> {
+        Arc::clone(&self.watching)
+    }
+
+    /// How many watch now.
+    pub fn watchers(&self) -> usize {
+        Arc::strong_count(&self.watching) - 1
     }
 
     /// Every change from now on.

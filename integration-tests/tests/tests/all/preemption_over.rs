@@ -4,14 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use proffer_integration_harness::{Cluster, ClusterOptions, Follower, wait_for};
+use proffer_integration_harness::{Cluster, Follower, wait_for};
 use serde_json::Value;
 
 use super::common::{PATIENCE, ended, running, try_running};
-use super::preemption::stack;
-
-/// Instances of which the cluster holds exactly as many.
-const ALL: u64 = 8;
+use super::preemption::{ALL, Divided};
 
 /// What the shop is promised.
 const OWED: usize = 3;
@@ -57,39 +54,32 @@ fn follow(cluster: &Cluster) -> Follower {
 
 #[test]
 fn a_kill_9_between_request_and_kill_costs_nobody_more_than_is_owed() {
-    let master_flags = vec!["--preemption", "--preemption-notice", "5s"];
-    let options = ClusterOptions { roles: vec!["spare", "web"], master_flags, ..ClusterOptions::default() };
-    let cluster = Cluster::start_with(options);
-    let each = cluster.json(&["agents"])[0]["total"]["cpus_milli"].as_u64().unwrap() / ALL;
-    let cpus = |instances: u64| format!("{}", (instances * each) as f64 / 1_000.0);
-    let apply = |name: &str, role: &str, instances: u64, more: &str| {
-        let text = stack(name, role, &cpus(1), instances, more);
-        cluster.ok(&["apply", "--no-wait", "-f", &cluster.file(&format!("{name}.yaml"), &text)]);
-    };
-    apply("filler", "spare", ALL, "    revocable: true\n");
-    let before = running(&cluster, "filler", ALL as usize);
+    let divided = Divided::start("5s");
+    let cluster = &divided.cluster;
+    divided.apply("filler", "spare", ALL, "    revocable: true\n");
+    let before = running(cluster, "filler", ALL as usize);
 
-    let first = follow(&cluster);
-    cluster.ok(&["quota", "set", "web", "--guarantee", &format!("cpus={}", cpus(OWED as u64))]);
-    apply("shop", "web", 5, "");
+    let first = follow(cluster);
+    cluster.ok(&["quota", "set", "web", "--guarantee", &divided.cpus(OWED as u64)]);
+    divided.apply("shop", "web", 5, "");
     wait_asked(&first);
     drop(first);
     cluster.kill_9("master");
-    let second = follow(&cluster);
+    let second = follow(cluster);
     let again = wait_asked(&second);
-    assert_eq!(running(&cluster, "filler", ALL as usize), before, "nobody was ended by the master that only asked");
+    assert_eq!(running(cluster, "filler", ALL as usize), before, "nobody was ended by the master that only asked");
     assert!(again.iter().all(|one| one.start_unix_ms >= one.sent_unix_ms + NOTICE_MS), "the whole notice: {again:?}");
 
-    running(&cluster, "shop", OWED);
+    running(cluster, "shop", OWED);
     let after = wait_for("the rest of the filler", PATIENCE, || {
-        let now = try_running(&cluster, "filler")?;
+        let now = try_running(cluster, "filler")?;
         if now.len() == before.len() - OWED { Ok(now) } else { Err(format!("{now:?}")) }
     });
     let taken: Vec<_> = before.iter().filter(|instance| !after.contains(instance)).collect();
     assert_eq!(taken.len(), OWED, "no more than is owed: {before:?} {after:?}");
     let asked = asked(&second);
     for instance in taken {
-        let end = ended(&cluster, &instance.task_id);
+        let end = ended(cluster, &instance.task_id);
         assert_eq!(end["reason"], "PREEMPTED", "{end}");
         let of_it = asked.iter().find(|one| one.tasks.contains(&instance.task_id));
         let of_it = of_it.unwrap_or_else(|| panic!("{} was not asked: {asked:?}", instance.task_id));
@@ -101,5 +91,5 @@ fn a_kill_9_between_request_and_kill_costs_nobody_more_than_is_owed() {
         let told = cluster.try_json(&["why", "shop"])?.to_string();
         if told.contains("short") { Ok(()) } else { Err(told) }
     });
-    assert_eq!((running(&cluster, "shop", OWED).len(), running(&cluster, "filler", 5)), (OWED, after));
+    assert_eq!((running(cluster, "shop", OWED).len(), running(cluster, "filler", 5)), (OWED, after));
 }

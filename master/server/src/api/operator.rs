@@ -220,13 +220,14 @@ impl Operator for OperatorApi {
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let kinds = Kinds::try_from(request.into_inner())?;
         let (to, events) = queue(WATCH_QUEUE);
-        let api = self.clone();
+        let (api, watching) = (self.clone(), self.readers.watching());
         tokio::spawn(async move {
             let stopped = tokio::select! {
                 watched = api.watch_into(&to, kinds) => watched.err(),
                 () = api.owner.shutdown.draining() => Some(stopping()),
             };
             to.end(None, stopped);
+            drop(watching);
         });
         Ok(Response::new(events))
     }

@@ -5,6 +5,7 @@
 mod bounded;
 mod kept;
 mod now;
+mod queues;
 mod record;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::read_models::ReadModels;
 use bounded::Names;
+use queues::Queues;
+pub(crate) use queues::Reader;
 pub(crate) use record::Load;
 
 /// Labels: names are fixed, values are words of ours or bounded by [`Names`].
@@ -33,6 +36,8 @@ type Labels = Vec<(&'static str, String)>;
 pub(crate) struct Metrics {
     registry: Registry,
     names: Arc<Names>,
+    /// How much waits for readers.
+    pub(crate) queues: Arc<Queues>,
     decision: Histogram,
     allocation: Histogram,
     commit: Histogram,
@@ -59,7 +64,8 @@ impl Metrics {
     pub(crate) fn new(readers: Arc<ReadModels>) -> Self {
         let mut registry = Registry::default();
         let names = Arc::new(Names::default());
-        let now = now::Now { readers, names: Arc::clone(&names) };
+        let queues = Arc::new(Queues::default());
+        let now = now::Now { readers, names: Arc::clone(&names), queues: Arc::clone(&queues) };
         registry.register_collector(Box::new(now));
         let kept = &mut registry;
         let metrics = Self {
@@ -114,6 +120,7 @@ impl Metrics {
                 keep(kept, "proffer_master_calls_paced", help, Family::default())
             },
             names,
+            queues,
             registry,
         };
         metrics.paced.get_or_create_owned(&vec![("framework", "other".to_owned())]);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use proffer_master_engine::registry::AgentMode;
 use proffer_master_engine::view::AgentState;
 use proffer_proto_model::{Limit, Resources};
 use prometheus_client::collector::Collector;
@@ -12,6 +13,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::Labels;
 use super::bounded::Names;
+use super::queues::Queues;
 use crate::read_models::ReadModels;
 
 /// Counts at each look.
@@ -19,6 +21,7 @@ use crate::read_models::ReadModels;
 pub(super) struct Now {
     pub(super) readers: Arc<ReadModels>,
     pub(super) names: Arc<Names>,
+    pub(super) queues: Arc<Queues>,
 }
 
 pub(super) type Rows = BTreeMap<Labels, f64>;
@@ -47,6 +50,8 @@ impl Collector for Now {
         write(to, "proffer_master_gpus", "GPUs of attached agents by use", by("use", gpus))?;
         self.shares(to, &cluster.total)?;
         self.quotas(to)?;
+        self.operated(to)?;
+        self.queues(to)?;
         self.kept(to)
     }
 }
@@ -63,6 +68,27 @@ impl Now {
             *rows.entry(vec![("state", state.to_owned())]).or_default() += 1.0;
         }
         rows
+    }
+
+    /// What operators want of agents.
+    fn operated(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let words = ["active", "deactivated", "draining", "drained", "gone"];
+        let mut modes = by("mode", words.map(|word| (word, 0.0)));
+        for agent in self.readers.agents() {
+            let mode = match agent.mode {
+                AgentMode::Active => "active",
+                AgentMode::Deactivated => "deactivated",
+                AgentMode::Draining(_) => "draining",
+                AgentMode::Drained => "drained",
+                AgentMode::Gone => "gone",
+            };
+            *modes.entry(vec![("mode", mode.to_owned())]).or_default() += 1.0;
+        }
+        write(to, "proffer_master_agent_modes", "Known agents by what operators want of them", modes)?;
+        let windows = self.readers.windows();
+        let open = windows.iter().filter(|window| window.is_open()).count();
+        let states = [("open", open as f64), ("planned", (windows.len() - open) as f64)];
+        write(to, "proffer_master_maintenance_windows", "Maintenance windows by state", by("state", states))
     }
 
     fn tasks(&self) -> Rows {

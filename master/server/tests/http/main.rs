@@ -6,6 +6,7 @@
 #[path = "../dashboard/world.rs"]
 mod world;
 
+mod described;
 mod in_the_way;
 mod json;
 mod metrics;

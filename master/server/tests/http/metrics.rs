@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use proffer_proto_wire::common::{self, Resources};
 use proffer_proto_wire::operator::operator_client::OperatorClient;
-use proffer_proto_wire::operator::{CreateVolumeRequest, OfferMode, ReserveRequest, SetRolePolicyRequest};
+use proffer_proto_wire::operator::{
+    CreateVolumeRequest, OfferMode, ReserveRequest, ScheduleMaintenanceRequest, SetRolePolicyRequest,
+};
 use proffer_proto_wire::scheduler::{self, Launch, Operation, TaskLaunch, call, decline_reason, operation};
 
 use crate::world::{World, amount, hostile_agent, wants};
@@ -62,10 +64,45 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
         "proffer_master_filters 1",
         "proffer_master_framework_tasks{framework=\"web\"} 0",
         "proffer_master_slow_readers_cut_off_total{peer=\"agent\"} 0",
+        "proffer_master_outbox_limit{peer=\"framework\"} 1024",
+        "proffer_master_outbox_longest{peer=\"agent\"} 0",
+        "proffer_master_framework_outbox{framework=\"web\"} 0",
+        "proffer_master_watchers 0",
         "# EOF",
     ];
     let page = world.page_with("/metrics", &wanted).await;
     assert_eq!(written(&page), documented());
+}
+
+#[tokio::test]
+async fn what_operators_want_and_who_watches_is_counted() {
+    let world = World::start().await;
+    let _agent = world.agent(hostile_agent()).await;
+    world.page_with("/metrics", &["proffer_master_agent_modes{mode=\"active\"} 1"]).await;
+    let watching = world.http.get(world.url("/v1/events")).send().await.unwrap();
+    let mut operator = OperatorClient::new(world.channel());
+    let window = |start_unix_ms| ScheduleMaintenanceRequest {
+        agent_ids: vec!["A1-1".into()],
+        start_unix_ms,
+        duration_ms: 1_000_000,
+        deactivate_only: true,
+        ..Default::default()
+    };
+    // At once, and in some days.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    for start in [0, u64::try_from(now.as_millis()).unwrap() + 200_000_000] {
+        operator.schedule_maintenance(window(start)).await.unwrap();
+    }
+    let wanted = [
+        "proffer_master_agent_modes{mode=\"active\"} 0",
+        "proffer_master_agent_modes{mode=\"deactivated\"} 1",
+        "proffer_master_maintenance_windows{state=\"open\"} 1",
+        "proffer_master_maintenance_windows{state=\"planned\"} 1",
+        "proffer_master_watchers 1",
+    ];
+    world.page_with("/metrics", &wanted).await;
+    drop(watching);
+    world.page_with("/metrics", &["proffer_master_watchers 0"]).await;
 }
 
 #[tokio::test]
