@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_proto_model::{DemandItem, FrameworkId, Moment, Now, Role, UnixMillis};
+use proffer_proto_model::{DemandItem, FrameworkId, Moment, Now, Resources, Role, UnixMillis};
 
 use super::plan::{Choice, Want, choose};
 use super::{Preemption, is_short};
@@ -145,15 +145,19 @@ impl State {
         wants
     }
 
+    /// The limits let a role hold so much more, beside all that room is being taken back for: that takes its part of them.
+    pub(super) fn is_within_limits(&self, role: &Role, more: Resources) -> bool {
+        let awaited = self.preempting.values().filter(|p| p.item.role == *role);
+        let awaited = awaited.filter_map(|p| p.item.shape.as_ref());
+        let all = awaited.fold(more, |sum, shape| sum.saturating_sum(shape));
+        self.check_room(role, &all, &Kept::new()).is_ok()
+    }
+
     /// Who makes room for a want that is owed and finds none.
     fn find_room(&self, now: Now, role: &Role, wanted: &Wanted, steps: &mut u64) -> Option<Choice> {
         let Wanted { item, want, .. } = wanted;
         let shape = item.shape.clone().unwrap_or_default();
-        // Those who are waited for already take their part of what the role may hold.
-        let awaited = self.preempting.values().filter(|p| p.item.role == item.role);
-        let awaited = awaited.filter_map(|p| p.item.shape.as_ref());
-        let all = awaited.fold(shape, |sum, shape| sum.saturating_sum(shape));
-        if self.check_room(&item.role, &all, &Kept::new()).is_err() {
+        if !self.is_within_limits(&item.role, shape) {
             return None;
         }
         let want = self.uncovered(role, item, want.clone(), None, steps)?;

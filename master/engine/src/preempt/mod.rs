@@ -97,7 +97,7 @@ impl State {
     }
 
     /// Those of `left` that still have to go; `None` when nobody has to: the shape is not wanted or owed any more, finds
-    /// room elsewhere, or would not fit here. Those who are leaving by themselves go first.
+    /// room elsewhere, would not fit here, or is above a limit by now. Those who are leaving by themselves go first.
     fn still_needed(
         &self,
         agent: &AgentId,
@@ -108,7 +108,7 @@ impl State {
         let items = &self.frameworks.get(framework)?.demand.items;
         items.iter().find(|other| are_alike(other, item) && other.count != Some(0))?;
         let want = self.uncovered(role, item, self.want_of(role, item)?, Some(agent), &mut 0)?;
-        if !self.may_go_to(agent, item) {
+        if !self.may_go_to(agent, item) || !self.is_within_limits(&item.role, Resources::default()) {
             return None;
         }
         let mut place = self.place(role, item, &want, agent);

@@ -225,3 +225,22 @@ fn who_is_not_needed_any_more_since_another_leaves_by_itself_stays() {
         world.tasks.values().filter(|task| task.is_kill_requested).map(|t| t.key.task.clone()).collect();
     assert_eq!(killed.len(), 1, "one CPU was free by then: {killed:?}");
 }
+
+#[test]
+fn nobody_is_killed_any_more_for_what_a_limit_does_not_allow_by_then() {
+    for most in [1_999, 2_000] {
+        let mut world = busy(Some(NOTICE_MS), vec![ranked("low", 4_000, -1)]);
+        join(&mut world, 30, "prod/web");
+        let mut wanted = want(2_000, 1);
+        wanted.items[0].role = role("prod/web");
+        world.call(30, "wants", FrameworkCall::Demand(wanted));
+        world.wait(6_000);
+        assert_eq!(told(&world, "(Preemption)").len(), 1, "{}", world.trace);
+        let limit = Limit { cpus: Some(MilliCpus(most)), ..Limit::default() };
+        let quota = Box::new(Quota { guarantee: Resources::default(), limit });
+        let call = RolesCall::SetQuota { role: role("prod/web"), quota, force: true };
+        world.handle("quota", Input::Operator(OperatorCall::Roles { request: 1, call, is_dry_run: false }));
+        world.wait(2 * NOTICE_MS);
+        assert_eq!(world.trace.contains("kill F1-1/low"), most == 2_000, "limit {most}\n{}", world.trace);
+    }
+}
