@@ -1,6 +1,6 @@
 //! The quotas in the tree of roles. Never knows agents: what is free of them is an amount given by the caller.
 
-use proffer_proto_model::Limit;
+use proffer_proto_model::{Limit, Resources};
 
 use crate::pools::OwnPool;
 use crate::quota::{Gate, Need, Room};
@@ -18,9 +18,10 @@ impl Tree {
     }
 
     /// Sets the quota of a role that is a gate. Nothing below it may be counted as needed.
-    pub fn set_quota(&mut self, role: NodeId, limit: Option<Room>, guarantee: Amounts) {
+    pub fn set_quota(&mut self, role: NodeId, (limit, limit_amounts): (Option<Room>, Amounts), guarantee: Amounts) {
         if let Some(gate) = self.gate_mut(role) {
             gate.limit = limit;
+            gate.limit_amounts = limit_amounts;
             gate.guarantee = guarantee;
         }
         self.refresh_path(role);
@@ -107,8 +108,8 @@ impl Tree {
     }
 }
 
-/// The parts of a limit by kind.
-pub(crate) fn limit_room(limit: &Limit, kinds: &mut Kinds) -> Option<Room> {
+/// The parts of a limit by kind, and the same in numbers.
+pub(crate) fn limit_room(limit: &Limit, kinds: &mut Kinds) -> (Option<Room>, Amounts) {
     let Limit { cpus, memory, disk, gpus, scalars } = limit;
     let fixed = [cpus.map(|most| most.0), memory.map(|most| most.0), disk.map(|most| most.0), gpus.map(u64::from)];
     let mut room = Room::default();
@@ -120,5 +121,12 @@ pub(crate) fn limit_room(limit: &Limit, kinds: &mut Kinds) -> Option<Room> {
     for (name, most) in scalars {
         room.cap(kinds.number_of_scalar(name), *most);
     }
-    (room != Room::default()).then_some(room)
+    let resources = Resources {
+        disk: disk.unwrap_or_default(),
+        gpus: gpus.unwrap_or_default(),
+        scalars: scalars.clone(),
+        ..Resources::new(cpus.unwrap_or_default(), memory.unwrap_or_default())
+    };
+    let amounts = kinds.amounts(&resources);
+    ((room != Room::default()).then_some(room), amounts)
 }

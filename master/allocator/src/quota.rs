@@ -51,6 +51,8 @@ pub(crate) struct Missed {
 pub(crate) struct Gate {
     /// `None` when nothing is limited.
     pub limit: Option<Room>,
+    /// The same in numbers; nothing of the kinds that are not limited.
+    pub limit_amounts: Amounts,
     pub guarantee: Amounts,
     /// Promised to this role and those below, and not held by them.
     pub owed: Amounts,
@@ -268,10 +270,20 @@ impl Gate {
         self.owed.present().any(|(kind, owed)| owed > self.owed_below.of(kind))
     }
 
-    /// Works out again what is owed.
-    pub fn set_held(&mut self, held: &Amounts) {
+    /// Works out again what is owed: no more than the limit lets the role use beside what counts for it.
+    pub fn set_held(&mut self, held: &Amounts, limited: &Amounts) {
         let mut owed = self.guarantee.clone();
         owed.sub(held);
+        if let Some(limit) = &self.limit {
+            let mut within = self.limit_amounts.clone();
+            within.sub(limited);
+            let mut over = owed.clone();
+            over.sub(&within);
+            let is_free = |(kind, _): &(usize, u64)| limit.of(*kind) == u64::MAX;
+            let free: Vec<usize> = over.present().filter(is_free).map(|(kind, _)| kind).collect();
+            free.into_iter().for_each(|kind| over.forget(kind));
+            owed.sub(&over);
+        }
         owed.sub(&self.owed_below);
         owed.add(&self.owed_below);
         self.owed = owed;

@@ -253,7 +253,8 @@ impl Tree {
         }
     }
 
-    /// Counts what a role holds on agents that are away, in it and in every role above: it is used up for their limits.
+    /// Counts what a role holds on agents that are away, in it and in every role above: it is used up for their limits,
+    /// and what they may not use for that is owed to nobody.
     pub fn count_away(&mut self, role: NodeId, amounts: &Amounts, is_more: bool) {
         let path: Vec<NodeId> = self.path(role).collect();
         for node in path {
@@ -263,6 +264,7 @@ impl Tree {
             } else {
                 away.sub(amounts);
             }
+            self.refresh_owed(node);
             self.refresh_gate(node);
         }
     }
@@ -402,10 +404,10 @@ impl Tree {
 
     /// Works out what is owed at a gate, and tells the one above.
     pub fn refresh_owed(&mut self, node: NodeId) {
-        let consumed = self.nodes[node.0].consumed();
+        let (consumed, limited) = (self.nodes[node.0].consumed(), self.nodes[node.0].limited());
         let Node { gate: Some(gate), parent, .. } = &mut self.nodes[node.0] else { return };
         let old = gate.owed.clone();
-        gate.set_held(&consumed);
+        gate.set_held(&consumed, &limited);
         gate.count_in_class(&mut self.classes);
         if node.0 == ROOT || gate.owed == old {
             return;

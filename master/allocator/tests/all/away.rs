@@ -81,3 +81,44 @@ fn a_role_that_holds_something_there_is_not_forgotten_until_it_is_free() {
     allocator.count_away(&web, &res(1_000, 0), false);
     assert_eq!(allocator.roles_known(), Vec::<&Role>::new());
 }
+
+#[test]
+fn what_a_role_may_not_use_for_what_it_holds_there_is_kept_from_nobody() {
+    for (holder, is_turned_away_first) in [("prod", false), ("prod", true), ("prod/web", false), ("prod/web", true)] {
+        let mut allocator = cluster(1);
+        let holder = Role::new(holder).unwrap();
+        allocator.set_quota(&Role::new("prod").unwrap(), Some(&quota(4_000, Some(4_000))));
+        wants(&mut allocator, 1, "prod");
+        wants(&mut allocator, 2, "ops");
+        if is_turned_away_first {
+            allocator.put_framework(&framework_id(1), false);
+            assert_eq!(offered(&mut allocator, "ops", 0), 0, "kept for the guarantee");
+            allocator.put_framework(&framework_id(1), true);
+        }
+        allocator.count_away(&holder, &res(4_000, 0), true);
+        let grants = allocator.allocate(Moment(1));
+        let cpus: u64 = grants.iter().map(|grant| grant.resources.cpus.0).sum();
+        assert!(grants.iter().all(|grant| grant.role.as_str() == "ops"), "{grants:?}");
+        assert_eq!(cpus, 4_000, "away in {holder}, turned away first: {is_turned_away_first}");
+        allocator.count_away(&holder, &res(4_000, 0), false);
+        grants.iter().for_each(|grant| decline(&mut allocator, grant, 2, 0));
+        assert_eq!(offered(&mut allocator, "prod", 2), 4_000, "it is back and has ended: promised again");
+    }
+}
+
+#[test]
+fn a_part_that_is_there_and_kinds_without_a_limit_stay_promised() {
+    let mut allocator = cluster(1);
+    let prod = Role::new("prod").unwrap();
+    allocator.set_quota(&prod, Some(&quota(3_000, Some(4_000))));
+    allocator.count_away(&prod, &res(3_000, 0), true);
+    wants(&mut allocator, 2, "ops");
+    assert_eq!(offered(&mut allocator, "ops", 0), 3_000, "of the limit of 4 one is left to prod");
+
+    let mut allocator = cluster(1);
+    let guarantee = res(4_000, 4_000);
+    allocator.set_quota(&prod, Some(&Quota { guarantee, ..quota(0, Some(4_000)) }));
+    allocator.count_away(&prod, &res(4_000, 4_000), true);
+    wants(&mut allocator, 2, "ops");
+    assert_eq!(offered(&mut allocator, "ops", 0), 0, "the memory may be used without a limit");
+}

@@ -32,6 +32,8 @@ enum Step {
     Mode { role: usize, is_optimistic: bool },
     Place { role: usize, policy: Option<usize> },
     MinOffer { role: Option<usize>, cpus: Option<u64> },
+    Away { role: usize, halves: u64 },
+    Back { at: usize },
     Wait { ms: u64 },
 }
 
@@ -61,6 +63,8 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0usize..ROLES, proptest::option::of(0usize..4)).prop_map(|(role, policy)| Step::Place { role, policy }),
         1 => (proptest::option::of(0usize..ROLES), proptest::option::of(0u64..1_500))
             .prop_map(|(role, cpus)| Step::MinOffer { role, cpus }),
+        2 => (0usize..ROLES, 1u64..5).prop_map(|(role, halves)| Step::Away { role, halves }),
+        1 => any::<usize>().prop_map(|at| Step::Back { at }),
         4 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -156,6 +160,8 @@ fn run(naive: &mut Naive, step: Step) {
         Step::MinOffer { role: at, cpus } => {
             naive.set_min_offer(at.map(role), cpus.map(|cpus| res(cpus, 0)));
         }
+        Step::Away { role: at, halves } => naive.count_away(&role(at), halves * 500),
+        Step::Back { at } => naive.back(at),
         Step::Wait { ms } => naive.now += ms,
     }
     naive.allocate();

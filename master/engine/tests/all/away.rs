@@ -186,3 +186,18 @@ fn a_reservation_that_cannot_be_reached_counts_for_the_limit_once_and_for_no_gua
     start_more(&mut world, 20, "again");
     assert_eq!(may_run(&world), 3_000);
 }
+
+#[test]
+fn what_the_limit_does_not_let_a_role_replace_is_kept_from_nobody_else() {
+    let mut world = lost_at_the_limit("eng");
+    set_quota(&mut world, 4_000, Some(4_000), true).unwrap();
+    let ops = Role::new("ops").unwrap();
+    let framework = FrameworkInfo { roles: vec![ops.clone()], ..framework_info("ops") };
+    let mut demand = want(1_000, 8);
+    demand.items[0].role = ops.clone();
+    world.handle("subscribe ops", Input::Subscribe { session: SessionId(11), framework, demand });
+    world.wait(6_000);
+    let offered = world.offers.iter().filter(|(_, offer)| offer.role == ops);
+    let offered: u64 = offered.map(|(_, offer)| offer.resources.cpus.0).sum();
+    assert_eq!(offered, 8_000, "all of the agent that is there\n{}", world.trace);
+}

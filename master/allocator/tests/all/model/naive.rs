@@ -50,6 +50,8 @@ pub struct Naive {
     pub(super) races: BTreeSet<GrantId>,
     pub(super) grants: BTreeMap<GrantId, Grant>,
     pub(super) tasks: Vec<Task>,
+    /// CPU that is held on agents that are away.
+    pub(super) away: Vec<(Role, u64)>,
     pub(super) filters: Vec<Filter>,
     /// Framework, role and end of the time in which a launch counts.
     pub(super) holds: Vec<(usize, Role, u64)>,
@@ -92,6 +94,7 @@ impl Naive {
             placements: BTreeMap::new(),
             grants: BTreeMap::new(),
             tasks: Vec::new(),
+            away: Vec::new(),
             filters: Vec::new(),
             holds: Vec::new(),
             problem: None,

@@ -11,10 +11,29 @@ impl Naive {
         let path = std::iter::successors(Some(role.clone()), Role::parent);
         let limit = |role: Role| {
             let most = self.quotas.get(&role)?.limit.cpus?;
-            let left = most.0 as i64 - self.consumed(&role) as i64;
+            let left = most.0 as i64 - (self.consumed(&role) + self.away(&role)) as i64;
             Some((role, left))
         };
         path.filter_map(limit)
+    }
+
+    /// So much CPU is held in a role on an agent that is away.
+    pub fn count_away(&mut self, role: &Role, cpus: u64) {
+        self.allocator.count_away(role, &res(cpus, 0), true);
+        self.away.push((role.clone(), cpus));
+    }
+
+    /// Some of it is not any more.
+    pub fn back(&mut self, at: usize) {
+        if !self.away.is_empty() {
+            let (role, cpus) = self.away.swap_remove(at % self.away.len());
+            self.allocator.count_away(&role, &res(cpus, 0), false);
+        }
+    }
+
+    /// CPU that is held in a role and below it on agents that are away.
+    fn away(&self, role: &Role) -> u64 {
+        self.away.iter().filter(|(other, _)| is_within(other, role)).map(|(_, cpus)| cpus).sum()
     }
 
     /// CPU that is granted and held in a role and below it, and what is reserved there and not used.
@@ -30,10 +49,13 @@ impl Naive {
         within.fold(Resources::default(), |sum, (_, more)| sum.saturating_sum(more))
     }
 
-    /// What a role and those below are promised and do not hold: what is promised to those below is part of it.
+    /// What a role and those below are promised and do not hold: what is promised to those below is part of it. What its
+    /// limit does not let it use is not.
     fn owed(&self, role: &Role) -> u64 {
-        let guarantee = self.quotas.get(role).map_or(0, |quota| quota.guarantee.cpus.0);
-        let own = guarantee.saturating_sub(self.consumed(role));
+        let quota = self.quotas.get(role).cloned().unwrap_or_default();
+        let most = quota.limit.cpus.map_or(u64::MAX, |most| most.0);
+        let within = most.saturating_sub(self.consumed(role) + self.away(role));
+        let own = quota.guarantee.cpus.0.saturating_sub(self.consumed(role)).min(within);
         let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
         own.max(below.map(|below| self.owed(&below)).sum())
     }

@@ -36,6 +36,9 @@ impl Naive {
     pub fn clear(&mut self) {
         self.frameworks.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.remove_framework(id));
         self.agents.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.remove_agent(id));
+        while !self.away.is_empty() {
+            self.back(0);
+        }
         for role in self.quotas.keys().cloned().collect::<Vec<_>>() {
             self.set_quota(&role, Quota::default());
         }
@@ -80,7 +83,8 @@ impl Naive {
         let settings = quotas.chain(self.min_offers.keys().flatten()).chain(&self.optimistic);
         let settings = settings.chain(self.weights.keys()).chain(self.placements.keys());
         let pools = self.pools.values().flatten().map(|pool| &pool.role);
-        let used = settings.chain(pools).chain(self.clients.iter().map(|(_, role)| role));
+        let away = self.away.iter().map(|(role, _)| role);
+        let used = settings.chain(pools).chain(away).chain(self.clients.iter().map(|(_, role)| role));
         let path = |role: &Role| std::iter::successors(Some(role.clone()), Role::parent).collect::<Vec<_>>();
         let expected: BTreeSet<Role> = used.flat_map(path).collect();
         let known = self.allocator.roles_known();
