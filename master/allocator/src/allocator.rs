@@ -63,6 +63,8 @@ pub struct Work {
     pub shares: u64,
     /// Moves in the order of those that want something.
     pub moves: u64,
+    /// Shapes of old and new demands compared.
+    pub shapes: u64,
 }
 
 #[derive(Debug)]
@@ -191,6 +193,7 @@ pub struct Allocator {
     pub(crate) agents_looked_at: u64,
     pub(crate) clients_looked_at: Cell<u64>,
     pub(crate) filters_looked_at: Cell<u64>,
+    pub(crate) shapes_compared: u64,
 }
 
 impl Allocator {
@@ -227,6 +230,7 @@ impl Allocator {
             filters: self.filters_looked_at.get(),
             shares: self.tree.ranked,
             moves: self.tree.moved,
+            shapes: self.shapes_compared,
         }
     }
 }

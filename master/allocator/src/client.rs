@@ -1,7 +1,9 @@
 //! One framework in one role: what it wants, what it holds, what it refused. Never decides who is next.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
 
 use proffer_proto_model::{DemandItem, Moment, Resources};
 use smallvec::SmallVec;
@@ -238,13 +240,23 @@ impl Client {
         }
     }
 
-    /// Takes the new demand, of which no offer is smaller than `least`. What is outstanding for a shape stays with it. True when there is something new in it.
-    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>, least: &Resources, kinds: &mut Kinds) -> bool {
-        let mut old = std::mem::take(&mut self.items);
-        let mut has_news = false;
+    /// Takes the new demand, of which no offer is smaller than `least`. What is outstanding for a shape stays with it.
+    /// Whether there is something new in it, and how many shapes were compared.
+    pub fn replace_demand(&mut self, wanted: Vec<DemandItem>, least: &Resources, kinds: &mut Kinds) -> (bool, u64) {
+        // Shapes can be long and alike up to the end: each is compared with those of the same print only.
+        let mut old: BTreeMap<u64, VecDeque<Item>> = BTreeMap::new();
+        for item in std::mem::take(&mut self.items) {
+            old.entry(print_of(&item.wanted)).or_default().push_back(item);
+        }
+        let (mut has_news, mut compared) = (false, 0);
         for new in wanted {
-            let found = old.iter().position(|item| item.is_same_shape(&new));
-            let item = match found.map(|at| old.remove(at)) {
+            let mut is_same = |item: &Item| {
+                compared += 1;
+                item.is_same_shape(&new)
+            };
+            let alike = old.get_mut(&print_of(&new));
+            let found = alike.and_then(|alike| alike.iter().position(&mut is_same).and_then(|at| alike.remove(at)));
+            let item = match found {
                 Some(item) => {
                     has_news |= new.count.unwrap_or(u32::MAX) > item.wanted.count.unwrap_or(u32::MAX);
                     Item { wanted: new, launched: 0, ..item }
@@ -270,7 +282,7 @@ impl Client {
         }
         self.asks_gpus = self.items.iter().any(|item| asks_gpus(&item.wanted));
         self.items.sort_by_key(|item| std::cmp::Reverse(item.wanted.priority));
-        has_news
+        (has_news, compared)
     }
 
     /// Counts offers in (or out, when they end) for a shape. A shape no longer wanted is ignored.
@@ -301,6 +313,13 @@ impl Client {
             item.launched = item.launched.saturating_sub(launched);
         }
     }
+}
+
+/// The same for items of the same shape, ports and rules; the same in every run.
+fn print_of(item: &DemandItem) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&item.shape, item.ports, &item.constraints).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The shape has GPUs.

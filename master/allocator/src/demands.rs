@@ -79,7 +79,9 @@ impl Allocator {
         self.count_wanted(client, false);
         let least = self.clients.get(client).map(|state| self.min_offer_of(state.role)).unwrap_or_default();
         let Some(state) = self.clients.get_mut(client) else { return };
-        let has_news = state.replace_demand(wanted, &least, &mut self.kinds);
+        let (has_news, compared) = state.replace_demand(wanted, &least, &mut self.kinds);
+        self.shapes_compared += compared;
+        let Some(state) = self.clients.get(client) else { return };
         let node = state.node;
         self.count_wanted(client, true);
         self.choose_classes(node);

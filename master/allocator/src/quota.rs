@@ -76,7 +76,7 @@ pub(crate) struct Gate {
 impl Need {
     /// What the item needs.
     pub fn of(item: &DemandItem, kinds: &mut Kinds) -> Self {
-        item.shape.as_ref().map_or(Self::Anything, |shape| Self::Shape(kinds.amounts(shape)))
+        item.shape.as_ref().map_or(Self::Anything, |shape| Self::Shape(kinds.amounts_wanted(shape)))
     }
 
     /// The same when no offer may be smaller than `least`.

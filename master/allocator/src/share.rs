@@ -16,9 +16,14 @@ pub(crate) const DISK: usize = 2;
 /// The number of the kind.
 pub(crate) const GPUS: usize = 3;
 
-/// Numbers for the names of further scalars, given once and kept.
+/// Numbers for the names of further scalars, given once and kept. What agents have and operators set always gets one.
 #[derive(Debug, Default)]
 pub(crate) struct Kinds(BTreeMap<String, usize>);
+
+/// As long as there are fewer names than this, one that is only wanted gets a number too: what keeps room for it then
+/// knows it as soon as an agent has it. Beyond, it waits for the demand to be stated anew: amounts are as long as the
+/// largest number in them, and anybody can want names without end.
+const MOST_NAMES_WANTED: usize = 256;
 
 /// Countable amounts by kind: cpus, memory, disk, gpus, then further scalars by number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +48,15 @@ impl Kinds {
             further[at] = *milli;
         }
         Amounts { fixed, further }
+    }
+
+    /// The countable part of what somebody wants. Scalars that nobody has are left out when there are many names.
+    pub fn amounts_wanted(&mut self, of: &Resources) -> Amounts {
+        if self.0.len().saturating_add(of.scalars.len()) <= MOST_NAMES_WANTED {
+            self.amounts(of)
+        } else {
+            self.amounts_of(of)
+        }
     }
 
     /// The countable part of an amount. Scalars never seen are left out.
@@ -282,6 +296,20 @@ mod tests {
         assert_eq!(less.cmp(&more), Ordering::Less);
         assert_eq!(more.cmp(&share(u64::MAX, u64::MAX, u32::MAX)), Ordering::Greater, "a smaller weight counts more");
         assert_eq!(more.cmp(&more), Ordering::Equal);
+    }
+
+    #[test]
+    fn names_that_are_only_wanted_make_no_amount_longer_without_end() {
+        let mut kinds = Kinds::default();
+        let odd = |name: String| Resources { scalars: [(name, 5)].into(), ..Resources::default() };
+        for n in 0..10_000 {
+            kinds.amounts_wanted(&odd(format!("wanted-{n}")));
+        }
+        assert_eq!(kinds.0.len(), MOST_NAMES_WANTED);
+        assert_eq!(kinds.amounts_wanted(&odd("wanted-9999".to_owned())), Amounts::default());
+        let had = kinds.amounts(&odd("wanted-9999".to_owned()));
+        assert_eq!(kinds.amounts_wanted(&odd("wanted-9999".to_owned())), had, "an agent has it now");
+        assert!(had.present().count() == 1 && had.further.len() == MOST_NAMES_WANTED + 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AgentInfo, AttributeValue, Pattern};
 
 /// One rule; an agent must meet all rules of a demand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Constraint {
     /// An attribute's name, or `@hostname`, `@region`, `@zone`.
     pub subject: String,
@@ -19,7 +19,7 @@ pub struct Constraint {
 }
 
 /// How a [`Constraint`] compares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConstraintOperator {
     /// The subject is there.
     Exists,

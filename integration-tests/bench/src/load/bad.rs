@@ -122,7 +122,12 @@ fn huge_demand(round: usize) -> call::Call {
     };
     let item = |number: usize| scheduler::DemandItem {
         role: "default".to_owned(),
-        shape: Some(common::Resources { cpus_milli: 64_000 + number as i64, ..Default::default() }),
+        // All alike up to the last name.
+        shape: Some(common::Resources {
+            cpus_milli: 64_000,
+            scalars_milli: (0..20).map(|at| (format!("a{at}"), 1)).chain([(format!("z{round}-{number}"), 1)]).collect(),
+            ..Default::default()
+        }),
         count: 1,
         constraints: (0..MAX_CONSTRAINTS).map(|at| rule(number + at)).collect(),
         ..Default::default()

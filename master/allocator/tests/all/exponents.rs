@@ -34,8 +34,9 @@ fn exponent(costs: [(usize, u64); 3]) -> f64 {
 fn assert_grows(what: &str, bound: f64, n: usize, cost: impl Fn(usize) -> Work) {
     let costs = [n, 2 * n, 4 * n].map(|n| (n, cost(n)));
     let kinds = |work: Work| {
-        let Work { agents, clients, filters, shares, moves } = work;
-        [("agents", agents), ("clients", clients), ("filters", filters), ("shares", shares), ("moves", moves)]
+        let Work { agents, clients, filters, shares, moves, shapes } = work;
+        let of_passes = [("agents", agents), ("clients", clients), ("filters", filters), ("shares", shares)];
+        of_passes.into_iter().chain([("moves", moves), ("shapes", shapes)]).collect::<Vec<_>>()
     };
     for at in 0..kinds(Work::default()).len() {
         let kind = kinds(costs[0].1)[at].0;
@@ -240,4 +241,30 @@ fn a_total_that_changes_without_end_costs_no_look_at_every_framework() {
         });
         work
     });
+}
+
+/// As many items, alike up to the end.
+fn long_demand(items: usize, round: usize) -> Demand {
+    let one = |n: usize| {
+        let mut shape = res(1_000, 1_000);
+        shape.scalars = (0..30)
+            .map(|at| (format!("s{at:02}"), 1))
+            .chain([("z".to_owned(), (round * items + n) as u64 + 1)])
+            .collect();
+        item(role(0), shape, Some(1))
+    };
+    Demand { items: (0..items).map(one).collect() }
+}
+
+#[test]
+fn a_demand_costs_what_is_in_it_however_alike_its_shapes_are() {
+    let stated = |items: usize, rounds: [usize; 2]| {
+        let mut allocator = cluster(1);
+        allocator.put_framework(&framework_id(0), true);
+        allocator.set_demand(&framework_id(0), &long_demand(items, rounds[0]));
+        steps(&mut allocator, |allocator| allocator.set_demand(&framework_id(0), &long_demand(items, rounds[1]))).0
+    };
+    assert_grows("a demand that is stated again", 1.0, 100, |items| stated(items, [0, 0]));
+    assert_eq!(stated(100, [0, 0]).shapes, 100, "each is found at once");
+    assert_grows("another demand", 1.0, 100, |items| stated(items, [0, 1]));
 }

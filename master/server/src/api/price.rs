@@ -1,6 +1,7 @@
 //! What a call costs, in tokens: told from the message as it came, so that reading it is paid for too. Never reads it.
 
 use proffer_proto_model::convert::{Patterns, tasks_of};
+use proffer_proto_wire::common::Resources;
 use proffer_proto_wire::scheduler as wire;
 use prost::Message;
 use wire::call::Call;
@@ -62,11 +63,17 @@ fn has_no_news(said: &wire::Demand, new: &wire::Demand) -> bool {
     said.items.len() == new.items.len() && said.items.iter().zip(&new.items).all(is_same)
 }
 
+/// Entries of all lists of an amount.
+fn of_shape(shape: &Resources) -> usize {
+    let Resources { ports, scalars_milli, sets, .. } = shape;
+    ports.len() + scalars_milli.len() + sets.values().map(|set| 1 + set.items.len()).sum::<usize>()
+}
+
 /// Entries of all lists of a call, and of the answer to it.
 fn entries(call: &wire::Call, tasks: impl FnOnce() -> usize) -> usize {
     let of_info = |info: &wire::FrameworkInfo| info.roles.len() + info.labels.len();
-    let of_demand =
-        |demand: &wire::Demand| demand.items.len() + demand.items.iter().map(|i| i.constraints.len()).sum::<usize>();
+    let of_item = |item: &wire::DemandItem| item.constraints.len() + item.shape.as_ref().map_or(0, of_shape);
+    let of_demand = |demand: &wire::Demand| demand.items.len() + demand.items.iter().map(of_item).sum::<usize>();
     match &call.call {
         Some(Call::Subscribe(wire::Subscribe { framework, demand })) => {
             framework.as_ref().map_or(0, of_info) + demand.as_ref().map_or(0, of_demand)
@@ -105,6 +112,13 @@ mod tests {
         wire::Demand { items: vec![item; items] }
     }
 
+    fn with_names(mut demand: wire::Demand, count: usize) -> wire::Demand {
+        let shape =
+            Resources { scalars_milli: names(count).into_iter().map(|name| (name, 1)).collect(), ..Default::default() };
+        demand.items.iter_mut().for_each(|item| item.shape = Some(shape.clone()));
+        demand
+    }
+
     fn accept(offers: usize, operations: usize, tasks: usize) -> Call {
         let launch = wire::Launch { tasks: vec![wire::TaskLaunch::default(); tasks] };
         let operation =
@@ -140,6 +154,7 @@ mod tests {
         let table = [
             ("subscribe", subscribe(1, demand(2, 1)), 10),
             ("subscribe in 100 roles with 100 items", subscribe(100, demand(100, 0)), 30),
+            ("subscribe with shapes of 30 names", subscribe(1, with_names(demand(100, 0), 30)), 10 + 3_101 / 10),
             ("update", update(2), 10),
             ("update to 1,000 roles", update(1_000), 110),
             ("demand", Call::Demand(demand(1, 8)), 10),

@@ -131,18 +131,20 @@ impl Now {
         let mut rows = Rows::new();
         for view in self.readers.roles() {
             let used = view.allocated.saturating_sum(&view.reserved);
+            // What may run on agents that cannot be reached counts for the limit, and for nothing else.
+            let limited = used.saturating_sum(&view.unreachable);
             let Limit { cpus, memory, disk, gpus, .. } = &view.quota.limit;
             let promised = &view.quota.guarantee;
             let some = |amount: u64| (amount > 0).then_some(amount);
             let kinds = [
-                ("cpus", used.cpus.0, cpus.map(|most| most.0), some(promised.cpus.0)),
-                ("memory", used.memory.0, memory.map(|most| most.0), some(promised.memory.0)),
-                ("disk", used.disk.0, disk.map(|most| most.0), some(promised.disk.0)),
-                ("gpus", used.gpus.into(), gpus.map(u64::from), some(promised.gpus.into())),
+                ("cpus", [limited.cpus.0, used.cpus.0], cpus.map(|most| most.0), some(promised.cpus.0)),
+                ("memory", [limited.memory.0, used.memory.0], memory.map(|most| most.0), some(promised.memory.0)),
+                ("disk", [limited.disk.0, used.disk.0], disk.map(|most| most.0), some(promised.disk.0)),
+                ("gpus", [limited.gpus, used.gpus].map(u64::from), gpus.map(u64::from), some(promised.gpus.into())),
             ];
             let role = self.names.label(view.role.as_str());
-            for (kind, used, limit, guarantee) in kinds {
-                for (bound, whole) in [("limit", limit), ("guarantee", guarantee)] {
+            for (kind, [limited, used], limit, guarantee) in kinds {
+                for (bound, used, whole) in [("limit", limited, limit), ("guarantee", used, guarantee)] {
                     let Some(whole) = whole else { continue };
                     let labels = [("role", role.clone()), ("kind", kind.to_owned()), ("bound", bound.to_owned())];
                     // A limit of nothing is used up.

@@ -69,6 +69,7 @@ pub fn spent(before: Work, after: Work) -> Work {
         filters: after.filters - before.filters,
         shares: after.shares - before.shares,
         moves: after.moves - before.moves,
+        shapes: after.shapes - before.shapes,
     }
 }
 
