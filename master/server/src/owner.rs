@@ -13,6 +13,7 @@ use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
+use crate::election::Lease;
 use crate::metrics::{Load, Metrics};
 use crate::outbox::{CutOff, Outbox};
 use crate::read_models::ReadModels;
@@ -54,6 +55,8 @@ pub(crate) struct Owner {
     pub(crate) engine: Engine,
     pub(crate) epoch: Epoch,
     pub(crate) store: Box<dyn Store>,
+    /// Nothing is sent without it; a master that is alone needs none.
+    pub(crate) lease: Option<Lease>,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Receiver<ToOwner>,
     pub(crate) readers: Arc<ReadModels>,
@@ -173,6 +176,9 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
+        if self.lease.as_ref().is_some_and(|lease| !lease.is_held(self.clock.now().mono)) {
+            return Err(StoreError::LeaseEnded);
+        }
         let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
