@@ -243,16 +243,7 @@ impl TryFrom<RawConfig> for Config {
         if etcd.is_some() && advertise.is_none() && is_everywhere(listen.host()) {
             return Err(ConfigError::NoAdvertise { listen });
         }
-        Ok(Self {
-            data_dir,
-            etcd,
-            advertise,
-            lease: lease(lease_ms)?,
-            listen,
-            engine,
-            call_rate,
-            drain,
-        })
+        Ok(Self { data_dir, etcd, advertise, lease: lease(lease_ms)?, listen, engine, call_rate, drain })
     }
 }
 

@@ -47,10 +47,9 @@ async fn redirect(State(standings): State<Standings>, uri: Uri) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, [(CACHE_CONTROL, "no-store")], told).into_response();
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let (Ok(to), Ok(name)) = (
-        HeaderValue::try_from(format!("{}{path}", leader.uri())),
-        HeaderValue::try_from(leader.to_string()),
-    ) else {
+    let (Ok(to), Ok(name)) =
+        (HeaderValue::try_from(format!("{}{path}", leader.uri())), HeaderValue::try_from(leader.to_string()))
+    else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     // Kept by no browser: another one leads tomorrow. The method stays as it is.

@@ -20,7 +20,7 @@ pub mod read_models;
 pub mod store;
 mod terms;
 
-pub use election::ElectionOptions;
 pub use config::{CallRate, Config, ConfigError, DEFAULT_LISTEN, RawConfig};
+pub use election::ElectionOptions;
 pub use master::{Handle, Master, MasterError};
 pub use proffer_master_engine::{Placement, Sharing};

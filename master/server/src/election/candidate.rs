@@ -104,10 +104,12 @@ impl Candidate {
         let length_secs = i64::try_from(self.options.lease.as_secs()).unwrap_or(i64::MAX);
         let given = within(self.call_timeout(), client.lease_client().grant(length_secs, None)).await?;
         lease.renewed(asked, length_ms(given.ttl()));
+        let mut gave_up = false;
         let outcome = match self.take(client, given.id()).await {
             Ok(Some(created)) => {
                 let fence = Fence { key: self.key(), created };
-                self.lead(client, given.id(), Term { lease: lease.clone(), fence, over: CancellationToken::new() }, end).await;
+                let term = Term { lease: lease.clone(), fence, over: CancellationToken::new() };
+                gave_up = self.lead(client, given.id(), term, end).await;
                 Ok(())
             }
             // Somebody was faster.
@@ -119,6 +121,13 @@ impl Candidate {
         let given_back = within(FAREWELL, client.lease_client().revoke(given.id())).await;
         if let Err(error) = given_back {
             tracing::debug!(%error, "a lease is not given back and ends by itself");
+        }
+        if gave_up {
+            // What it could not do another one may be able to.
+            tokio::select! {
+                () = sleep(self.options.lease / 2) => {}
+                () = end.cancelled() => {}
+            }
         }
         outcome
     }
@@ -139,20 +148,27 @@ impl Candidate {
         Ok((found.holder == Some(holder)).then_some(found.created))
     }
 
-    /// Leads until the lease is lost, the master says that it cannot, or all ends.
-    async fn lead(&self, client: &Client, lease: i64, term: Term, end: &CancellationToken) {
+    /// Leads until the lease is lost, the master says that it cannot, which is `true`, or all ends.
+    async fn lead(&self, client: &Client, lease: i64, term: Term, end: &CancellationToken) -> bool {
         tracing::info!(created = term.fence.created, "this master leads");
         let over = term.over.clone();
         self.told.send_replace(Standing::Leads(term.clone()));
         let keep = keeper::keep(client.lease_client(), lease, &term.lease, self.clock, self.options.lease);
-        tokio::select! {
-            () = keep => tracing::warn!("this master has lost its lease and does not lead any more"),
-            () = over.cancelled() => tracing::info!("this master gives the lead back"),
-            () = end.cancelled() => {}
-        }
+        let gave_up = tokio::select! {
+            () = keep => {
+                tracing::warn!("this master has lost its lease and does not lead any more");
+                false
+            }
+            () = over.cancelled() => {
+                tracing::info!("this master gives the lead back");
+                true
+            }
+            () = end.cancelled() => false,
+        };
         term.lease.end();
         over.cancel();
         self.follows(None);
+        gave_up
     }
 
     async fn find(&self, client: &Client) -> Result<Found, Failure> {
@@ -168,8 +184,7 @@ impl Candidate {
     /// Waits until the key may have changed since that revision: a watch, and a look now and then should it be lost.
     async fn changed(&self, client: &Client, revision: i64) -> Result<(), Failure> {
         let options = WatchOptions::new().with_start_revision(revision.saturating_add(1));
-        let mut stream =
-            within(self.call_timeout(), client.watch_client().watch(self.key(), Some(options))).await?;
+        let mut stream = within(self.call_timeout(), client.watch_client().watch(self.key(), Some(options))).await?;
         let first_event = async {
             while let Some(answer) = stream.message().await? {
                 // Cancelled, too: the revision was compacted away, and a look tells.
@@ -208,10 +223,7 @@ pub(super) fn length_ms(ttl_secs: i64) -> u64 {
 }
 
 /// The call, or an error when it takes longer.
-pub(super) async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+pub(super) async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let late = |_| Failure::IoError(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"));
     timeout(limit, call).await.map_err(late)?
 }

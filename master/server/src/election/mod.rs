@@ -70,7 +70,8 @@ impl Election {
     pub(crate) fn start(etcd: &EtcdOptions, options: ElectionOptions, clock: Clock) -> Result<Self, StoreError> {
         let (told, standing) = watch::channel(Standing::Follows(None));
         let end = CancellationToken::new();
-        let failed = |error: std::io::Error| StoreError::Unreachable { place: etcd.to_string(), cause: error.to_string() };
+        let failed =
+            |error: std::io::Error| StoreError::Unreachable { place: etcd.to_string(), cause: error.to_string() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (etcd_options, ends) = (etcd.clone(), end.clone());
         let work = move || {

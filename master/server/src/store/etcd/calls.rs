@@ -105,7 +105,10 @@ impl Calls {
         };
         let leads = self.fence.iter().map(Fence::compare);
         let then = [vec![TxnOp::put(key, next, None)], then].concat();
-        let txn = Txn::new().when([is_known].into_iter().chain(leads).collect::<Vec<_>>()).and_then(then).or_else(vec![TxnOp::get(key, None)]);
+        let txn = Txn::new()
+            .when([is_known].into_iter().chain(leads).collect::<Vec<_>>())
+            .and_then(then)
+            .or_else(vec![TxnOp::get(key, None)]);
         let answer = self.again(|kv| transact(kv, txn.clone()), write_failed).await?;
         if answer.succeeded() {
             return Ok(Written::Done);

@@ -8,10 +8,10 @@ use proffer_master_engine::registry::Operation;
 use proffer_proto_model::{ClusterId, Epoch};
 use uuid::Uuid;
 
-use super::{EtcdOptions, Fence};
 use super::batch::{self, Change};
 use super::calls::{Calls, Written};
 use super::meta::{Keys, Meta, SCHEMA_VERSION, Version};
+use super::{EtcdOptions, Fence};
 use crate::store::disk::new_cluster_id;
 use crate::store::records::{self, Changes};
 use crate::store::{Loaded, StoreError};
