@@ -15,6 +15,7 @@ mod gangs_over;
 mod gone;
 mod hello;
 mod leaving;
+mod masters;
 mod oom;
 mod operators;
 mod optimistic;

@@ -85,7 +85,8 @@ impl Candidate {
             };
             backoff.reset();
             if let Some(holder) = &found.holder {
-                self.follows(holder.address.parse().ok());
+                // An earlier run of this very master is dead: its lease has only not ended yet.
+                self.follows(holder.address.parse().ok().filter(|leader| *leader != self.options.advertise));
                 tokio::select! {
                     changed = self.changed(&client, found.revision) => changed?,
                     () = end.cancelled() => return Ok(()),
