@@ -20,12 +20,21 @@ fn start(etcd: &[Etcd], agent_flags: &[&str]) -> Cluster {
 /// The one master that says that it leads: its name and address.
 fn leader(cluster: &Cluster) -> (String, String) {
     wait_for("a master to lead", PATIENCE, || {
-        let leads = |address: &str| http_get(address, "/metrics").is_ok_and(|text| text.contains("proffer_master_leads 1"));
-        let mut all = cluster.masters().into_iter().filter(|(_, address)| leads(address));
+        let mut all = cluster.masters().into_iter().filter(|(_, address)| leads(address) == Some(true));
         let first = all.next().ok_or("nobody leads")?;
         assert_eq!(all.next(), None, "besides {first:?}");
         Ok::<_, &str>(first)
     })
+}
+
+/// What a master says of itself; nothing when it does not answer.
+fn leads(address: &str) -> Option<bool> {
+    metric(address, "proffer_master_leads").map(|value| value == 1.0)
+}
+
+fn metric(address: &str, name: &str) -> Option<f64> {
+    let text = http_get(address, "/metrics").ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 fn apply(cluster: &Cluster, instances: u32) {
@@ -37,10 +46,7 @@ fn apply(cluster: &Cluster, instances: u32) {
 }
 
 fn epoch(cluster: &Cluster) -> f64 {
-    let (_, address) = leader(cluster);
-    let text = http_get(&address, "/metrics").expect("the leader answers");
-    let line = text.lines().find_map(|line| line.strip_prefix("proffer_master_epoch "));
-    line.expect("it tells its epoch").trim().parse().expect("a number")
+    metric(&leader(cluster).1, "proffer_master_epoch").expect("the leader tells its epoch")
 }
 
 #[test]
@@ -89,17 +95,14 @@ fn a_leader_that_slept_past_its_lease_does_nothing_when_it_wakes() {
     let (old, old_address) = leader(&cluster);
     let frozen = cluster.frozen(&old);
     let (new, new_address) = wait_for("another one to lead", PATIENCE, || {
-        let leads = |address: &str| http_get(address, "/metrics").is_ok_and(|text| text.contains("proffer_master_leads 1"));
-        let found = cluster.masters().into_iter().find(|(name, address)| *name != old && leads(address));
+        let found = cluster.masters().into_iter().find(|(name, address)| *name != old && leads(address) == Some(true));
         found.ok_or("nobody else leads")
     });
     apply(&cluster, 3);
     let three = running(&cluster, "web", 3);
     assert!(before.iter().all(|instance| three.contains(instance)));
     drop(frozen);
-    wait_until("the old one to follow", PATIENCE, || {
-        http_get(&old_address, "/metrics").is_ok_and(|text| text.contains("proffer_master_leads 0"))
-    });
+    wait_until("the old one to follow", PATIENCE, || leads(&old_address) == Some(false));
     assert_eq!(leader(&cluster), (new, new_address));
     assert_eq!(running(&cluster, "web", 3), three);
     apply(&cluster, 2);
@@ -116,7 +119,8 @@ fn all_of_200_tasks_are_accounted_for_when_the_leader_of_etcd_is_killed() {
     let file = cluster.file("many.yaml", &stack);
     cluster.ok(&["apply", "--no-wait", "-f", &file]);
     let leads = Etcd::leader(&etcd);
-    let is_under_way = || cluster.try_json(&["tasks"]).is_ok_and(|tasks| tasks.as_array().is_some_and(|all| !all.is_empty()));
+    let is_under_way =
+        || cluster.try_json(&["tasks"]).is_ok_and(|tasks| tasks.as_array().is_some_and(|all| !all.is_empty()));
     wait_until("the first tasks to be launched", PATIENCE, is_under_way);
     etcd[leads].kill();
     let all = running(&cluster, "web", 200);
