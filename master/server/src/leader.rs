@@ -62,7 +62,7 @@ impl Leader {
         let (inbox, from_all) = mpsc::channel(INBOX);
 
         let metrics = Arc::new(Metrics::new(Arc::clone(&readers)));
-        let owner = Owner {
+        let mut owner = Owner {
             engine,
             epoch,
             store,
@@ -73,6 +73,8 @@ impl Leader {
             streams: Streams::default(),
             metrics: Arc::clone(&metrics),
         };
+        // Nobody is shown an empty cluster while the owner's thread starts.
+        owner.publish();
         let link = OwnerLink::new(inbox, shutdown.clone());
         let operator = OperatorServer::new(OperatorApi { owner: link.clone(), readers: Arc::clone(&readers) })
             .max_decoding_message_size(MAX_MESSAGE_BYTES);

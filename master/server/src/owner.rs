@@ -76,7 +76,6 @@ pub(crate) struct Streams {
 impl Owner {
     /// Runs until every sender of the inbox is gone, or a commit fails: then nothing more is sent.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
-        self.publish();
         loop {
             let wait = self.engine.next_deadline().map(|at| self.clock.instant(at));
             let deadline = wait.map_or_else(|| tokio::time::Instant::now() + IDLE, tokio::time::Instant::from_std);
@@ -195,7 +194,8 @@ impl Owner {
         Ok(())
     }
 
-    fn publish(&mut self) {
+    /// Shows readers what has changed since the last time; before the first reader what was recovered.
+    pub(crate) fn publish(&mut self) {
         for change in self.engine.take_changes() {
             self.metrics.changed(&change, &self.readers);
             self.readers.apply(change);
