@@ -243,6 +243,7 @@ impl Allocator {
         let owed = self.tree.owed_to(client, kind);
         let amount = needed.saturating_sub(sum_of(own, kind));
         let is_headroom = self.spare(kind).saturating_add(owed) < amount;
+        self.tree.note_within(client, (kind, needed), own, from);
         let path: Vec<NodeId> = self.tree.path(client).collect();
         for node in path {
             let Some(most) = self.tree.gate(node).map(|gate| gate.room(&self.tree.limited(node)).of(kind)) else {
@@ -275,17 +276,18 @@ impl Allocator {
             let room = gate.room(&self.tree.limited(node));
             let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
             let by_limit = gate.missed.may_fit(|kind| room.of(kind));
-            let is_waiting = by_limit || gate.missed_headroom.is_all;
+            let has_room = by_limit || self.tree.may_fit_within(node, gate);
+            let is_waiting = has_room || gate.missed_headroom.is_all;
             let is_due = gate.missed_headroom.may_fit_some(spare) || (is_waiting && self.has_headroom(node));
             if !is_due {
-                if by_limit {
+                if has_room {
                     self.tree.gate_mut(node).into_iter().for_each(Gate::wait_for_headroom);
                 }
                 continue;
             }
             let above = self.tree.shut_gate(node);
             let Some(gate) = self.tree.gate_mut(node) else { continue };
-            let from = gate.missed.take().into_iter().chain(gate.missed_headroom.take()).min();
+            let from = gate.take_missed();
             match above.and_then(|above| self.tree.gate_mut(above)) {
                 // Its turn comes when that one has room.
                 Some(above) => from.into_iter().for_each(|from| above.missed.note_all(from)),

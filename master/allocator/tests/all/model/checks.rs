@@ -27,7 +27,9 @@ impl Naive {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
             self.begin_race(&grant);
+            let lacking = self.lacking();
             self.grants.insert(grant.id, grant);
+            self.check_lacking(&lacking, &copy);
             // Parts of one agent are cut in turns: what each of them left is not seen from here.
             if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
                 self.check_kept(&copy, &classes, to_it);
@@ -49,6 +51,17 @@ impl Naive {
         let is_kept = free >= owed || free_before - free <= owed_before - owed;
         if !is_kept {
             self.problem = Some(format!("free {free_before} -> {free}, promised {owed_before} -> {owed}"));
+        }
+    }
+
+    /// Within no limit a grant takes what is promised to others.
+    pub(super) fn check_lacking(&mut self, before: &[(Role, u64)], grant: &Grant) {
+        let more = |((role, before), (_, after)): (&(Role, u64), &(Role, u64))| {
+            (after > before).then(|| format!("{grant:?}: within the limit of {role} lack {before} -> {after}"))
+        };
+        let after = self.lacking();
+        if let Some(problem) = before.iter().zip(&after).find_map(more) {
+            self.problem = Some(problem);
         }
     }
 
