@@ -45,7 +45,12 @@ pub(crate) struct OwnPool {
     /// For whom it is.
     pub role: NodeId,
     pub free: Amounts,
-    pub ports: u32,
+    pub resources: Resources,
+}
+
+/// What is left of an amount beside them.
+pub(crate) fn beside<'a>(own: &[OwnPool], left: &'a Resources) -> Cow<'a, Resources> {
+    own.iter().fold(Cow::Borrowed(left), |left, pool| Cow::Owned(left.saturating_minus(&pool.resources)))
 }
 
 /// What is free of a kind in all of them.
@@ -191,8 +196,7 @@ impl Allocator {
         let Some(pools) = self.agents.get(agent).and_then(|agent| agent.pools.as_ref()) else { return Vec::new() };
         let is_own = |state: &&PoolState| self.tree.path(client).any(|at| at == state.node);
         let own = pools.iter().filter(is_own).map(|state| (state.node, state.free()));
-        own.map(|(role, free)| OwnPool { role, free: self.kinds.amounts_of(&free), ports: free.ports.count() })
-            .collect()
+        own.map(|(role, resources)| OwnPool { role, free: self.kinds.amounts_of(&resources), resources }).collect()
     }
 
     /// Counts what is free of the agent's pools as used up for the quotas of their roles, or no more.

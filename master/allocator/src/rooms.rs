@@ -7,7 +7,7 @@ use proffer_proto_model::{Quota, Resources, Role};
 
 use crate::allocator::{Allocator, TurnedAway};
 use crate::gates::limit_room;
-use crate::pools::{OwnPool, sum_of};
+use crate::pools::{OwnPool, beside, sum_of};
 use crate::quota::{Gate, Need, Room};
 use crate::share::Amounts;
 use crate::tree::{EVERYBODY, NodeId};
@@ -176,13 +176,13 @@ impl Allocator {
         let own = self.own_pools(client, agent);
         let mut beside_owed = self.tree.room_beside_owed(client, |kind| self.spare(kind));
         if self.is_counting_free {
-            self.with_usable(agent, left, |look| {
+            self.with_usable(agent, &beside(&own, left), |look| {
                 self.tree.classes.limit(look, |kind| self.tree.owed_to(client, kind), &mut beside_owed);
             });
         }
         for pool in &own {
             pool.free.present().for_each(|(kind, free)| beside_owed.widen(kind, free));
-            beside_owed.widen_ports(pool.ports);
+            beside_owed.widen_ports(pool.resources.ports.count());
         }
         Some(self.tree.room_in_limits(client, &own).and(beside_owed))
     }
@@ -193,9 +193,9 @@ impl Allocator {
         let mut reasons = Vec::new();
         if self.is_counting_free {
             // What is reserved for it is beside what is kept for others.
-            let beside = |kind| self.tree.owed_to(client, kind).saturating_add(sum_of(&own, kind));
-            self.with_usable(agent, left, |look| {
-                reasons = self.tree.classes.reasons(look, beside, need);
+            let to_it = |kind| self.tree.owed_to(client, kind).saturating_add(sum_of(&own, kind));
+            self.with_usable(agent, &beside(&own, left), |look| {
+                reasons = self.tree.classes.reasons(look, to_it, need);
             });
         }
         self.turned_away.borrow_mut().push(TurnedAway { client, need: need.clone(), own, reasons });
