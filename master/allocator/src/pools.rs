@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use proffer_proto_model::{AgentId, PoolId, Resources, Role};
+use proffer_proto_model::{AgentId, PoolId, PortSet, Resources, Role};
 
 use crate::allocator::{Agent, Allocator};
 use crate::share::Amounts;
@@ -143,6 +143,29 @@ impl Allocator {
         };
         let role = self.clients.get(client).and_then(|client| self.roles.get(client.role));
         place.visible(role.map(|role| &role.name), left)
+    }
+
+    /// As many host ports as `taken`, with the `named` ones, and of the others those reserved for the client before those
+    /// that may be kept for guarantees.
+    pub(crate) fn with_own_ports(
+        &self,
+        client: usize,
+        agent: usize,
+        named: Option<&PortSet>,
+        visible: &PortSet,
+        taken: PortSet,
+    ) -> PortSet {
+        let has_pools = self.agents.get(agent).is_some_and(|agent| agent.pools.is_some());
+        let node = self.clients.get(client).map(|state| state.node).filter(|_| has_pools && !taken.is_empty());
+        let Some(node) = node else { return taken };
+        let named = named.cloned().unwrap_or_default();
+        let own = self.own_pools(node, agent);
+        let own = own.iter().fold(PortSet::default(), |all, pool| all.union(&pool.resources.ports)).minus(&named);
+        let others = visible.minus(&own).minus(&named);
+        let free = taken.count().saturating_sub(named.count());
+        let of_own = own.lowest(free.min(own.count())).unwrap_or_default();
+        let rest = others.lowest(free.saturating_sub(of_own.count())).unwrap_or_default();
+        named.union(&of_own).union(&rest)
     }
 
     /// Takes an amount that the client sees from the pools, the deepest role first; what they do not hold is of what

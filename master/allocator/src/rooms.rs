@@ -83,8 +83,8 @@ impl Allocator {
         self.tree.set_excluded(kinds);
     }
 
-    /// Counts what is free of an agent in, or out before it changes. True when it counts no more for a guarantee for
-    /// which somebody was turned away.
+    /// Counts what is free of an agent in, or out before it changes. True when it counts no more, or is needed no more,
+    /// for a guarantee for which somebody was turned away.
     #[inline]
     pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) -> bool {
         (self.is_counting_free || self.index.is_used) && self.count_free_of(slot, is_more)
@@ -93,7 +93,7 @@ impl Allocator {
     fn count_free_of(&mut self, slot: usize, is_more: bool) -> bool {
         self.index_agent(slot, is_more);
         let Some(agent) = self.agents.get_mut(slot).filter(|_| self.is_counting_free) else { return false };
-        let before = agent.counted;
+        let (before, mut is_needed) = (agent.counted, true);
         let classes = &mut self.tree.classes;
         // What is reserved is promised to nobody else.
         let free = agent.free().map(|free| agent.visible(None, free).into_owned());
@@ -102,6 +102,7 @@ impl Allocator {
             Some(amounts) if is_more => {
                 self.free.add(&amounts);
                 agent.counted = free.as_ref().map_or(before, |free| classes.count_in(&agent.info, free, &amounts));
+                is_needed = !classes.has_missed_in_vain(agent.counted, &amounts);
             }
             Some(amounts) => {
                 self.free.sub(&amounts);
@@ -109,7 +110,7 @@ impl Allocator {
             }
             None => agent.counted = Counted::default(),
         }
-        is_more && before.is_beyond(agent.counted) && classes.has_missed(before)
+        is_more && (!is_needed || (before.is_beyond(agent.counted) && classes.has_missed(before)))
     }
 
     /// Counts what a client wants for the guarantees of its roles.
@@ -212,7 +213,7 @@ impl Allocator {
     pub(crate) fn has_headroom(&self, node: NodeId) -> bool {
         let Some((gate, owed)) = self.tree.gate(node).zip(self.tree.owed()) else { return true };
         // What is reserved for somebody below is kept from nobody.
-        if *owed == Amounts::default() || self.tree.has_kept(node) {
+        if *owed == Amounts::default() || self.tree.has_kept(node) || self.has_own(node) {
             return true;
         }
         let mut room = Room::default();
@@ -359,7 +360,7 @@ impl Allocator {
         }
     }
 
-    /// Something is reserved for one of the client's roles, or for those beside it below them.
+    /// Something is reserved for a role at or above a place, or for those beside it below them.
     fn has_own(&self, client: NodeId) -> bool {
         self.tree.path(client).any(|at| at != EVERYBODY && self.tree.has_kept(at))
     }

@@ -130,7 +130,15 @@ impl Naive {
             let is_covered = self.is_covered(framework, item);
             let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
             if let Some(agent) = place.filter(|_| !is_covered) {
-                return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}, room {:?} promises {:?} classes {:?} visible {:?} lacking {:?} {:?}", self.room(&item.role, *agent), self.promises(), self.classes().into_iter().map(|(s,o)|(self.usable(&s),o,s.len())).collect::<Vec<_>>(), self.agents.keys().map(|a| (*a, self.visible(None, *a).cpus.0)).collect::<Vec<_>>(), self.lacking(), self.granted()));
+                return Some(format!(
+                    "framework {framework} wants {item:?}, is not offered any of agent {agent}, room {:?} promises {:?} classes {:?} visible {:?} lacking {:?} {:?}",
+                    self.room(&item.role, *agent),
+                    self.promises(),
+                    self.classes().into_iter().map(|(s, o)| (self.usable(&s), o, s.len())).collect::<Vec<_>>(),
+                    self.agents.keys().map(|a| (*a, self.visible(None, *a).cpus.0)).collect::<Vec<_>>(),
+                    self.lacking(),
+                    self.granted()
+                ));
             }
         }
         None
