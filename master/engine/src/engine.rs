@@ -121,6 +121,7 @@ impl Engine {
             Input::Operator(OperatorCall::Maintenance { request, command }) => {
                 state.operator_maintenance(now, request, command);
             }
+            Input::DryRun(call) => state.operator_dry_run(now, call),
             Input::Tick => state.fire_timers(now),
         }
         self.state.settle_drains(now);

@@ -23,7 +23,7 @@ fn ask_dry(world: &mut World, call: RolesCall, is_dry_run: bool) -> Result<(), S
     let told = format!("operator: {call:?}");
     let effects = world.handle(&told, Input::Operator(OperatorCall::Roles { request: 1, call, is_dry_run }));
     let reply = effects.into_iter().find_map(|effect| match effect {
-        Effect::OperatorReply { request: 1, result } => Some(result.map_err(|error| error.message)),
+        Effect::OperatorReply { request: 1, result } => Some(result.map(drop).map_err(|error| error.message)),
         _ => None,
     });
     reply.expect("an answer")

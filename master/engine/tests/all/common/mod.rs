@@ -217,7 +217,7 @@ impl World {
 
     fn answer(effects: Vec<Effect>) -> Result<(), FatalError> {
         let reply = effects.into_iter().find_map(|effect| match effect {
-            Effect::OperatorReply { result, .. } => Some(result),
+            Effect::OperatorReply { result, .. } => Some(result.map(drop)),
             _ => None,
         });
         reply.expect("every call is answered")
@@ -333,6 +333,8 @@ fn stored(operation: &registry::Operation) -> String {
         DeleteWindow(id) => format!("no window {id}"),
         PutRole(r) => format!("role {} weight {} quota {}", r.role, r.weight, quota(&r.quota)),
         DeleteRole(role) => format!("no role {role}"),
+        PutRemoved(record) => format!("removed {} {} as #{}", record.id, record.name, record.number),
+        DeleteRemoved(id) => format!("forget that {id} was removed"),
     }
 }
 
@@ -341,9 +343,24 @@ fn told(effect: &Effect) -> String {
         Effect::ToFramework { session, message } => format!("framework {}: {}", session.0, to_framework(message)),
         Effect::ToAgent { session, message } => format!("agent {}: {}", session.0, to_agent(message)),
         Effect::Close { session } => format!("close {}", session.0),
-        Effect::OperatorReply { request, result } => format!("operator {request}: {result:?}"),
+        Effect::OperatorReply { request, result } => format!("operator {request}: {}", came(result)),
         Effect::WhyReply { request, answer } => format!("operator {request}: {}", why(answer)),
     }
+}
+
+fn came(result: &Result<Consequences, FatalError>) -> String {
+    let came = match result {
+        Ok(came) => came,
+        Err(error) => return format!("{error:?}"),
+    };
+    let Consequences { is_so_already, tasks, offers, volumes, framework } = came;
+    let mut words = vec!["done".to_owned()];
+    words.extend(framework.as_ref().map(|(id, name)| format!("about {id} {name}")));
+    words.extend(is_so_already.then(|| "so already".to_owned()));
+    words.extend((*tasks > 0).then(|| format!("{tasks} tasks")));
+    words.extend((*offers > 0).then(|| format!("{offers} offers")));
+    words.extend(volumes.iter().map(|volume| format!("volume {}/{}", volume.role, volume.id)));
+    words.join(", ")
 }
 
 fn to_framework(message: &ToFramework) -> String {
