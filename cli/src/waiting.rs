@@ -79,6 +79,9 @@ impl Waiting {
                 }
                 Err(error) => return Err(error),
             };
+            if Instant::now() >= self.until {
+                return Ok(None);
+            }
             tokio::time::sleep_until(self.until.min(Instant::now() + pause)).await;
         }
     }

@@ -12,12 +12,12 @@ impl State {
         named.filter_map(|(_, window)| self.windows.get(window))
     }
 
-    /// A window of an agent that goes on between these times. Its windows do not overlap, so only the last one that begins
-    /// before the end can.
+    /// The first window of an agent that goes on between these times. Its windows do not overlap: looking back from the
+    /// end, the first that was over by the start is the last to look at.
     pub(super) fn window_between(&self, agent: &AgentId, start: UnixMillis, end: UnixMillis) -> Option<&WindowId> {
-        let before_end = ..(end, WindowId(String::new()));
-        let (_, last) = self.calendar.get(agent)?.range(before_end).next_back()?;
-        self.windows.get(last).filter(|window| window.end() > start).map(|window| &window.id)
+        let before_end = self.calendar.get(agent)?.range(..(end, WindowId(String::new()))).rev();
+        let windows = before_end.filter_map(|(_, window)| self.windows.get(window));
+        windows.take_while(|window| window.end() > start).last().map(|window| &window.id)
     }
 
     /// When an agent is not there next: the first window to come that drains it.

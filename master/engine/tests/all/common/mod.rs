@@ -48,6 +48,32 @@ impl World {
 
     /// Handles one input; audits, stores, and collects what was sent.
     pub fn handle(&mut self, what: &str, input: Input) -> Vec<Effect> {
+        let asked = match &input {
+            Input::Operator(OperatorCall::Why { .. }) => None,
+            Input::Operator(call) => Some((call.clone(), self.dry_run(what, call.clone()))),
+            _ => None,
+        };
+        let effects = self.handle_only(what, input);
+        if let Some((call, told)) = asked {
+            check_dry_run(what, &call, &told, &effects);
+        }
+        effects
+    }
+
+    /// What would come of a call. Nothing is stored, sent or shown.
+    fn dry_run(&mut self, what: &str, call: OperatorCall) -> Result<Consequences, FatalError> {
+        self.show_changes();
+        let frame = self.engine.handle(self.now, Input::DryRun(call));
+        assert!(frame.operations().is_empty(), "a dry run of {what} stores {:?}", frame.operations());
+        assert!(self.engine.take_changes().is_empty(), "a dry run of {what} shows something");
+        let mut effects = frame.into_effects(Stored::after_commit());
+        match (effects.pop(), effects.as_slice()) {
+            (Some(Effect::OperatorReply { result, .. }), []) => result,
+            (last, others) => panic!("a dry run of {what} sends {others:?} {last:?}"),
+        }
+    }
+
+    fn handle_only(&mut self, what: &str, input: Input) -> Vec<Effect> {
         let frame = self.engine.handle(self.now, input);
         if self.is_traced {
             writeln!(self.trace, "> {what}").unwrap();
@@ -68,6 +94,16 @@ impl World {
                 writeln!(self.trace, "  {}", told(effect)).unwrap();
             }
         }
+        self.show_changes();
+        assert_eq!(self.engine.audit(), Vec::<String>::new(), "after {what}\n{}", self.trace);
+        effects.iter().for_each(|effect| self.check_told(what, effect));
+        let seen: Vec<_> = self.tasks.values().cloned().collect();
+        assert_eq!(seen, self.registry.tasks, "readers see what is stored, after {what}");
+        effects
+    }
+
+    /// What readers see from now on.
+    fn show_changes(&mut self) {
         for change in self.engine.take_changes() {
             match change {
                 Change::Task(record) => drop(self.tasks.insert(record.key.clone(), *record)),
@@ -77,11 +113,6 @@ impl World {
                 _ => {}
             }
         }
-        assert_eq!(self.engine.audit(), Vec::<String>::new(), "after {what}\n{}", self.trace);
-        effects.iter().for_each(|effect| self.check_told(what, effect));
-        let seen: Vec<_> = self.tasks.values().cloned().collect();
-        assert_eq!(seen, self.registry.tasks, "readers see what is stored, after {what}");
-        effects
     }
 
     fn check_terminal_is_final(&self, operation: &registry::Operation) {
@@ -345,6 +376,22 @@ fn told(effect: &Effect) -> String {
         Effect::Close { session } => format!("close {}", session.0),
         Effect::OperatorReply { request, result } => format!("operator {request}: {}", came(result)),
         Effect::WhyReply { request, answer } => format!("operator {request}: {}", why(answer)),
+    }
+}
+
+/// What was told beforehand is what came of it.
+fn check_dry_run(what: &str, call: &OperatorCall, told: &Result<Consequences, FatalError>, effects: &[Effect]) {
+    let reply = effects.iter().find_map(|effect| match effect {
+        Effect::OperatorReply { result, .. } => Some(result),
+        _ => None,
+    });
+    assert_eq!(Some(told), reply, "a dry run of {what} tells something else than what comes");
+    if let (Ok(came), OperatorCall::Agent { .. } | OperatorCall::Reservation { .. }) = (told, call) {
+        let withdrawn = effects.iter().map(|effect| match effect {
+            Effect::ToFramework { message: ToFramework::Rescind { offers, .. }, .. } => offers.len(),
+            _ => 0,
+        });
+        assert_eq!(came.offers, withdrawn.sum::<usize>(), "offers withdrawn by {what}: {effects:?}");
     }
 }
 
