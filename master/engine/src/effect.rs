@@ -127,6 +127,8 @@ pub enum FrameworkErrorKind {
     UnknownInverseOffer,
     /// The inverse offer is over, or of an earlier master.
     StaleInverseOffer,
+    /// The master knows as many frameworks as it may.
+    Full,
 }
 
 /// An operator's request that was refused.

@@ -111,3 +111,37 @@ fn an_operator_ends_a_framework_and_is_told_so_once_stored() {
     world.handle("operator ends the one that has the name now", teardown(13, "web"));
     insta::assert_snapshot!(world.trace);
 }
+
+/// Those that are away count, those that are known come back, and one that is gone makes room.
+#[test]
+fn so_many_frameworks_and_no_more() {
+    let config = Config { max_frameworks: 2, ..Config::default() };
+    let mut world = World::with(config);
+    world.subscribe(10, "a", Demand::default());
+    world.subscribe(11, "b", Demand::default());
+    world.handle("b goes", Input::FrameworkDisconnected { session: SessionId(11) });
+    let subscribe = |session, name: &str| Input::Subscribe {
+        session: SessionId(session),
+        framework: framework_info(name),
+        demand: Demand::default(),
+    };
+    for at in 12..14 {
+        let effects = world.handle("one too many", subscribe(at, "c"));
+        let [Effect::ToFramework { message, .. }, Effect::Close { .. }] = effects.as_slice() else {
+            panic!("{effects:?}")
+        };
+        let ToFramework::Error { kind: FrameworkErrorKind::Full, message, is_fatal: true } = message else {
+            panic!("{message:?}")
+        };
+        assert!(message.contains("2 frameworks already, 1 of them not connected"), "{message}");
+        assert!(message.contains("--max-frameworks") && message.contains("proffer frameworks teardown"), "{message}");
+        world.fail_over(at);
+    }
+    for (session, name) in [(20, "a"), (21, "b")] {
+        let effects = world.handle("back", subscribe(session, name));
+        assert!(format!("{effects:?}").contains("Subscribed"), "{effects:?}");
+    }
+    world.call(20, "teardown", FrameworkCall::Teardown);
+    let effects = world.handle("there is room", subscribe(22, "c"));
+    assert!(format!("{effects:?}").contains("Subscribed"), "{effects:?}");
+}
