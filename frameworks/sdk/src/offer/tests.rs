@@ -229,7 +229,7 @@ fn a_gang_takes_no_more_over_all_its_offers() {
 #[test]
 fn an_answer_is_never_longer_than_a_call_may_be() {
     let long = |number: usize| {
-        let mut task = Task::new(format!("t{number}")).image("i").cpus(0.001);
+        let mut task = Task::new(format!("t{number}")).image("i").cpus(0.001).memory_mib(1);
         for at in 0..100 {
             task = task.env(format!("V{at}"), "1");
         }

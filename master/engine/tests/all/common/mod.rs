@@ -62,19 +62,29 @@ impl World {
 
     /// What would come of a call. Nothing is stored, sent or shown.
     fn dry_run(&mut self, what: &str, call: OperatorCall) -> Result<Consequences, FatalError> {
-        self.show_changes();
-        let frame = self.engine.handle(self.now, Input::DryRun(call));
+        let (before, frame) = (self.trace.len(), self.engine.handle(self.now, Input::DryRun(call)));
         assert!(frame.operations().is_empty(), "a dry run of {what} stores {:?}", frame.operations());
-        assert!(self.engine.take_changes().is_empty(), "a dry run of {what} shows something");
-        let mut effects = frame.into_effects(Stored::after_commit());
-        match (effects.pop(), effects.as_slice()) {
-            (Some(Effect::OperatorReply { result, .. }), []) => result,
-            (last, others) => panic!("a dry run of {what} sends {others:?} {last:?}"),
+        let effects = self.finish(&format!("dry run of {what}"), frame);
+        // Time has passed: what is possible by now is offered, as with any input.
+        let is_due = |e: &Effect| matches!(e, Effect::ToFramework { message: ToFramework::Offers(_), .. });
+        let mut others = effects.iter().filter(|effect| !is_due(effect));
+        match (others.next(), others.next()) {
+            (Some(Effect::OperatorReply { result, .. }), None) => {
+                if effects.len() == 1 {
+                    self.trace.truncate(before);
+                }
+                result.clone()
+            }
+            _ => panic!("a dry run of {what} sends {effects:?}"),
         }
     }
 
     fn handle_only(&mut self, what: &str, input: Input) -> Vec<Effect> {
         let frame = self.engine.handle(self.now, input);
+        self.finish(what, frame)
+    }
+
+    fn finish(&mut self, what: &str, frame: Frame) -> Vec<Effect> {
         if self.is_traced {
             writeln!(self.trace, "> {what}").unwrap();
         }
