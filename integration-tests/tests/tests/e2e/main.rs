@@ -29,5 +29,4 @@ mod service;
 mod sharing;
 mod verbs;
 mod volumes;
-mod walls;
 mod why;
