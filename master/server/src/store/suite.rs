@@ -167,7 +167,7 @@ pub(crate) fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>)
     assert_eq!(again.registry.tasks, tasks);
     assert_eq!(again.registry.windows, [window(2)]);
     assert_eq!(again.registry.roles, [role("eng", 3), role("eng/web", 2)]);
-    assert_eq!(again.registry.removed, [removed(4), removed(10)]);
+    assert_eq!(again.registry.removed, [removed(10), removed(4)], "by id");
 }
 
 #[test]
