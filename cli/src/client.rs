@@ -49,7 +49,7 @@ impl Cluster {
                 break;
             }
         }
-        Err(CliError::new(
+        Err(CliError::away(
             format!("no master answers ({})", told.join("; ")),
             "start one with `proffer dev` or `proffer master`, or name another with --master or PROFFER_MASTER",
         ))

@@ -9,6 +9,7 @@ mod dashboard;
 mod dev;
 mod docs;
 mod drain;
+mod dry_runs;
 mod etcd;
 mod gangs;
 mod gangs_over;
