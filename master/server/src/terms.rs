@@ -140,7 +140,6 @@ fn is_of_the_moment(error: &StoreError) -> bool {
         | StoreError::Newer { .. }
         | StoreError::Write { .. }
         | StoreError::Moved { .. }
-        | StoreError::TooLarge { .. }
         | StoreError::Refused { .. } => false,
     }
 }

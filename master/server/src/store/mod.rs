@@ -176,18 +176,6 @@ pub enum StoreError {
         /// Where the store is.
         place: String,
     },
-    /// One record is larger than a request may be. Nothing was written.
-    #[error("{key} has {bytes} bytes, and {place} takes {most} of one record; make what it describes smaller")]
-    TooLarge {
-        /// Where the store is.
-        place: String,
-        /// The record.
-        key: String,
-        /// Its size.
-        bytes: usize,
-        /// The largest that is taken.
-        most: usize,
-    },
     /// The store does not allow it.
     #[error("{place} refuses: {cause}; check its settings and who may write there")]
     Refused {

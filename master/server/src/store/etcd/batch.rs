@@ -16,11 +16,6 @@ pub(super) fn is_small(changes: &Changes) -> bool {
     changes.len() <= MOST_CHANGES && changes.iter().map(size).sum::<usize>() <= MOST_BYTES
 }
 
-/// The first change that no transaction holds: its key and its bytes.
-pub(super) fn too_large(changes: &Changes) -> Option<(&str, usize)> {
-    changes.iter().map(|change| (change.0.as_str(), size(change))).find(|(_, bytes)| *bytes > MOST_BYTES)
-}
-
 /// The changes in groups that each fit into one transaction.
 pub(super) fn groups(changes: Changes) -> Vec<Vec<Change>> {
     let (mut groups, mut bytes) = (vec![Vec::new()], 0);
@@ -123,7 +118,5 @@ mod tests {
         let large: Changes = (0..9).map(|at| (format!("{at}"), value(MOST_BYTES / 2))).collect();
         assert!(groups(large.clone()).len() == 9 && !is_small(&large));
         assert!(stage(&large).len() == 5 && stage(&large).iter().all(|part| part.len() <= MOST_BYTES));
-        let one = Changes::from([("a".to_owned(), value(9)), ("b".to_owned(), value(MOST_BYTES))]);
-        assert_eq!((too_large(&one), too_large(&many)), (Some(("b", MOST_BYTES + 1)), None));
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::batch::{self, Change};
 use super::calls::{Calls, Written};
+use super::large::Large;
 use super::meta::{Keys, Meta, SCHEMA_VERSION, Version};
 use super::{EtcdOptions, Fence};
 use crate::store::disk::new_cluster_id;
@@ -34,6 +35,8 @@ pub(super) struct Core {
     place: String,
     /// Ours since the last load; nothing may be written before.
     meta: Option<Meta>,
+    /// Which records are in parts, as of the last load or write.
+    large: Large,
     #[cfg(test)]
     pub crash: Option<Crash>,
 }
@@ -46,6 +49,7 @@ impl Core {
             keys,
             place: options.to_string(),
             meta: None,
+            large: Large::default(),
             #[cfg(test)]
             crash: None,
         })
@@ -58,6 +62,8 @@ impl Core {
         self.meta = Some(meta.clone());
         // Nobody but us writes from here on; if somebody takes over, our next write says so.
         let (records, pending) = self.read(&meta).await?;
+        let (records, large) = Large::join(records).map_err(|cause| self.corrupt(cause))?;
+        self.large = large;
         if let Some(pending) = pending {
             self.apply(pending).await?;
         } else {
@@ -76,6 +82,7 @@ impl Core {
     pub async fn look(&mut self) -> Result<Option<Loaded>, StoreError> {
         let Some((meta, _)) = self.find_meta().await? else { return Ok(None) };
         let (records, _) = self.read(&meta).await?;
+        let (records, _) = Large::join(records).map_err(|cause| self.corrupt(cause))?;
         let registry = records::registry(&records).map_err(|cause| self.corrupt(cause))?;
         Ok(Some(Loaded { cluster: meta.cluster, epoch: meta.epoch, registry }))
     }
@@ -85,7 +92,9 @@ impl Core {
     pub async fn replace(&mut self, contents: &Loaded) -> Result<(), StoreError> {
         let Loaded { cluster, epoch, registry } = contents;
         let changes = records::all(registry).map_err(|e| self.corrupt(e.to_string()))?;
-        self.check_size(&changes)?;
+        // In a generation of its own there are none yet.
+        self.large = Large::default();
+        let changes = self.large.cut(changes);
         let found = self.find_meta().await?;
         let taken = match found {
             // Whoever had it is out, so that nothing is written between here and the end.
@@ -112,7 +121,7 @@ impl Core {
     /// Makes the operations durable, all or none, whatever happens between two requests.
     pub async fn commit(&mut self, operations: &[Operation]) -> Result<(), StoreError> {
         let changes = records::changes(operations).map_err(|e| self.corrupt(e.to_string()))?;
-        self.check_size(&changes)?;
+        let changes = self.large.cut(changes);
         let before = self.held()?.sequence;
         if batch::is_small(&changes) {
             let generation = self.held()?.generation;
@@ -298,11 +307,6 @@ impl Core {
 
     fn forget(&self, prefix: &str) -> TxnOp {
         TxnOp::delete(prefix, Some(DeleteOptions::new().with_prefix()))
-    }
-
-    fn check_size(&self, changes: &Changes) -> Result<(), StoreError> {
-        let Some((key, bytes)) = batch::too_large(changes) else { return Ok(()) };
-        Err(StoreError::TooLarge { place: self.place.clone(), key: key.to_owned(), bytes, most: batch::MOST_BYTES })
     }
 
     fn held(&self) -> Result<&Meta, StoreError> {

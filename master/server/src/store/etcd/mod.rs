@@ -6,6 +6,7 @@
 mod batch;
 mod calls;
 mod core;
+mod large;
 mod meta;
 #[cfg(test)]
 mod tests;

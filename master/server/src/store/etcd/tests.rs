@@ -280,13 +280,27 @@ fn what_another_program_wrote_is_refused_and_kept() {
 }
 
 #[test]
-fn a_record_that_is_too_large_is_refused_before_anything_is_written() {
+fn records_larger_than_etcd_takes_of_one_key_are_kept_in_parts_and_leave_none_behind() {
     let etcd = Etcd::start();
     let mut store = open(&etcd);
     store.load().unwrap();
-    let mut large = task(1, "large");
-    large.spec.name = "x".repeat(2 << 20);
-    let told = store.commit(&[Operation::PutTask(Box::new(large))]).unwrap_err();
-    assert!(matches!(&told, StoreError::TooLarge { key, .. } if key.ends_with("large")), "{told}");
-    store.commit(&tasks(1, 1)).unwrap();
+    let named = |bytes: usize| {
+        let mut large = task(1, "large");
+        large.spec.name = "x".repeat(bytes);
+        Operation::PutTask(Box::new(large))
+    };
+    let stored = || open(&etcd).look().unwrap().unwrap().registry.tasks[0].spec.name.len();
+    let records = "/proffer/records/1/";
+    for (bytes, parts) in [(3 << 20, 6), (9, 0), (2 << 20, 4), (5 << 20, 10)] {
+        store.commit(&[named(bytes)]).unwrap();
+        assert_eq!(stored(), bytes);
+        // One key for the record itself; the last part holds what surrounds the name.
+        assert_eq!(keys(&etcd, records), if parts == 0 { 1 } else { parts + 2 }, "{bytes} bytes");
+        // The next holder knows which they are.
+        store = open(&etcd);
+        store.load().unwrap();
+    }
+    let Operation::PutTask(record) = named(1) else { return };
+    store.commit(&[Operation::DeleteTask(record.key.clone())]).unwrap();
+    assert_eq!(keys(&etcd, records), 0);
 }
