@@ -1,6 +1,6 @@
 //! Finding the servers: the master among several, a framework's own API, an agent's own API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proffer_proto_transport::{Address, Again, MAX_MESSAGE_BYTES, Masters, RemoteError, connect, leader_of};
 use proffer_proto_wire::agent::agent_host_client::AgentHostClient;
@@ -14,6 +14,10 @@ use crate::CliError;
 
 /// How long a master may take to say that it is there.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
+/// How long masters that answer may take to elect one of them: two leases, as they are by default.
+const ELECTION: Duration = Duration::from_secs(10);
+/// Between two looks for it.
+const LOOK: Duration = Duration::from_millis(250);
 /// Lists of a large cluster are larger than what a server takes from strangers.
 const MAX_ANSWER_BYTES: usize = 16 * MAX_MESSAGE_BYTES;
 
@@ -27,9 +31,11 @@ impl Cluster {
         Self { masters }
     }
 
-    /// The operator API of the master that leads.
+    /// The operator API of the master that leads. While masters answer and none of them leads, an election is under way: it is
+    /// waited for.
     pub(crate) async fn operator(&self) -> Result<OperatorClient<Channel>, CliError> {
         let (mut masters, mut told) = (Masters::new(self.masters.clone()), Vec::new());
+        let (begun, mut one_follows) = (Instant::now(), false);
         while let Some(address) = masters.now() {
             let mut client = OperatorClient::new(connect(address)?).max_decoding_message_size(MAX_ANSWER_BYTES);
             let asked = client.get_cluster(operator::GetClusterRequest {});
@@ -37,7 +43,9 @@ impl Cluster {
                 Ok(Ok(_)) => return Ok(client),
                 Ok(Err(status)) => {
                     let leader = leader_of(&status);
-                    told.push(format!("{address}: {}", RemoteError::from(status)));
+                    let error = RemoteError::from(status);
+                    one_follows |= !error.is_local;
+                    told.push(format!("{address}: {error}"));
                     leader
                 }
                 Err(_) => {
@@ -46,13 +54,19 @@ impl Cluster {
                 }
             };
             if masters.failed(leader) == Again::AfterAWait {
-                break;
+                if !one_follows || begun.elapsed() > ELECTION {
+                    break;
+                }
+                told.clear();
+                tokio::time::sleep(LOOK).await;
             }
         }
-        Err(CliError::away(
-            format!("no master answers ({})", told.join("; ")),
-            "start one with `proffer dev` or `proffer master`, or name another with --master or PROFFER_MASTER",
-        ))
+        let help = if one_follows {
+            "see that a majority of etcd runs and that the masters reach it; their logs say more"
+        } else {
+            "start one with `proffer dev` or `proffer master`, or name another with --master or PROFFER_MASTER"
+        };
+        Err(CliError::away(format!("no master answers ({})", told.join("; ")), help))
     }
 
     /// The API of the service framework.

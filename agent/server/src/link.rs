@@ -10,6 +10,7 @@ use proffer_proto_transport::{
 };
 use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,9 @@ use crate::words;
 const QUEUE: usize = 256;
 /// First wait after a failed or lost stream; it doubles, with jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// A stream that lasted this long was a good one.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// Keeps a stream to one of the masters.
 pub(crate) struct Link {
@@ -48,6 +52,7 @@ impl Link {
         let mut masters = Masters::new(self.masters.clone());
         for number in 1.. {
             let Some(master) = masters.now().cloned() else { return };
+            let begun = Instant::now();
             let ended = tokio::select! {
                 ended = self.stream(&master, SessionId(number)) => ended,
                 () = self.shutdown.ended() => return,
@@ -56,7 +61,10 @@ impl Link {
                 End::OwnerGone => return,
                 End::Lost(cause) => {
                     tracing::warn!(%master, %cause, "lost the master");
-                    backoff.reset();
+                    // One that ends every stream soon is not asked faster and faster.
+                    if begun.elapsed() >= LASTING {
+                        backoff.reset();
+                    }
                     None
                 }
                 End::Failed(cause, leader) => {

@@ -38,16 +38,20 @@ async fn teardown(cluster: &Cluster, format: Format, args: TeardownArgs) -> Resu
         let message = format!("tasks of framework {wanted} have not ended yet");
         CliError::new(message, format!("they are told to; see `proffer tasks --framework {id}`"))
     };
-    let ask = async || {
-        let request = TeardownFrameworkRequest { framework_id: wanted.clone(), dry_run };
+    let ask = async |framework_id: &str, dry_run: bool| {
+        let request = TeardownFrameworkRequest { framework_id: framework_id.to_owned(), dry_run };
         let answer = cluster.operator().await?.teardown_framework(request).await;
         answer.map_err(|error| CliError::remote(&format!("tear down {wanted}"), error))
     };
     let mut waiting = wait.then(|| Waiting::new(&wanted, "tasks", timeout));
     let answer = match &mut waiting {
-        // Asked twice it is the same as once.
-        Some(waiting) => waiting.ask(ask).await?.ok_or_else(|| late(&wanted))?,
-        None => ask().await?,
+        Some(waiting) => {
+            // Once it is removed, another one may take its name: what is asked for again is asked by its id.
+            let found = waiting.ask(async || ask(&wanted, true).await).await?.ok_or_else(|| late(&wanted))?;
+            let id = found.into_inner().framework_id;
+            waiting.ask(async || ask(&id, dry_run).await).await?.ok_or_else(|| late(&id))?
+        }
+        None => ask(&wanted, dry_run).await?,
     };
     let mut view = TeardownView::new(answer.into_inner(), dry_run);
     if let Some(waiting) = waiting.as_mut().filter(|_| !view.is_over) {

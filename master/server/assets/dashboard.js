@@ -71,7 +71,10 @@
     isLoading = true;
     isStale = false;
     try {
-      const answer = await fetch(location.href, { cache: "no-store", headers: { accept: "text/html" } });
+      const asked = { cache: "no-store", headers: { accept: "text/html" }, redirect: "manual" };
+      const answer = await fetch(location.href, asked);
+      // Another master leads now: only the browser itself may follow there.
+      if (answer.type === "opaqueredirect") return location.reload();
       const text = await answer.text();
       const page = new DOMParser().parseFromString(text, "text/html");
       if (page.getElementById("main")) {
@@ -106,6 +109,7 @@
       if (source.readyState === EventSource.CLOSED) {
         close();
         setTimeout(open, RETRY_MS);
+        soon(PACE_MS);
       }
     };
   }

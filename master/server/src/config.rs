@@ -117,6 +117,14 @@ pub enum ConfigError {
     /// The address for others is wrong.
     #[error("advertise: {0}")]
     Advertise(AddressError),
+    /// Nobody can connect there.
+    #[error(
+        "advertise is {advertise}, where nobody can connect; name an address of this host and a port that is not 0"
+    )]
+    Unreachable {
+        /// What was given.
+        advertise: Address,
+    },
     /// Others cannot reach a master at the address of all interfaces.
     #[error(
         "listen is {listen}, which is no address that others can use; name one with advertise (--advertise \
@@ -246,7 +254,11 @@ impl TryFrom<RawConfig> for Config {
             burst: least("call_burst", call_burst, rate.burst)?,
         };
         let listen: Address = listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?;
-        let advertise = advertise.map(|text| text.parse()).transpose().map_err(ConfigError::Advertise)?;
+        let advertise = advertise.map(|text| text.parse::<Address>()).transpose().map_err(ConfigError::Advertise)?;
+        let is_nowhere = |address: &&Address| is_everywhere(address.host()) || address.port() == 0;
+        if let Some(address) = advertise.as_ref().filter(is_nowhere) {
+            return Err(ConfigError::Unreachable { advertise: address.clone() });
+        }
         if etcd.is_some() && advertise.is_none() && is_everywhere(listen.host()) {
             return Err(ConfigError::NoAdvertise { listen });
         }
@@ -289,6 +301,11 @@ mod tests {
         RawConfig { data_dir: "/tmp/x".into(), ..RawConfig::default() }
     }
 
+    fn etcd() -> Option<EtcdOptions> {
+        let endpoints = vec!["e:1".parse().unwrap()];
+        Some(EtcdOptions { endpoints, prefix: "/p".into(), patience: EtcdOptions::DEFAULT_PATIENCE })
+    }
+
     fn ports() -> proffer_proto_model::Resources {
         let range = proffer_proto_model::PortRange { begin: 1, end: 9 };
         proffer_proto_model::Resources { ports: vec![range].into(), ..Default::default() }
@@ -307,6 +324,12 @@ mod tests {
         let cases = [
             (RawConfig::default(), "data_dir"),
             (RawConfig { listen: Some("5050".into()), ..raw() }, "listen"),
+            (RawConfig { advertise: Some("nowhere".into()), ..raw() }, "advertise: address \"nowhere\" has no port"),
+            (RawConfig { advertise: Some("0.0.0.0:1".into()), ..raw() }, "advertise is 0.0.0.0:1"),
+            (RawConfig { advertise: Some("a:0".into()), ..raw() }, "advertise is a:0"),
+            (RawConfig { listen: Some("[::]:1".into()), etcd: etcd(), ..raw() }, "listen is [::]:1"),
+            (RawConfig { lease_ms: Some(1_000), ..raw() }, "lease_ms"),
+            (RawConfig { lease_ms: Some(2_500), ..raw() }, "lease_ms"),
             (RawConfig { offer_timeout_ms: Some(0), ..raw() }, "offer_timeout_ms"),
             (RawConfig { heartbeat_interval_ms: Some(u64::MAX), ..raw() }, "heartbeat_interval_ms"),
             (

@@ -11,6 +11,7 @@ use proffer_proto_transport::{Address, LEADER_HEADER, not_leading};
 use proffer_proto_wire::operator::operator_server::OperatorServer;
 use tokio::sync::watch;
 use tonic::service::Routes;
+use tonic_health::ServingStatus;
 
 use crate::api::operator::OperatorApi;
 use crate::election::Standing;
@@ -22,6 +23,8 @@ type Standings = watch::Receiver<Standing>;
 pub(crate) async fn grpc(standings: Standings) -> Routes {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_not_serving::<OperatorServer<OperatorApi>>().await;
+    // What a probe asks that names no service.
+    health.set_service_status("", ServingStatus::NotServing).await;
     let calls = Router::new().fallback(refuse).with_state(standings);
     let mut routes = Routes::builder();
     routes.add_service(health_service);

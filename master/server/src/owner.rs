@@ -144,7 +144,7 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
-        if self.lease.as_ref().is_some_and(|lease| !lease.is_held(self.clock.now().mono)) {
+        if self.lease.as_ref().is_some_and(|lease| !lease.is_held(self.clock.boot())) {
             return Err(StoreError::LeaseEnded);
         }
         let mut answers = Vec::new();

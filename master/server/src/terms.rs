@@ -7,7 +7,6 @@ use std::time::Duration;
 use proffer_proto_transport::{Shutdown, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
@@ -30,7 +29,7 @@ pub(crate) struct Terms {
 /// The server of a follower.
 struct Following {
     shutdown: Shutdown,
-    server: JoinHandle<Result<(), MasterError>>,
+    server: AbortOnDropHandle<Result<(), MasterError>>,
 }
 
 impl Terms {
@@ -70,6 +69,7 @@ impl Terms {
         let (grpc, http) = (follower::grpc(standing.clone()).await, follower::http(standing));
         let until = shutdown.clone();
         let server = tokio::spawn(async move { Ok(serve(listener, grpc, http, until).await?) });
+        let server = AbortOnDropHandle::new(server);
         Ok(Following { shutdown, server })
     }
 
@@ -94,9 +94,16 @@ impl Terms {
 }
 
 impl Following {
-    async fn end(self) -> Result<(), MasterError> {
+    async fn end(mut self) -> Result<(), MasterError> {
         self.shutdown.cut();
-        self.server.await.map_err(|e| MasterError::Internal(format!("the follower's server broke: {e}")))?
+        (&mut self.server).await.map_err(|e| MasterError::Internal(format!("the follower's server broke: {e}")))?
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // Two servers must never share the port.
+        self.shutdown.cut();
     }
 }
 

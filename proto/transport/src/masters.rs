@@ -52,6 +52,10 @@ impl Masters {
             self.told = leader;
             return Again::AtOnce;
         }
+        // It did not answer a moment ago, when it was named.
+        if self.at != 0 && self.in_vain.is_some() && self.in_vain.as_ref() == self.list.get(self.at) {
+            self.at = (self.at + 1) % self.list.len().max(1);
+        }
         if self.at == 0 {
             (self.followed, self.in_vain) = (0, None);
             return Again::AfterAWait;
@@ -100,6 +104,14 @@ mod tests {
         // It does not lead any more, and the next one neither.
         assert_eq!(all.failed(Some(address("y:9"))), Again::AtOnce);
         assert_eq!((now(&all), all.failed(None)), ("y:9".to_owned(), Again::AfterAWait));
+        assert_eq!(now(&all), "a:1");
+    }
+
+    #[test]
+    fn a_leader_that_was_named_in_vain_is_not_tried_again_before_the_next_round() {
+        let mut all = masters(&["a:1", "b:1"]);
+        assert_eq!(all.failed(Some(address("b:1"))), Again::AtOnce);
+        assert_eq!((now(&all), all.failed(None)), ("b:1".to_owned(), Again::AfterAWait));
         assert_eq!(now(&all), "a:1");
     }
 

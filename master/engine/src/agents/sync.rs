@@ -8,6 +8,9 @@ use crate::registry::{GangStage, TaskRecord};
 use crate::state::State;
 use crate::{AttachedTask, ToAgent};
 
+/// Tasks that one message asks for.
+const EXPECTED_AT_ONCE: usize = 1_000;
+
 impl State {
     /// Brings both sides together; what the master misses is asked for.
     pub(super) fn sync_tasks(&mut self, now: Now, agent: &AgentId, listed: Vec<AttachedTask>, was_unreachable: bool) {
@@ -20,8 +23,9 @@ impl State {
         let Some(known) = self.agents.get(agent).map(|a| a.tasks.clone()) else { return };
         let is_living = |key: &&TaskKey| self.tasks.get(*key).is_some_and(|t| !t.record.status.state.is_terminal());
         let missing: Vec<TaskKey> = known.difference(&seen).filter(is_living).cloned().collect();
-        if !missing.is_empty() {
-            self.tell_agent(agent, ToAgent::Expect(missing));
+        // In several messages: an agent takes a few megabytes in one.
+        for some in missing.chunks(EXPECTED_AT_ONCE) {
+            self.tell_agent(agent, ToAgent::Expect(some.to_vec()));
         }
     }
 

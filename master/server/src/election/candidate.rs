@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, GetOptions, PutOptions, Txn, TxnOp, WatchOptions};
+use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp, WatchOptions};
 use proffer_proto_transport::{Address, Backoff};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -61,12 +61,17 @@ impl Candidate {
     /// Takes part until `end`; a lease that is held then is given back.
     pub(super) async fn run(self, end: CancellationToken) {
         let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        let mut answered = Instant::now();
         while !end.is_cancelled() {
             let round = async {
                 let client = self.etcd.client(self.call_timeout()).await?;
-                self.round(client, &end, &mut backoff).await
+                self.round(client, &end, &mut backoff, &mut answered).await
             };
             if let Err(error) = round.await {
+                if answered.elapsed() > self.options.lease {
+                    // Whoever led then may not do so any more.
+                    self.follows(None);
+                }
                 tracing::warn!(place = %self.etcd, %error, "no election while etcd does not answer, will be tried again");
                 tokio::select! {
                     () = sleep(backoff.next_delay()) => {}
@@ -77,13 +82,20 @@ impl Candidate {
     }
 
     /// Follows and leads over one connection, until something fails.
-    async fn round(&self, client: Client, end: &CancellationToken, backoff: &mut Backoff) -> Result<(), Failure> {
+    async fn round(
+        &self,
+        client: Client,
+        end: &CancellationToken,
+        backoff: &mut Backoff,
+        answered: &mut Instant,
+    ) -> Result<(), Failure> {
         loop {
             let found = tokio::select! {
                 found = self.find(&client) => found?,
                 () = end.cancelled() => return Ok(()),
             };
             backoff.reset();
+            *answered = Instant::now();
             if let Some(holder) = &found.holder {
                 // An earlier run of this very master is dead: its lease has only not ended yet.
                 self.follows(holder.address.parse().ok().filter(|leader| *leader != self.options.advertise));
@@ -101,9 +113,13 @@ impl Candidate {
     /// Takes the key if it is free, and leads for as long as that lasts.
     async fn stand(&self, client: &Client, end: &CancellationToken) -> Result<(), Failure> {
         let lease = Lease::default();
-        let asked = self.clock.now().mono;
         let length_secs = i64::try_from(self.options.lease.as_secs()).unwrap_or(i64::MAX);
-        let given = within(self.call_timeout(), client.lease_client().grant(length_secs, None)).await?;
+        // One that was given while its answer was lost ends by itself.
+        let grant = || {
+            let (mut leases, asked) = (client.lease_client(), self.clock.boot());
+            async move { Ok((asked, leases.grant(length_secs, None).await?)) }
+        };
+        let (asked, given) = again(self.call_timeout(), grant).await?;
         lease.renewed(asked, length_ms(given.ttl()));
         let mut gave_up = false;
         let outcome = match self.take(client, given.id()).await {
@@ -119,8 +135,11 @@ impl Candidate {
         };
         lease.end();
         // One that is not given back ends by itself.
-        let given_back = within(FAREWELL, client.lease_client().revoke(given.id())).await;
-        if let Err(error) = given_back {
+        let revoke = || {
+            let (mut leases, id) = (client.lease_client(), given.id());
+            async move { leases.revoke(id).await }
+        };
+        if let Err(error) = again(FAREWELL, revoke).await {
             tracing::debug!(%error, "a lease is not given back and ends by itself");
         }
         if gave_up {
@@ -141,7 +160,11 @@ impl Candidate {
         let is_free = Compare::create_revision(self.key(), CompareOp::Equal, 0);
         let put = TxnOp::put(self.key(), value, Some(PutOptions::new().with_lease(lease)));
         let txn = Txn::new().when([is_free]).and_then([put]);
-        if let Err(error) = within(self.call_timeout(), client.kv_client().txn(txn)).await {
+        let take = || {
+            let (mut kv, txn) = (client.kv_client(), txn.clone());
+            async move { kv.txn(txn).await }
+        };
+        if let Err(error) = again(self.call_timeout(), take).await {
             tracing::debug!(%error, "the answer to taking the lead is lost");
         }
         // Whether it was done is seen by looking, also when the answer was lost.
@@ -173,7 +196,11 @@ impl Candidate {
     }
 
     async fn find(&self, client: &Client) -> Result<Found, Failure> {
-        let answer = within(self.call_timeout(), client.kv_client().get(self.key(), Some(GetOptions::new()))).await?;
+        let get = || {
+            let (mut kv, key) = (client.kv_client(), self.key());
+            async move { kv.get(key, None).await }
+        };
+        let answer = again(self.call_timeout(), get).await?;
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let Some(found) = answer.kvs().first() else { return Ok(Found { holder: None, created: 0, revision }) };
         // What another program wrote there is somebody's all the same.
@@ -185,7 +212,11 @@ impl Candidate {
     /// Waits until the key may have changed since that revision: a watch, and a look now and then should it be lost.
     async fn changed(&self, client: &Client, revision: i64) -> Result<(), Failure> {
         let options = WatchOptions::new().with_start_revision(revision.saturating_add(1));
-        let mut stream = within(self.call_timeout(), client.watch_client().watch(self.key(), Some(options))).await?;
+        let watch = || {
+            let (mut watches, key, options) = (client.watch_client(), self.key(), options.clone());
+            async move { watches.watch(key, Some(options)).await }
+        };
+        let mut stream = again(self.call_timeout(), watch).await?;
         let first_event = async {
             while let Some(answer) = stream.message().await? {
                 // Cancelled, too: the revision was compacted away, and a look tells.
@@ -221,6 +252,18 @@ impl Candidate {
 /// The length of a lease as etcd tells it.
 pub(super) fn length_ms(ttl_secs: i64) -> u64 {
     u64::try_from(ttl_secs).unwrap_or(0).saturating_mul(1_000)
+}
+
+/// The call, made again until the limit: with one member of etcd dead one call in three fails at once, and the next does not.
+/// Only for calls that may be made twice.
+async fn again<T, F: Future<Output = Result<T, Failure>>>(limit: Duration, call: impl Fn() -> F) -> Result<T, Failure> {
+    let end = Instant::now() + limit;
+    loop {
+        match within(end.saturating_duration_since(Instant::now()), call()).await {
+            Err(_) if Instant::now() + PAUSE.0 < end => sleep(PAUSE.0).await,
+            ended => return ended,
+        }
+    }
 }
 
 /// The call, or an error when it takes longer.

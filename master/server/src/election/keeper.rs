@@ -15,22 +15,26 @@ pub(super) async fn keep(mut client: LeaseClient, id: i64, lease: &Lease, clock:
     let pause = length / 4;
     let mut open: Option<(LeaseKeeper, LeaseKeepAliveStream)> = None;
     loop {
-        let next = clock.now().mono.0.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        match renew(&mut client, id, &mut open, lease, clock, pause).await {
-            Ok(true) => {}
+        let left = lease.left(clock.boot());
+        if left.is_zero() {
+            return;
+        }
+        let renewed = tokio::select! {
+            renewed = renew(&mut client, id, &mut open, lease, clock, pause) => renewed,
+            // To the moment, also while an answer is waited for: from then on somebody else may lead.
+            () = sleep(left) => return,
+        };
+        let rest = match renewed {
+            Ok(true) => pause,
             Ok(false) => return,
             Err(error) => {
                 open = None;
                 tracing::warn!(%error, "etcd has not renewed the lease, will be tried again");
+                // Through another member, if one is dead.
+                pause / 10
             }
-        }
-        let wake = next.min(lease.until().0);
-        let now = clock.now().mono.0;
-        // Also after an answer that took as long as the pause: never in a tight loop.
-        sleep(Duration::from_millis(wake.saturating_sub(now).max(20))).await;
-        if !lease.is_held(clock.now().mono) {
-            return;
-        }
+        };
+        sleep(rest.min(lease.left(clock.boot()))).await;
     }
 }
 
@@ -43,7 +47,7 @@ async fn renew(
     clock: Clock,
     limit: Duration,
 ) -> Result<bool, Error> {
-    let asked = clock.now().mono;
+    let asked = clock.boot();
     if open.is_none() {
         // The client takes an answer of its own from the stream and keeps its length to itself: the next one is ours.
         match within(limit, client.keep_alive(id)).await {

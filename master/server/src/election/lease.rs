@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use proffer_proto_model::Moment;
 
@@ -9,6 +10,7 @@ use proffer_proto_model::Moment;
 ///
 /// etcd counts a lease from when it heard of it, which is after it was asked: until the time of the question and the lease's
 /// length nobody else can have it, whatever happened to the answer. A tenth is taken off for clocks that do not run alike.
+/// Moments are of the clock that goes on while the machine sleeps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lease {
     until: Arc<AtomicU64>,
@@ -28,12 +30,12 @@ impl Lease {
 
     /// Nobody else leads now.
     pub(crate) fn is_held(&self, now: Moment) -> bool {
-        now < self.until()
+        !self.left(now).is_zero()
     }
 
-    /// The moment from which somebody else may lead.
-    pub(crate) fn until(&self) -> Moment {
-        Moment(self.until.load(Ordering::Acquire))
+    /// For how long nobody else leads yet.
+    pub(crate) fn left(&self, now: Moment) -> Duration {
+        Duration::from_millis(self.until.load(Ordering::Acquire).saturating_sub(now.0))
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Version of the layout in etcd; grows with every change that an older program cannot read.
-pub(super) const SCHEMA_VERSION: u64 = 1;
+pub(super) const SCHEMA_VERSION: u64 = 2;
 
 /// The value of the key `PREFIX/meta`.
 ///
@@ -35,7 +35,8 @@ pub(super) struct Version {
 impl Meta {
     /// A new holder takes over.
     pub fn taken(&self) -> Self {
-        Self { epoch: Epoch(self.epoch.0 + 1), holder: Uuid::new_v4().to_string(), sequence: 0, ..self.clone() }
+        let (schema, holder) = (SCHEMA_VERSION, Uuid::new_v4().to_string());
+        Self { schema, epoch: Epoch(self.epoch.0 + 1), holder, sequence: 0, ..self.clone() }
     }
 
     /// The same holder after one more write.

@@ -268,9 +268,9 @@ fn what_another_program_wrote_is_refused_and_kept() {
     put("/proffer/records/1/agents/A1-1", "{\"id\": 7}");
     let told = open(&etcd).load().unwrap_err().to_string();
     assert!(told.contains("agents/A1-1"), "{told}");
-    put("/proffer/meta", "{\"schema\": 2, \"more\": 1}");
+    put("/proffer/meta", "{\"schema\": 3, \"more\": 1}");
     let told = open(&etcd).load().unwrap_err();
-    assert!(matches!(told, StoreError::Newer { found: 2, .. }), "{told}");
+    assert!(matches!(told, StoreError::Newer { found: 3, .. }), "{told}");
     put("/proffer/meta", "not ours");
     let told = open(&etcd).load().unwrap_err().to_string();
     assert!(told.contains("/proffer/meta"), "{told}");
