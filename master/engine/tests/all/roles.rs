@@ -89,7 +89,7 @@ fn settings_are_stored_before_the_answer_kept_by_new_masters_and_forgotten_with_
     let again = ask(&mut world, weights(&[("eng", 2_000)]));
     assert_eq!(again, Ok(()));
     let last = world.trace.lines().last().unwrap();
-    assert_eq!(last, "  operator 1: done");
+    assert_eq!(last, "  operator 1: done, role eng: no framework is in it yet");
     ask(&mut world, remove("eng")).unwrap();
     ask(&mut world, weights(&[("eng", 1_000), ("ops/web", 1_000)])).unwrap();
     assert_eq!(records(&world), [], "what is as if it had never been set needs no record");
