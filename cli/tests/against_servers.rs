@@ -286,7 +286,7 @@ impl Operator for World {
 
     async fn set_weights(&self, request: Request<operator::SetWeightsRequest>) -> Answer<operator::SetWeightsResponse> {
         self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
-        Ok(Response::new(operator::SetWeightsResponse {}))
+        Ok(Response::new(operator::SetWeightsResponse::default()))
     }
 
     async fn set_quota(&self, request: Request<operator::SetQuotaRequest>) -> Answer<operator::SetQuotaResponse> {
@@ -295,7 +295,7 @@ impl Operator for World {
             return Err(Status::invalid_argument("limit of role eng: its tasks hold more; or force it"));
         }
         self.asked.lock().unwrap().push(format!("{request:?}"));
-        Ok(Response::new(operator::SetQuotaResponse {}))
+        Ok(Response::new(operator::SetQuotaResponse::default()))
     }
 
     async fn set_role_policy(
@@ -303,7 +303,7 @@ impl Operator for World {
         request: Request<operator::SetRolePolicyRequest>,
     ) -> Answer<operator::SetRolePolicyResponse> {
         self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
-        Ok(Response::new(operator::SetRolePolicyResponse {}))
+        Ok(Response::new(operator::SetRolePolicyResponse::default()))
     }
 
     async fn remove_quota(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proffer_proto_model::resources::{ParseError, parse_bytes, parse_cpus, parse_duration_ms, parse_ports};
 use proffer_proto_model::{Attribute, AttributeValue, Bytes, MilliCpus, Resources};
 
-use crate::spec::nearest;
+use proffer_proto_model::nearest;
 
 pub(super) fn cpus(text: &str) -> Result<MilliCpus, ParseError> {
     parse_cpus(text)

@@ -67,11 +67,11 @@ pub struct QuotaArgs {
 pub enum QuotaCommand {
     /// Set all of a role's quota; what is left out is not promised and not limited
     Set(QuotaSetArgs),
-    /// Show the quota and the use of a role
+    /// Show the quota and the use of a role, or of all roles with a quota
     Show {
-        /// The role
+        /// The role; all of them when left out
         #[arg(value_parser = super::role)]
-        role: Role,
+        role: Option<Role>,
     },
     /// Show the roles with a quota
     #[command(visible_alias = "ls")]

@@ -2,7 +2,7 @@
 
 use proffer_proto_wire::operator::{OfferMode, SetRolePolicyRequest};
 
-use super::roles::{list_roles, unused, views};
+use super::roles::{list_roles, say_notes, views};
 use crate::args::{OffersArg, RolesArgs, RolesCommand, RolesSetArgs};
 use crate::client::Cluster;
 use crate::output::{self, Format};
@@ -31,10 +31,9 @@ async fn set(cluster: &Cluster, format: Format, args: RolesSetArgs) -> Result<Ou
         offers: mode.into(),
     };
     let answer = cluster.operator().await?.set_role_policy(request).await;
-    answer.map_err(|error| CliError::remote(&format!("set the policy of {role}"), error))?;
-    let known = views(cluster).await?;
+    let answer = answer.map_err(|error| CliError::remote(&format!("set the policy of {role}"), error))?;
     if format == Format::Json {
-        output::json(&known.iter().find(|view| view.role == role.as_str()))?;
+        output::json(&views(cluster).await?.iter().find(|view| view.role == role.as_str()))?;
         return Ok(Outcome::Good);
     }
     let placement = placement.map(|arg| match arg.0 {
@@ -52,6 +51,6 @@ async fn set(cluster: &Cluster, format: Format, args: RolesSetArgs) -> Result<Ou
     });
     let words = placement.into_iter().chain(least).chain(mode).collect::<Vec<_>>().join(", ");
     let done = if dry_run { "would be" } else { "is" };
-    output::say(&format!("role {role} {done} offered what is free {words}{}", unused(&known, &role)))?;
-    Ok(Outcome::Good)
+    output::say(&format!("role {role} {done} offered what is free {words}"))?;
+    say_notes(&answer.into_inner().notes)
 }

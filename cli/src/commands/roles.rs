@@ -197,25 +197,24 @@ async fn set_weights(
         |WeightArg { role, weight }: &WeightArg| RoleWeight { role: role.to_string(), weight_milli: weight.milli() };
     let request = SetWeightsRequest { weights: weights.iter().map(wire).collect(), dry_run };
     let answer = cluster.operator().await?.set_weights(request).await;
-    answer.map_err(|error| CliError::remote("set the weights", error))?;
+    let answer = answer.map_err(|error| CliError::remote("set the weights", error))?;
     if format == Format::Json {
         let view = |WeightArg { role, weight }| WeightView { role: String::from(role), weight_milli: weight.milli() };
         output::json(&weights.into_iter().map(view).collect::<Vec<_>>())?;
         return Ok(Outcome::Good);
     }
-    let known = views(cluster).await?;
     for WeightArg { role, weight } in &weights {
         let done = if dry_run { "would get" } else { "has" };
-        output::say(&format!("role {role} {done} the weight {weight}{}", unused(&known, role)))?;
+        output::say(&format!("role {role} {done} the weight {weight}"))?;
     }
-    Ok(Outcome::Good)
+    say_notes(&answer.into_inner().notes)
 }
 
 pub(crate) async fn quota(cluster: &Cluster, format: Format, args: QuotaArgs) -> Result<Outcome, CliError> {
     match args.command {
         QuotaCommand::Set(args) => set_quota(cluster, format, args).await,
-        QuotaCommand::Show { role } => show_quota(cluster, format, &role).await,
-        QuotaCommand::List => {
+        QuotaCommand::Show { role: Some(role) } => show_quota(cluster, format, &role).await,
+        QuotaCommand::Show { role: None } | QuotaCommand::List => {
             let mut views = views(cluster).await?;
             views.retain(RoleView::has_quota);
             print_quotas(format, &views)
@@ -229,17 +228,16 @@ async fn set_quota(cluster: &Cluster, format: Format, args: QuotaSetArgs) -> Res
     let QuotaSetArgs { role, force, dry_run, .. } = args;
     let request = SetQuotaRequest { role: role.to_string(), quota: Some(quota.clone().into()), force, dry_run };
     let answer = cluster.operator().await?.set_quota(request).await;
-    answer.map_err(|error| CliError::remote(&format!("set the quota of {role}"), error))?;
-    let known = views(cluster).await?;
+    let answer = answer.map_err(|error| CliError::remote(&format!("set the quota of {role}"), error))?;
     if format == Format::Json {
-        output::json(&known.iter().find(|view| view.role == role.as_str()))?;
+        output::json(&views(cluster).await?.iter().find(|view| view.role == role.as_str()))?;
         return Ok(Outcome::Good);
     }
     let done = if dry_run { "would be" } else { "is" };
     let most = if quota.limit.is_empty() { "not limited".to_owned() } else { format!("limited to {}", quota.limit) };
     let promised = &quota.guarantee;
-    output::say(&format!("role {role} {done} promised {promised} and {most}{}", unused(&known, &role)))?;
-    Ok(Outcome::Good)
+    output::say(&format!("role {role} {done} promised {promised} and {most}"))?;
+    say_notes(&answer.into_inner().notes)
 }
 
 async fn show_quota(cluster: &Cluster, format: Format, role: &Role) -> Result<Outcome, CliError> {
@@ -300,12 +298,8 @@ async fn remove_quota(cluster: &Cluster, format: Format, role: &Role, dry_run: b
     Ok(Outcome::Good)
 }
 
-/// A misspelt role must not look like one that is in use.
-pub(super) fn unused(known: &[RoleView], role: &Role) -> String {
-    let below = format!("{role}/");
-    let is_used = |view: &RoleView| {
-        (view.role == role.as_str() || view.role.starts_with(&below))
-            && (!view.frameworks.is_empty() || view.tasks_active > 0)
-    };
-    if known.iter().any(is_used) { String::new() } else { "; no framework is in it yet".to_owned() }
+/// What the master says looks like a mistake.
+pub(super) fn say_notes(notes: &[String]) -> Result<Outcome, CliError> {
+    notes.iter().try_for_each(|note| output::say(note))?;
+    Ok(Outcome::Good)
 }

@@ -18,7 +18,6 @@ use proffer_proto_model::{Constraint, Resources, Role};
 
 pub(crate) use container::{parse_image, parse_priority};
 pub use problem::{Problem, Problems, SpecError};
-pub(crate) use read::nearest;
 
 use container::{COMMON, Common};
 use read::{Field, Reader};

@@ -95,6 +95,16 @@ pub fn print(figures: &[Figure]) {
     }
 }
 
+/// The targets that were not reached, in words.
+pub fn missed(figures: &[Figure]) -> Vec<String> {
+    let missed = figures.iter().filter(|figure| !figure.ok);
+    let told = |figure: &Figure| {
+        let target = figure.target.map(number).unwrap_or_default();
+        format!("{}: {} {}, the target is {target}", figure.name, number(figure.comparable()), figure.unit)
+    };
+    missed.map(told).collect()
+}
+
 /// Writes the figures as a JSON list, making the folder when it is missing.
 pub fn write(path: &Path, figures: &[Figure]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
@@ -120,6 +130,27 @@ mod tests {
         let time = |value| Figure::new("pass", value, "ms").against(Some(250.0), 12.0, Better::Lower).ok;
         let rate = |value| Figure::new("rate", value, "1/s").against(None, 100.0, Better::Higher).ok;
         assert_eq!((time(11.9), time(12.1), rate(99.0), rate(100.0)), (true, false, false, true));
+    }
+
+    #[test]
+    fn the_report_is_a_list_of_figures_and_what_is_missed_is_told() {
+        let figures = [
+            Figure::new("alone", 900.0, "tasks/s"),
+            Figure::new("beside one that hangs", 0.951, "of that").against(None, 0.95, Better::Higher),
+            Figure::new("beside one that floods", 0.949, "of that").against(None, 0.95, Better::Higher),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bench/guards.json");
+        write(&path, &figures).unwrap();
+        let read: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(read.len(), 3);
+        for figure in &read {
+            for key in ["name", "value", "unit", "anchor", "target", "ok"] {
+                assert!(figure.get(key).is_some(), "{figure} has no {key}");
+            }
+        }
+        assert_eq!(read.iter().map(|figure| figure["ok"] == true).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(missed(&figures), ["beside one that floods: 0.949 of that, the target is 0.950"]);
     }
 
     #[test]

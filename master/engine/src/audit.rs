@@ -25,6 +25,7 @@ impl State {
         self.audit_away(&mut broken);
         self.audit_inverse(&mut broken);
         self.removed.audit(&mut broken);
+        self.audit_drains(&mut broken);
         self.audit_gangs(&mut broken);
         self.audit_races(&mut broken);
         broken

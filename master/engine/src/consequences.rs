@@ -19,6 +19,8 @@ pub struct Consequences {
     pub offers: usize,
     /// Volumes that go, with their data.
     pub volumes: BTreeSet<VolumeName>,
+    /// For people: what looks like a mistake.
+    pub notes: Vec<String>,
     /// The framework it is about, with its name.
     pub framework: Option<(FrameworkId, String)>,
 }
@@ -56,7 +58,7 @@ impl State {
         match call {
             OperatorCall::Maintenance { command, .. } => self.check_maintenance(now, command),
             OperatorCall::TeardownFramework { framework, .. } => self.check_teardown(framework),
-            OperatorCall::Roles { call, .. } => self.check_roles_call(call).map(|()| Consequences::default()),
+            OperatorCall::Roles { call, .. } => self.check_roles_call(call),
             OperatorCall::Agent { agent, command, .. } => self.check_agent_command(now, agent, *command),
             OperatorCall::Reservation { agent, wish, .. } => self.check_operator_reserve(agent, wish),
             // A question changes nothing.

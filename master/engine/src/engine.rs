@@ -158,6 +158,11 @@ impl Engine {
         self.state.looks.steps
     }
 
+    /// Things that were looked at one after the other so far: tasks, offers, frameworks, requests. For those who measure.
+    pub fn steps(&self) -> u64 {
+        self.state.steps
+    }
+
     /// Recomputes the invariants from scratch; every broken one in words.
     pub fn audit(&self) -> Vec<String> {
         self.state.audit()

@@ -35,6 +35,7 @@ impl State {
             let (id, is_unreachable) = (record.id.clone(), record.is_unreachable);
             if let AgentMode::Draining(_) = record.mode {
                 state.draining.insert(id.clone());
+                state.to_settle.insert(id.clone());
             }
             if state.agents.insert(id.clone(), Agent::new(record)).is_some() {
                 return Err(RecoverError(format!("agent {id} is there twice")));
@@ -115,7 +116,9 @@ impl State {
             silent: Silent::default(),
             maintain_at: None,
             next_window: 0,
-            strays: BTreeMap::new(),
+            strays: Default::default(),
+            to_settle: BTreeSet::new(),
+            steps: 0,
             offers: BTreeMap::new(),
             agent_sessions: BTreeMap::new(),
             framework_sessions: BTreeMap::new(),

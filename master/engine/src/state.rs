@@ -18,6 +18,7 @@ use crate::preempt::{Looks, Preemption};
 use crate::registry::{AgentRecord, FrameworkRecord, GangId, Operation, TaskRecord, WindowId, WindowRecord};
 use crate::reservations::{Kept, Share};
 use crate::roles::RoleState;
+use crate::tasks::Strays;
 use crate::timers::Timer;
 use crate::{Config, Effect, Frame, FrameworkErrorKind, SessionId, ToAgent, ToFramework};
 
@@ -36,11 +37,14 @@ pub(crate) struct State {
     pub roles: BTreeMap<Role, RoleState>,
     /// Gangs of which not all tasks have run yet, with all tasks that are known of them.
     pub gangs: BTreeMap<GangId, BTreeSet<TaskKey>>,
-    /// Updates of tasks not known here, forwarded and waiting for the framework: the agent to confirm to.
-    pub strays: BTreeMap<TaskKey, AgentId>,
+    pub strays: Strays,
     pub silent: Silent,
     /// Agents under drain that are not empty yet.
     pub draining: BTreeSet<AgentId>,
+    /// Those of them of which something changed since it was last looked whether they are.
+    pub to_settle: BTreeSet<AgentId>,
+    /// Things that were looked at one after the other so far, for those who measure.
+    pub steps: u64,
     pub windows: BTreeMap<WindowId, WindowRecord>,
     /// The windows of each agent, by their start.
     pub calendar: BTreeMap<AgentId, BTreeSet<(UnixMillis, WindowId)>>,
@@ -147,6 +151,9 @@ impl State {
         if let Some(task) = self.tasks.get(key) {
             self.store.push(Operation::PutTask(Box::new(task.record.clone())));
             self.touched.task(key);
+            if self.draining.contains(&task.record.agent) {
+                self.to_settle.insert(task.record.agent.clone());
+            }
             match task.is_charged && task.record.is_kill_requested {
                 true => drop(self.leaving.insert(key.clone())),
                 false => drop(self.leaving.remove(key)),
@@ -266,6 +273,9 @@ impl State {
         if let Some(part) = task.record.gang {
             self.leave_gang(key, part);
         }
+        if self.draining.contains(&task.record.agent) {
+            self.to_settle.insert(task.record.agent.clone());
+        }
         self.store.push(Operation::DeleteTask(key.clone()));
         self.touched.task_forgotten(task.record);
     }
@@ -315,6 +325,11 @@ impl State {
         if is_fatal {
             self.send.push(Effect::Close { session });
         }
+    }
+
+    /// So many things were looked at one after the other.
+    pub fn count_steps(&mut self, steps: usize) {
+        self.steps += steps as u64;
     }
 
     /// Hands out all that was decided since the last call.

@@ -274,6 +274,11 @@ impl ReadModels {
         self.frameworks.iter().find(|known| is_it(&known.info)).map_or(0, |known| known.tasks_active as usize)
     }
 
+    /// Is the framework there, connected or not?
+    pub fn knows_framework(&self, id: &FrameworkId) -> bool {
+        self.frameworks.contains_key(id)
+    }
+
     /// One framework's name, also when it is gone; its id when even its name is forgotten.
     pub fn framework_name(&self, id: &FrameworkId) -> String {
         let living = self.frameworks.get(id).map(|f| f.info.name.clone());

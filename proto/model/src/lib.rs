@@ -11,6 +11,7 @@ mod demand;
 mod framework;
 mod ids;
 mod inverse;
+mod near;
 mod offer;
 mod operation;
 mod pattern;
@@ -33,6 +34,7 @@ pub use ids::{AgentId, ClusterId, FrameworkId, IdError, InverseOfferId, OfferId,
 pub use inverse::{
     InverseAnswer, InverseCause, InverseEnd, InverseOffer, InverseReply, MIN_ASK_AGAIN_MS, Unavailability,
 };
+pub use near::nearest;
 pub use offer::{DEFAULT_REFUSE_MS, DeclineKind, DeclineReason, Filter, MAX_REFUSE_MS, Offer, RescindReason};
 pub use operation::{Accept, Operation, OperationOutcome, TaskLaunch};
 pub use pattern::{Pattern, PatternError};

@@ -10,8 +10,8 @@ use tonic::Code;
 use crate::args::WhyArgs;
 use crate::client::Cluster;
 use crate::output::{self, Format};
-use crate::spec::nearest;
 use crate::{CliError, Outcome};
+use proffer_proto_model::nearest;
 
 use self::found::{Found, Looked};
 use self::view::WhyView;

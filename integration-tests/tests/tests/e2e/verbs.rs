@@ -208,6 +208,7 @@ fn figures_of_a_quota_follow_the_use(cluster: &Cluster, before: &Value) {
         if told.contains("quota of tight reached") { Ok(()) } else { Err(told) }
     });
     assert_eq!(shown(cluster, "eng").unwrap(), (0, 600), "what is reserved for it and below it");
+    assert_eq!(cluster.json(&["quota", "show"]), cluster.json(&["quota", "list"]), "all that have one");
 
     for line in [
         &["roles", "set", "tight", "--placement", "first", "--min-offer", "cpus=0.2"][..],

@@ -95,6 +95,7 @@ impl State {
         self.draining.remove(id);
         if let AgentMode::Draining(_) = mode {
             self.draining.insert(id.clone());
+            self.to_settle.insert(id.clone());
         }
         self.look_at(id);
         self.kill_for_drain(id);
@@ -117,24 +118,40 @@ impl State {
         self.tell_agent(id, ToAgent::Kill { framework, task, policy, reason });
     }
 
-    /// Agents under drain that are empty now are drained, or gone when that was asked for.
+    /// Agents under drain that are empty now are drained, or gone when that was asked for. Only those are looked at of
+    /// which something changed.
     pub fn settle_drains(&mut self, now: Now) {
-        if self.draining.is_empty() {
-            return;
-        }
-        for id in self.draining.clone() {
-            let Some(agent) = self.agents.get(&id) else {
-                self.draining.remove(&id);
-                continue;
-            };
-            let AgentMode::Draining(drain) = agent.record.mode else { continue };
-            let has_ended = |key: &TaskKey| self.tasks.get(key).is_none_or(|t| t.record.status.state.is_terminal());
-            if drain.mark_gone && agent.tasks.is_empty() {
-                self.agent_gone(now, &id);
-            } else if !drain.mark_gone && agent.tasks.iter().all(has_ended) {
-                self.set_mode(now, &id, AgentMode::Drained);
+        while let Some(id) = self.to_settle.pop_first() {
+            let (is_empty, steps) = self.is_emptied(&id);
+            self.count_steps(steps);
+            match self.agents.get(&id).map(|agent| agent.record.mode) {
+                Some(AgentMode::Draining(Drain { mark_gone: true, .. })) if is_empty => self.agent_gone(now, &id),
+                Some(AgentMode::Draining(_)) if is_empty => self.set_mode(now, &id, AgentMode::Drained),
+                _ => {}
             }
         }
+    }
+
+    /// Has a drain of the agent done its work? And how many tasks it took to know.
+    fn is_emptied(&self, id: &AgentId) -> (bool, usize) {
+        let Some(agent) = self.agents.get(id) else { return (false, 1) };
+        let AgentMode::Draining(drain) = agent.record.mode else { return (false, 1) };
+        // What holds something lives, and is counted already.
+        if agent.tasks_active > 0 {
+            return (false, 1);
+        }
+        if drain.mark_gone {
+            return (agent.tasks.is_empty(), 1);
+        }
+        let has_ended = |key: &TaskKey| self.tasks.get(key).is_none_or(|t| t.record.status.state.is_terminal());
+        let ended = agent.tasks.iter().take_while(|key| has_ended(key)).count();
+        (ended == agent.tasks.len(), ended + 1)
+    }
+
+    /// No drain is over without anybody having noticed.
+    pub fn audit_drains(&self, broken: &mut Vec<String>) {
+        let emptied = self.draining.iter().filter(|id| self.is_emptied(id).0);
+        broken.extend(emptied.map(|id| format!("the drain of {id} is over, and nobody has noticed")));
     }
 
     /// The agent is gone for good: stored, its stream ended, its tasks with it. Its id is never let in again.

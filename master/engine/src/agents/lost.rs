@@ -31,9 +31,11 @@ impl State {
         }
         self.allocator.set_agent_active(id, false);
         for offer in self.agents.get(id).map(|a| a.offers.clone()).unwrap_or_default() {
+            self.count_steps(1);
             self.rescind(now, &offer, RescindReason::AgentLost);
         }
-        self.strays.retain(|_, agent| agent != id);
+        let strays = self.strays.forget_agent(id);
+        self.count_steps(strays);
         self.touched.agent(id);
     }
 
@@ -43,6 +45,7 @@ impl State {
         agent.record.is_unreachable = true;
         let (tasks, hostname) = (agent.tasks.clone(), agent.record.info.hostname.clone());
         self.store.push(Operation::PutAgent(Box::new(agent.record.clone())));
+        self.count_steps(tasks.len());
         for key in &tasks {
             let Some(task) = self.tasks.get_mut(key) else { continue };
             if !task.record.status.state.may_become(TaskState::Unreachable) {
@@ -75,6 +78,7 @@ impl State {
     pub(super) fn tell_agent_lost(&mut self, id: &AgentId, hostname: &str) {
         let connected: Vec<_> =
             self.frameworks.iter().filter(|(_, f)| f.session.is_some()).map(|(id, _)| id.clone()).collect();
+        self.count_steps(self.frameworks.len());
         for framework in &connected {
             let message = ToFramework::AgentLost { agent: id.clone(), hostname: hostname.to_owned() };
             self.tell_framework(framework, message);

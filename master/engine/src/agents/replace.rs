@@ -38,7 +38,7 @@ impl State {
         );
         self.fail_awaited(id, &message);
         self.end_tasks_of_gone(now, id, TaskState::Gone, &message);
-        self.strays.retain(|_, agent| agent != id);
+        self.strays.forget_agent(id);
         self.allocator.remove_agent(id);
         if let Some(agent) = self.agents.get_mut(id) {
             agent.record.pools.clear();
@@ -46,6 +46,8 @@ impl State {
         self.count_kept(id);
         self.end_silence(id);
         self.agents.remove(id);
+        self.draining.remove(id);
+        self.to_settle.remove(id);
         self.drop_from_windows(id);
         self.store.push(Operation::DeleteAgent(id.clone()));
         self.touched.agent_forgotten(id);

@@ -34,6 +34,7 @@ impl State {
         }
         let offers = framework.offers.clone();
         self.allocator.set_demand(id, &Default::default());
+        self.count_steps(offers.len());
         for offer in offers {
             let message = "the framework disconnected".to_owned();
             let reason = DeclineReason { kind: DeclineKind::NotReady, message };
@@ -77,6 +78,7 @@ impl State {
                 offers: framework.offers.len(),
                 volumes: if info.leaves_reservations { BTreeSet::new() } else { self.volumes_that_go_with(id) },
                 framework: Some((id.clone(), info.name.clone())),
+                notes: Vec::new(),
             });
         }
         match self.removed.find(wanted) {
@@ -157,7 +159,7 @@ impl State {
         self.allocator.remove_framework(id);
         self.store.push(Operation::DeleteFramework(id.clone()));
         self.touched.framework_forgotten(id);
-        self.strays.retain(|key, _| key.framework != *id);
+        self.strays.forget_framework(id);
         self.removed.remember(id.clone(), framework.record.info.name, &mut self.store);
     }
 }

@@ -157,6 +157,7 @@ impl State {
     /// Says again all that the framework has not confirmed, and what only the master can say.
     fn repeat_unconfirmed(&mut self, id: &FrameworkId) {
         let tasks = self.frameworks.get(id).map(|f| f.tasks.clone()).unwrap_or_default();
+        self.count_steps(tasks.len());
         for task in tasks {
             let key = TaskKey { framework: id.clone(), task };
             let Some(task) = self.tasks.get(&key) else { continue };

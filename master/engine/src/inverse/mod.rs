@@ -26,6 +26,7 @@ const REQUESTS: usize = 1_000;
 pub(crate) struct Inverse {
     open: BTreeMap<InverseOfferId, OpenInverse>,
     by_agent: BTreeMap<AgentId, BTreeMap<FrameworkId, InverseOfferId>>,
+    by_framework: BTreeMap<FrameworkId, BTreeSet<InverseOfferId>>,
     /// Agents to be looked at before the frame is done.
     to_look_at: BTreeSet<AgentId>,
     next: u64,
@@ -97,9 +98,14 @@ impl State {
 
     fn settle_agent(&mut self, now: Now, agent: &AgentId, news: &mut News) {
         let occasion = self.occasion(now, agent);
-        let mut living = self.living_tasks(agent);
         let asked: Vec<_> =
             self.inverse.by_agent.get(agent).map(|by| by.values().cloned().collect()).unwrap_or_default();
+        self.count_steps(1);
+        if occasion.is_none() && asked.is_empty() {
+            return;
+        }
+        let mut living = self.living_tasks(agent);
+        self.count_steps(living.values().map(Vec::len).sum());
         let is_lost = self.agents.get(agent).is_none_or(|a| a.record.is_unreachable || a.record.mode.is_gone());
         for id in asked {
             let Some(open) = self.inverse.open.get(&id) else { continue };
@@ -174,6 +180,7 @@ impl State {
         };
         self.touched.inverse(open.view());
         self.inverse.by_agent.entry(agent.clone()).or_default().insert(framework.clone(), id.clone());
+        self.inverse.by_framework.entry(framework.clone()).or_default().insert(id.clone());
         self.inverse.open.insert(id, open);
         offer
     }
@@ -192,6 +199,12 @@ impl State {
                 self.inverse.by_agent.remove(&open.offer.agent);
             }
         }
+        if let Some(ids) = self.inverse.by_framework.get_mut(&framework) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.inverse.by_framework.remove(&framework);
+            }
+        }
         self.touched.inverse(view);
         Some(framework)
     }
@@ -204,8 +217,10 @@ impl State {
 
     /// A framework is back: it is told again what it is asked for, also what it has answered before.
     pub fn repeat_inverse(&mut self, framework: &FrameworkId) {
-        let of_it = self.inverse.open.values().filter(|open| open.framework == *framework);
-        let offers: Vec<InverseOffer> = of_it.map(|open| open.offer.clone()).collect();
+        let of_it = self.inverse.by_framework.get(framework).into_iter().flatten();
+        let offers: Vec<InverseOffer> =
+            of_it.filter_map(|id| self.inverse.open.get(id)).map(|open| open.offer.clone()).collect();
+        self.count_steps(offers.len());
         self.tell_inverse(framework, offers);
     }
 
@@ -216,11 +231,16 @@ impl State {
             if here.and_then(|by_framework| by_framework.get(&open.framework)) != Some(id) {
                 broken.push(format!("inverse offer {id} is not the one of its place"));
             }
+            if !self.inverse.by_framework.get(&open.framework).is_some_and(|ids| ids.contains(id)) {
+                broken.push(format!("inverse offer {id} is not known as one to {}", open.framework));
+            }
             if !self.living_tasks(&open.offer.agent).contains_key(&open.framework) {
                 broken.push(format!("inverse offer {id}: framework {} has nothing there", open.framework));
             }
         }
-        if self.inverse.open.len() != self.inverse.by_agent.values().map(BTreeMap::len).sum::<usize>() {
+        let to_frameworks = self.inverse.by_framework.values().map(BTreeSet::len).sum::<usize>();
+        let places = self.inverse.by_agent.values().map(BTreeMap::len).sum::<usize>();
+        if self.inverse.open.len() != places || self.inverse.open.len() != to_frameworks {
             broken.push("inverse offers: more places than requests, or fewer".to_owned());
         }
     }

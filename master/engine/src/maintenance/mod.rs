@@ -213,7 +213,7 @@ impl State {
 
     /// An agent is forgotten: no window is about it any more.
     pub fn drop_from_windows(&mut self, agent: &AgentId) {
-        let named: Vec<WindowRecord> = self.windows.values().filter(|w| w.agents.contains(agent)).cloned().collect();
+        let named: Vec<WindowRecord> = self.windows_of(agent).cloned().collect();
         for mut record in named {
             self.leave_window(&record, agent);
             record.agents.retain(|other| other != agent);

@@ -4,10 +4,9 @@
 //! gives the same agent back unused again and again waits longer each time, whatever its filters say. Nothing here is
 //! ever stored.
 
-use std::collections::BTreeMap;
-
 use proffer_proto_model::{AgentId, FrameworkId, Moment, Now};
 
+use super::rows::Rows;
 use crate::state::State;
 use crate::timers::Timer;
 
@@ -17,14 +16,10 @@ const FREE_RETURNS: u32 = 3;
 const FIRST_FLOOR_MS: u64 = 10;
 /// The longest such filter.
 const MOST_FLOOR_MS: u64 = 1_000;
-/// A return that comes so long after the last one begins a new row.
-const ROW_MS: u64 = 2_000;
 /// How long whoever lets an offer expire gets none; each further time doubles it.
 const FIRST_PAUSE_MS: u64 = 5_000;
 /// So often it is doubled at most: up to 320 s.
 const MOST_DOUBLINGS: u32 = 6;
-/// Rows that are remembered of one framework before old ones are looked for.
-const ROWS: usize = 1_024;
 
 /// What is remembered of how a framework answers.
 #[derive(Debug, Default)]
@@ -35,14 +30,7 @@ pub(crate) struct Guard {
     paused_until: Option<Moment>,
     /// Pauses since it answered last.
     pauses: u32,
-    rows: BTreeMap<AgentId, Row>,
-}
-
-/// Returns of one agent without a launch.
-#[derive(Debug)]
-struct Row {
-    returns: u32,
-    last: Moment,
+    rows: Rows,
 }
 
 impl Guard {
@@ -54,19 +42,11 @@ impl Guard {
     /// The least filter of an agent that comes back unused.
     fn floor_ms(&mut self, agent: &AgentId, now: Moment, asked_ms: u64) -> u64 {
         if asked_ms >= MOST_FLOOR_MS {
-            self.rows.remove(agent);
+            self.rows.forget(agent);
             return asked_ms;
         }
-        if self.rows.len() >= ROWS && !self.rows.contains_key(agent) {
-            self.rows.retain(|_, row| now.since_ms(row.last) <= ROW_MS);
-        }
-        let row = self.rows.entry(agent.clone()).or_insert(Row { returns: 0, last: now });
-        if now.since_ms(row.last) > ROW_MS {
-            row.returns = 0;
-        }
-        row.last = now;
-        row.returns = row.returns.saturating_add(1);
-        let Some(doublings) = row.returns.checked_sub(FREE_RETURNS + 1) else { return asked_ms };
+        let returns = self.rows.count(agent, now);
+        let Some(doublings) = returns.checked_sub(FREE_RETURNS + 1) else { return asked_ms };
         let floor_ms = FIRST_FLOOR_MS << doublings.min(16);
         asked_ms.max(floor_ms.min(MOST_FLOOR_MS))
     }
@@ -82,7 +62,7 @@ impl State {
     /// A framework launched something on an agent: its returns do not count any more.
     pub fn used_agent(&mut self, framework: &FrameworkId, agent: &AgentId) {
         if let Some(framework) = self.frameworks.get_mut(framework) {
-            framework.guard.rows.remove(agent);
+            framework.guard.rows.forget(agent);
         }
     }
 

@@ -4,5 +4,6 @@ mod end;
 mod guard;
 mod make;
 mod race;
+mod rows;
 
 pub(crate) use guard::Guard;

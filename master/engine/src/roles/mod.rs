@@ -9,7 +9,7 @@ mod weight;
 pub(crate) use holdings::{RoleState, is_within};
 pub use policy::PolicyChange;
 
-use proffer_proto_model::{Now, Quota, Role, Weight};
+use proffer_proto_model::{Now, Quota, Role, Weight, nearest};
 
 use crate::registry::{Operation, RoleRecord};
 use crate::state::State;
@@ -18,7 +18,7 @@ use crate::{Consequences, Effect, FatalError, RolesCall};
 impl State {
     /// An operator asks for something about roles: all of it is done, or nothing.
     pub fn roles_call(&mut self, now: Now, request: u64, call: RolesCall, is_dry_run: bool) {
-        let result = self.check_roles_call(&call).map(|()| Consequences::default());
+        let result = self.check_roles_call(&call);
         if result.is_ok() && !is_dry_run {
             match call {
                 RolesCall::SetWeights { weights } => self.set_weights(&weights),
@@ -31,18 +31,52 @@ impl State {
     }
 
     /// Could it be done?
-    pub fn check_roles_call(&self, call: &RolesCall) -> Result<(), FatalError> {
+    pub fn check_roles_call(&self, call: &RolesCall) -> Result<Consequences, FatalError> {
         let checked = match call {
             RolesCall::SetWeights { weights } => self.check_weights(weights),
             RolesCall::SetQuota { role, quota, force } => self.check_quota(role, quota, *force),
             RolesCall::SetPolicy { role, change } => self.check_policy(role, change),
             RolesCall::RemoveQuota { role } if self.quota_of(role).is_empty() => {
-                let message = format!("role: {role} has no quota; `proffer quota list` shows the roles that have one");
+                let meant = self.meant(role, |_, state| !state.quota.is_empty());
+                let message =
+                    format!("role: {role} has no quota; {meant}`proffer quota list` shows the roles that have one");
                 return Err(FatalError { is_not_found: true, message });
             }
             RolesCall::RemoveQuota { role } => self.check_roles_below(role, &Default::default()),
         };
-        checked.map_err(|message| FatalError { is_not_found: false, message })
+        checked.map_err(|message| FatalError { is_not_found: false, message })?;
+        let notes = match call {
+            RolesCall::SetWeights { weights } => {
+                weights.iter().filter_map(|(role, _)| self.unused_note(role)).collect()
+            }
+            RolesCall::SetQuota { role, .. } | RolesCall::SetPolicy { role, .. } => {
+                self.unused_note(role).into_iter().collect()
+            }
+            RolesCall::RemoveQuota { .. } => Vec::new(),
+        };
+        Ok(Consequences { notes, ..Consequences::default() })
+    }
+
+    /// A misspelt role must not look like one that is in use.
+    fn unused_note(&self, role: &Role) -> Option<String> {
+        let is_used = |state: &RoleState| !state.frameworks.is_empty() || state.tasks_active > 0;
+        if self.roles.iter().any(|(known, state)| role.holds(known) && is_used(state)) {
+            return None;
+        }
+        let meant = self.meant(role, |_, state| is_used(state));
+        let meant = meant.trim_end_matches("; ");
+        let meant = if meant.is_empty() { String::new() } else { format!("; {meant}") };
+        Some(format!("role {role}: no framework is in it yet{meant}"))
+    }
+
+    /// The role that may be meant by a misspelt one, among those.
+    fn meant(&self, role: &Role, is_one: impl Fn(&Role, &RoleState) -> bool) -> String {
+        let known: Vec<&str> =
+            self.roles.iter().filter(|(known, state)| is_one(known, state)).map(|(known, _)| known.as_str()).collect();
+        match nearest(role.as_str(), &known).filter(|near| *near != role.as_str()) {
+            Some(near) => format!("did you mean {near}?; "),
+            None => String::new(),
+        }
     }
 
     /// Takes in what an earlier master stored about roles.

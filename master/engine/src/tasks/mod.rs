@@ -3,4 +3,7 @@
 mod acknowledge;
 mod kill;
 mod reconcile;
+mod strays;
 mod updates;
+
+pub(crate) use strays::Strays;

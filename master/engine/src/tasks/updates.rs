@@ -13,6 +13,7 @@ impl State {
     pub fn agent_updates(&mut self, now: Now, session: SessionId, updates: Vec<(FrameworkId, TaskStatus, TaskState)>) {
         let Some(agent) = self.agent_sessions.get(&session).cloned() else { return };
         self.expect_agent(now, &agent);
+        self.count_steps(updates.len());
         for (framework, status, latest) in updates {
             let key = TaskKey { framework, task: status.task.clone() };
             let status = TaskStatus { agent: Some(agent.clone()), source: TaskSource::Agent, ..status };

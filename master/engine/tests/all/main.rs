@@ -7,6 +7,7 @@ mod common;
 mod drains;
 mod frameworks;
 mod gangs;
+mod growth;
 mod guards;
 mod inverse;
 mod life_cycles;

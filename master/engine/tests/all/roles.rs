@@ -89,7 +89,7 @@ fn settings_are_stored_before_the_answer_kept_by_new_masters_and_forgotten_with_
     let again = ask(&mut world, weights(&[("eng", 2_000)]));
     assert_eq!(again, Ok(()));
     let last = world.trace.lines().last().unwrap();
-    assert_eq!(last, "  operator 1: done");
+    assert_eq!(last, "  operator 1: done, role eng: no framework is in it yet");
     ask(&mut world, remove("eng")).unwrap();
     ask(&mut world, weights(&[("eng", 1_000), ("ops/web", 1_000)])).unwrap();
     assert_eq!(records(&world), [], "what is as if it had never been set needs no record");
@@ -347,4 +347,32 @@ fn a_frameworks_spread_counts_what_it_held_before_and_over_a_failover() {
     let mut next = start_by_turns(&mut world, 20, &["t4", "t5", "t6"]);
     next.sort();
     assert_eq!(next, ["a", "b", "b"], "three in each zone");
+}
+
+/// A role that nobody is in is set all the same, and told with the one that may be meant.
+#[test]
+fn a_role_that_may_be_misspelt_is_told_with_the_one_that_may_be_meant() {
+    let mut world = World::new();
+    let framework = FrameworkInfo { roles: vec![Role::new("eng/web").unwrap()], ..framework_info("web") };
+    world.handle("subscribe", Input::Subscribe { session: SessionId(10), framework, demand: Demand::default() });
+    let mut notes = |call: RolesCall| {
+        let call = OperatorCall::Roles { request: 1, call, is_dry_run: false };
+        let effects = world.handle("asks", Input::Operator(call));
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::OperatorReply { result, .. } => Some(result.map(|came| came.notes).map_err(|error| error.message)),
+            _ => None,
+        })
+    };
+    let weight = |role: &str| (Role::new(role).unwrap(), Weight::from_milli(2_000).unwrap());
+    let weights = ["eng", "eng/wbe", "zzz"].map(weight).to_vec();
+    let told = notes(RolesCall::SetWeights { weights }).unwrap().unwrap();
+    let expected =
+        ["role eng/wbe: no framework is in it yet; did you mean eng/web?", "role zzz: no framework is in it yet"];
+    assert_eq!(told, expected);
+    let limit = Limit { cpus: Some(MilliCpus(1_000)), ..Limit::default() };
+    let quota = Box::new(Quota { limit, ..Quota::default() });
+    let eng = Role::new("eng/web").unwrap();
+    assert_eq!(notes(RolesCall::SetQuota { role: eng, quota, force: false }), Some(Ok(Vec::new())));
+    let error = notes(RolesCall::RemoveQuota { role: Role::new("eng/wbe").unwrap() }).unwrap().unwrap_err();
+    assert!(error.starts_with("role: eng/wbe has no quota; did you mean eng/web?; `proffer quota list`"), "{error}");
 }

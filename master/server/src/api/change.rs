@@ -23,9 +23,9 @@ impl OperatorApi {
     }
 }
 
-/// What came of it, on the wire. Which framework it was about is said beside it.
+/// What came of it, on the wire. Which framework it was about, and what looks like a mistake, is said beside it.
 pub(super) fn consequences(came: Consequences) -> wire::Consequences {
-    let Consequences { is_so_already, tasks, offers, volumes, framework: _ } = came;
+    let Consequences { is_so_already, tasks, offers, volumes, notes: _, framework: _ } = came;
     let volume = |VolumeName { agent, role, id }: VolumeName| wire::VolumeName {
         agent_id: agent.into(),
         role: role.into(),

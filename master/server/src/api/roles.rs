@@ -54,8 +54,8 @@ impl OperatorApi {
             Ok((role, weight))
         };
         let weights = weights.into_iter().enumerate().map(read).collect::<Result<_, Status>>()?;
-        self.ask(RolesCall::SetWeights { weights }, dry_run).await?;
-        Ok(wire::SetWeightsResponse {})
+        let notes = self.ask(RolesCall::SetWeights { weights }, dry_run).await?;
+        Ok(wire::SetWeightsResponse { notes })
     }
 
     pub(super) async fn quota(&self, request: wire::SetQuotaRequest) -> Result<wire::SetQuotaResponse, Status> {
@@ -63,8 +63,8 @@ impl OperatorApi {
         let role = read_role(role)?;
         let quota =
             Quota::try_from(quota.unwrap_or_default()).map_err(|error| invalid(error.within("quota").to_string()))?;
-        self.ask(RolesCall::SetQuota { role, quota: Box::new(quota), force }, dry_run).await?;
-        Ok(wire::SetQuotaResponse {})
+        let notes = self.ask(RolesCall::SetQuota { role, quota: Box::new(quota), force }, dry_run).await?;
+        Ok(wire::SetQuotaResponse { notes })
     }
 
     pub(super) async fn no_quota(
@@ -106,14 +106,14 @@ impl OperatorApi {
             Err(_) => return Err(invalid(format!("offers: {offers} is not known; use EXCLUSIVE or OPTIMISTIC"))),
         };
         let change = Box::new(PolicyChange { placement, min_offer, offers });
-        self.ask(RolesCall::SetPolicy { role, change }, dry_run).await?;
-        Ok(wire::SetRolePolicyResponse {})
+        let notes = self.ask(RolesCall::SetPolicy { role, change }, dry_run).await?;
+        Ok(wire::SetRolePolicyResponse { notes })
     }
 
-    /// Sends it to the owner and waits until it is stored.
-    async fn ask(&self, call: RolesCall, is_dry_run: bool) -> Result<(), Status> {
+    /// Sends it to the owner and waits until it is stored; gives what looks like a mistake.
+    async fn ask(&self, call: RolesCall, is_dry_run: bool) -> Result<Vec<String>, Status> {
         let call = OperatorCall::Roles { request: 0, call, is_dry_run: false };
-        self.change(call, is_dry_run).await.map(drop)
+        self.change(call, is_dry_run).await.map(|came| came.notes)
     }
 }
 

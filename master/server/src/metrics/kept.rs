@@ -22,7 +22,9 @@ impl Now {
                 *volumes.entry(label).or_default() += 1.0;
             }
             for part in agent.reserved.iter().filter(|_| agent.state == AgentState::Attached) {
-                let sum = reserved.entry(self.names.label(part.role.as_str())).or_default();
+                let sum = reserved
+                    .entry(self.roles.known_or_new(part.role.as_str(), self.readers.role(&part.role).is_some()))
+                    .or_default();
                 *sum = sum.saturating_sum(&Resources { ports: Default::default(), ..part.resources.clone() });
             }
         }

@@ -23,7 +23,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::read_models::ReadModels;
-use bounded::Names;
+use bounded::{Named, Names};
 use queues::Queues;
 pub(crate) use queues::Reader;
 pub(crate) use record::Load;
@@ -36,6 +36,7 @@ type Labels = Vec<(&'static str, String)>;
 pub(crate) struct Metrics {
     registry: Registry,
     names: Arc<Names>,
+    roles: Arc<Names>,
     /// How much waits for readers.
     pub(crate) queues: Arc<Queues>,
     decision: Histogram,
@@ -45,30 +46,27 @@ pub(crate) struct Metrics {
     inbox: Gauge,
     sessions: Gauge,
     filters: Gauge,
-    offers_sent: Family<Labels, Counter>,
-    offers_ended: Family<Labels, Counter>,
+    offers_sent: Named,
+    offers_ended: Named,
     offer_hold: Family<Labels, Histogram, fn() -> Histogram>,
-    races: Family<Labels, Counter>,
+    races: Named,
     preemption_kills: Counter,
-    inverse_sent: Family<Labels, Counter>,
-    inverse_answered: Family<Labels, Counter>,
-    inverse_ended: Family<Labels, Counter>,
+    inverse_sent: Named,
+    inverse_answered: Named,
+    inverse_ended: Named,
     received: Family<Labels, Counter>,
     sent: Family<Labels, Counter>,
     cut_off: Family<Labels, Counter>,
-    paced: Family<Labels, Counter>,
+    paced: Named,
 }
 
 impl Metrics {
     /// Nothing measured yet; what is true at the moment of a look comes from the read models.
     pub(crate) fn new(readers: Arc<ReadModels>) -> Self {
         let mut registry = Registry::default();
-        let names = Arc::new(Names::default());
         let queues = Arc::new(Queues::default());
-        let now = now::Now { readers, names: Arc::clone(&names), queues: Arc::clone(&queues) };
-        registry.register_collector(Box::new(now));
         let kept = &mut registry;
-        let metrics = Self {
+        let mut metrics = Self {
             decision: seconds(kept, "proffer_master_decision_seconds", "Time to decide on one input"),
             allocation: seconds(kept, "proffer_master_allocation_seconds", "Time to make offers after one input"),
             commit: seconds(kept, "proffer_master_store_commit_seconds", "Time to make one batch durable"),
@@ -79,10 +77,10 @@ impl Metrics {
             inbox: keep(kept, "proffer_master_inbox_length", "Inputs that wait for the owner", Gauge::default()),
             sessions: keep(kept, "proffer_master_sessions", "Open streams of agents and frameworks", Gauge::default()),
             filters: keep(kept, "proffer_master_filters", "Filters that keep agents away", Gauge::default()),
-            offers_sent: keep(kept, "proffer_master_offers_sent", "Offers sent", Family::default()),
+            offers_sent: named(kept, "proffer_master_offers_sent", "Offers sent"),
             offers_ended: {
                 let help = "Offers answered or withdrawn, by outcome and reason";
-                keep(kept, "proffer_master_offers_ended", help, Family::default())
+                named(kept, "proffer_master_offers_ended", help)
             },
             offer_hold: {
                 let times = Family::new_with_constructor(hold_times as fn() -> Histogram);
@@ -91,7 +89,7 @@ impl Metrics {
             races: {
                 let help =
                     "Optimistic offers sent, and which of them were used first or withdrawn as another was faster";
-                keep(kept, "proffer_master_races", help, Family::default())
+                named(kept, "proffer_master_races", help)
             },
             preemption_kills: {
                 let help = "Kills sent to make room for roles that are short of their guarantee";
@@ -99,15 +97,15 @@ impl Metrics {
             },
             inverse_sent: {
                 let help = "Requests to leave an agent that were sent, repeats after an answer included";
-                keep(kept, "proffer_master_inverse_offers_sent", help, Family::default())
+                named(kept, "proffer_master_inverse_offers_sent", help)
             },
             inverse_answered: {
                 let help = "Answers to requests to leave an agent";
-                keep(kept, "proffer_master_inverse_offers_answered", help, Family::default())
+                named(kept, "proffer_master_inverse_offers_answered", help)
             },
             inverse_ended: {
                 let help = "Requests to leave an agent that are over, by the last answer and the reason";
-                keep(kept, "proffer_master_inverse_offers_ended", help, Family::default())
+                named(kept, "proffer_master_inverse_offers_ended", help)
             },
             received: keep(kept, "proffer_master_messages_received", "Inputs by kind", Family::default()),
             sent: keep(kept, "proffer_master_messages_sent", "Messages to sessions by kind", Family::default()),
@@ -117,24 +115,32 @@ impl Metrics {
             },
             paced: {
                 let help = "Calls that waited because their framework calls too fast";
-                keep(kept, "proffer_master_calls_paced", help, Family::default())
+                named(kept, "proffer_master_calls_paced", help)
             },
-            names,
+            names: Arc::default(),
+            roles: Arc::default(),
             queues,
             registry,
         };
-        metrics.paced.get_or_create_owned(&vec![("framework", "other".to_owned())]);
+        let Self { offers_sent, offers_ended, races, inverse_sent, inverse_answered, inverse_ended, paced, .. } =
+            &metrics;
+        let by_name = [offers_sent, offers_ended, races, inverse_sent, inverse_answered, inverse_ended, paced];
+        metrics.names = Arc::new(Names::of(by_name.map(Named::clone).to_vec()));
+        let (names, roles) = (Arc::clone(&metrics.names), Arc::clone(&metrics.roles));
+        let now = now::Now { readers, names, roles, queues: Arc::clone(&metrics.queues) };
+        metrics.registry.register_collector(Box::new(now));
+        metrics.paced.add(&vec![("framework", "other".to_owned())], 0);
         let other = ("framework", "other".to_owned());
         let none = |label| (label, "none".to_owned());
         for result in ["opened", "won", "lost"] {
-            metrics.races.get_or_create_owned(&vec![other.clone(), ("result", result.to_owned())]);
+            metrics.races.add(&vec![other.clone(), ("result", result.to_owned())], 0);
         }
         let cause = ("cause", "maintenance".to_owned());
-        metrics.inverse_sent.get_or_create_owned(&vec![other.clone(), cause.clone()]);
+        metrics.inverse_sent.add(&vec![other.clone(), cause.clone()], 0);
         let declined = ("answer", "declined".to_owned());
-        metrics.inverse_answered.get_or_create_owned(&vec![other.clone(), cause.clone(), declined]);
+        metrics.inverse_answered.add(&vec![other.clone(), cause.clone(), declined], 0);
         let left = ("reason", "left".to_owned());
-        metrics.inverse_ended.get_or_create_owned(&vec![other, cause, none("answer"), left]);
+        metrics.inverse_ended.add(&vec![other, cause, none("answer"), left], 0);
         for peer in ["agent", "framework"] {
             // A counter that can be asked for before it first counts.
             metrics.cut_off.get_or_create_owned(&vec![("peer", peer.to_owned())]);
@@ -155,6 +161,11 @@ async fn show(State(metrics): State<Arc<Metrics>>) -> Response {
     }
     let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     (kind, page).into_response()
+}
+
+/// A counter by names that others choose.
+fn named(registry: &mut Registry, name: &str, help: &str) -> Named {
+    Named::from(keep(registry, name, help, Family::default()))
 }
 
 fn keep<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {

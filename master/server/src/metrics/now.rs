@@ -21,6 +21,7 @@ use crate::read_models::ReadModels;
 pub(super) struct Now {
     pub(super) readers: Arc<ReadModels>,
     pub(super) names: Arc<Names>,
+    pub(super) roles: Arc<Names>,
     pub(super) queues: Arc<Queues>,
 }
 
@@ -116,7 +117,7 @@ impl Now {
         write(to, "proffer_master_framework_tasks", "Tasks that have not ended", tasks)?;
         let mut held: BTreeMap<String, Resources> = BTreeMap::new();
         for task in self.readers.tasks().iter().filter(|task| task.status.state.holds_resources()) {
-            let role = self.names.label(task.role.as_str());
+            let role = self.roles.known_or_new(task.role.as_str(), self.readers.role(&task.role).is_some());
             let sum = held.entry(role).or_default();
             *sum = sum.saturating_sum(&Resources { ports: Default::default(), ..task.resources.clone() });
         }
@@ -143,7 +144,7 @@ impl Now {
                 ("disk", [limited.disk.0, used.disk.0], disk.map(|most| most.0), some(promised.disk.0)),
                 ("gpus", [limited.gpus, used.gpus].map(u64::from), gpus.map(u64::from), some(promised.gpus.into())),
             ];
-            let role = self.names.label(view.role.as_str());
+            let role = self.roles.label(view.role.as_str());
             for (kind, [limited, used], limit, guarantee) in kinds {
                 for (bound, used, whole) in [("limit", limited, limit), ("guarantee", used, guarantee)] {
                     let Some(whole) = whole else { continue };

@@ -72,7 +72,7 @@ impl Now {
             let most = longest.entry(label).or_default();
             *most = most.max(waiting as f64);
             if let Some(id) = reader.framework.as_ref().and_then(|id| id.get()) {
-                let name = self.names.label(&self.readers.framework_name(id));
+                let name = self.names.known_or_new(&self.readers.framework_name(id), self.readers.knows_framework(id));
                 let most = of_frameworks.entry(name).or_default();
                 *most = waiting.max(*most);
             }

@@ -2,7 +2,7 @@
 
 use proffer_master_engine::view::{Change, InverseOutcome, InverseView, OfferOutcome, OfferView};
 use proffer_master_engine::{Effect, FrameworkCall, Input, ToAgent, ToFramework};
-use proffer_proto_model::{DeclineKind, InverseCause, InverseEnd, RescindReason, TaskReason};
+use proffer_proto_model::{DeclineKind, FrameworkId, InverseCause, InverseEnd, RescindReason, TaskReason};
 
 use super::{Labels, Metrics};
 use crate::read_models::ReadModels;
@@ -75,25 +75,30 @@ impl Metrics {
 
     /// A call of a framework has to wait: it calls too fast.
     pub(crate) fn paced(&self, framework: &str) {
-        self.paced.get_or_create(&vec![("framework", self.names.label(framework))]).inc();
+        self.paced.inc(&vec![("framework", self.names.label(framework))]);
     }
 
     /// Readers are about to be shown a change.
     pub(crate) fn changed(&self, change: &Change, readers: &ReadModels) {
-        if let Change::Inverse(view) = change {
-            return self.inverse(view, readers);
-        }
-        let Change::Offer(offer) = change else { return };
-        let framework = self.names.label(&readers.framework_name(&offer.framework));
+        let offer = match change {
+            Change::Inverse(view) => return self.inverse(view, readers),
+            Change::Framework(view) => return self.names.is_here(&view.info.name),
+            Change::FrameworkRemoved(id) => return self.names.is_gone(&readers.framework_name(id)),
+            Change::Role(view) => return self.roles.is_here(view.role.as_str()),
+            Change::RoleRemoved(role) => return self.roles.is_gone(role.as_str()),
+            Change::Offer(offer) => offer,
+            _ => return,
+        };
+        let framework = self.framework(&offer.framework, readers);
         let OfferView { outcome, held_ms, offer, .. } = &**offer;
         if offer.is_optimistic
             && let Some(result) = race_result(outcome)
         {
-            self.races.get_or_create(&vec![("framework", framework.clone()), ("result", result.to_owned())]).inc();
+            self.races.inc(&vec![("framework", framework.clone()), ("result", result.to_owned())]);
         }
         let (outcome, reason) = match outcome {
             OfferOutcome::Outstanding => {
-                self.offers_sent.get_or_create(&vec![("framework", framework)]).inc();
+                self.offers_sent.inc(&vec![("framework", framework)]);
                 return;
             }
             OfferOutcome::Accepted { .. } => ("accepted", "none"),
@@ -101,16 +106,21 @@ impl Metrics {
             OfferOutcome::Rescinded(reason) => ("rescinded", rescind_kind(*reason)),
         };
         let labels = vec![("framework", framework), ("outcome", outcome.to_owned()), ("reason", reason.to_owned())];
-        self.offers_ended.get_or_create(&labels).inc();
+        self.offers_ended.inc(&labels);
         let held = self.offer_hold.get_or_create_owned(&vec![("outcome", outcome.to_owned())]);
         held.observe(*held_ms as f64 / 1_000.0);
     }
 }
 
 impl Metrics {
+    /// A framework as a label value.
+    fn framework(&self, id: &FrameworkId, readers: &ReadModels) -> String {
+        self.names.known_or_new(&readers.framework_name(id), readers.knows_framework(id))
+    }
+
     /// A request to leave an agent was sent, answered or is over.
     fn inverse(&self, view: &InverseView, readers: &ReadModels) {
-        let framework = self.names.label(&readers.framework_name(&view.framework));
+        let framework = self.framework(&view.framework, readers);
         let cause = match view.offer.cause {
             InverseCause::Maintenance => "maintenance",
             InverseCause::Drain => "drain",
@@ -139,7 +149,7 @@ impl Metrics {
                 &self.inverse_ended
             }
         };
-        counter.get_or_create(&labels).inc();
+        counter.inc(&labels);
     }
 }
 

@@ -10,6 +10,13 @@ use proffer_proto_wire::scheduler::{self, call, error, event};
 
 use crate::support::{Cluster, Framework, soon};
 
+/// A cluster in a folder of its own, with settings beside that.
+async fn cluster(raw: RawConfig) -> (tempfile::TempDir, Cluster) {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start_with(RawConfig { data_dir: folder.path().to_owned(), ..raw }).await;
+    (folder, cluster)
+}
+
 fn reconcile() -> call::Call {
     let tasks = vec![scheduler::ReconcileTask { task_id: "none".to_owned(), agent_id: String::new() }];
     call::Call::Reconcile(scheduler::Reconcile { tasks })
@@ -17,14 +24,8 @@ fn reconcile() -> call::Call {
 
 #[tokio::test]
 async fn whoever_calls_too_fast_is_told_and_waits_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let raw = RawConfig {
-        data_dir: folder.path().to_owned(),
-        calls_per_second: Some(100),
-        call_burst: Some(20),
-        ..RawConfig::default()
-    };
-    let cluster = Cluster::start_with(raw).await;
+    let raw = RawConfig { calls_per_second: Some(100), call_burst: Some(20), ..RawConfig::default() };
+    let (_folder, cluster) = cluster(raw).await;
     let mut framework = Framework::subscribe(&cluster, "flood").await;
     let begun = Instant::now();
     for _ in 0..60 {
@@ -48,9 +49,7 @@ async fn whoever_calls_too_fast_is_told_and_waits_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_and_a_flooding_framework_leave_the_others_served() {
-    let folder = tempfile::tempdir().unwrap();
-    let raw = RawConfig { data_dir: folder.path().to_owned(), offer_timeout_ms: Some(500), ..RawConfig::default() };
-    let cluster = Cluster::start_with(raw).await;
+    let (_folder, cluster) = cluster(RawConfig { offer_timeout_ms: Some(500), ..RawConfig::default() }).await;
     let hung = Framework::subscribe(&cluster, "hung").await;
     hung.demand_anything().await;
     let mut flood = Framework::subscribe(&cluster, "flood").await;
@@ -109,14 +108,8 @@ fn acknowledge(count: usize) -> call::Call {
 
 #[tokio::test]
 async fn large_calls_are_paid_for_before_what_follows_is_heard() {
-    let folder = tempfile::tempdir().unwrap();
-    let raw = RawConfig {
-        data_dir: folder.path().to_owned(),
-        calls_per_second: Some(10_000),
-        call_burst: Some(100),
-        ..RawConfig::default()
-    };
-    let cluster = Cluster::start_with(raw).await;
+    let raw = RawConfig { calls_per_second: Some(10_000), call_burst: Some(100), ..RawConfig::default() };
+    let (_folder, cluster) = cluster(raw).await;
     let mut framework = Framework::subscribe(&cluster, "huge").await;
     let begun = Instant::now();
     framework.say(huge_demand(0)).await;
@@ -141,8 +134,7 @@ async fn large_calls_are_paid_for_before_what_follows_is_heard() {
 
 #[tokio::test]
 async fn what_is_more_than_a_call_may_hold_is_refused_by_its_field_and_the_session_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(folder.path()).await;
+    let (_folder, cluster) = cluster(RawConfig::default()).await;
     let mut framework = Framework::subscribe(&cluster, "huge").await;
     let items = vec![scheduler::DemandItem::default(); 1_001];
     let tasks = vec![scheduler::ReconcileTask { task_id: "a".to_owned(), ..Default::default() }; 10_001];
@@ -179,8 +171,7 @@ async fn what_is_more_than_a_call_may_hold_is_refused_by_its_field_and_the_sessi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_states_the_largest_demands_without_end_leaves_the_others_served() {
-    let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(folder.path()).await;
+    let (_folder, cluster) = cluster(RawConfig::default()).await;
     let mut huge = Framework::subscribe(&cluster, "huge").await;
     let calls = huge.calls();
     let talking = tokio::spawn(async move {

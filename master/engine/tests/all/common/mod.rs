@@ -410,13 +410,14 @@ fn came(result: &Result<Consequences, FatalError>) -> String {
         Ok(came) => came,
         Err(error) => return format!("{error:?}"),
     };
-    let Consequences { is_so_already, tasks, offers, volumes, framework } = came;
+    let Consequences { is_so_already, tasks, offers, volumes, notes, framework } = came;
     let mut words = vec!["done".to_owned()];
     words.extend(framework.as_ref().map(|(id, name)| format!("about {id} {name}")));
     words.extend(is_so_already.then(|| "so already".to_owned()));
     words.extend((*tasks > 0).then(|| format!("{tasks} tasks")));
     words.extend((*offers > 0).then(|| format!("{offers} offers")));
     words.extend(volumes.iter().map(|volume| format!("volume {}/{}", volume.role, volume.id)));
+    words.extend(notes.iter().cloned());
     words.join(", ")
 }
 
