@@ -1,5 +1,5 @@
-//! Who holds what part of the cluster, and what of it is left that somebody could use: computed from scratch from what is
-//! stored and what is offered, the slow and obvious way.
+//! Who holds what part of the cluster, and what of it is left that somebody could use: computed the slow and obvious way
+//! from what the master's readers know of agents and frameworks, which the engine's audit compares with its tasks and offers.
 
 use std::collections::BTreeMap;
 
@@ -67,16 +67,14 @@ impl Holdings {
     pub fn of(world: &World) -> Self {
         let total = world.agents.iter().fold(Resources::default(), |sum, a| sum.saturating_sum(&a.resources));
         let mut holdings = Self { total, held: vec![Parts::default(); world.frameworks.len()], free: BTreeMap::new() };
-        let agents = world.master.registry.agents.iter();
-        holdings.free = agents.map(|record| (record.id.clone(), record.info.resources.clone())).collect();
-        for task in world.master.registry.tasks.iter().filter(|task| task.status.state.holds_resources()) {
-            if let Some(n) = world.framework_of(&task.key.task) {
-                holdings.take(n, &task.agent, &task.resources);
-            }
+        let views = &world.master.views;
+        for agent in views.agents.values() {
+            let free = agent.info.resources.saturating_minus(&agent.allocated).saturating_minus(&agent.offered);
+            holdings.free.insert(agent.id.clone(), free);
         }
-        for open in world.master.views.offers.values() {
-            if let Some(n) = world.framework_number(&open.framework) {
-                holdings.take(n, &open.offer.agent, &open.offer.resources);
+        for framework in views.frameworks.values() {
+            if let Some(n) = world.framework_number(&framework.id) {
+                holdings.held[n] = holdings.parts(&framework.allocated).plus(&holdings.parts(&framework.offered));
             }
         }
         holdings
@@ -108,21 +106,24 @@ impl Holdings {
         ])
     }
 
-    /// The weighted dominant shares of two frameworks where their ways part, the first one's without `but`.
-    pub fn shares_of(&self, world: &World, first: usize, but: &Parts, second: usize) -> (f64, f64) {
-        let (one, other) = (way(world, first), way(world, second));
-        let at = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-        let share = |way: &[Step], but: &Parts| {
-            let below = (0..world.frameworks.len()).filter(|n| self::way(world, *n).starts_with(&way[..=at]));
-            let held = below.fold(Parts::default(), |sum, n| sum.plus(&self.held[n])).minus(but);
-            held.dominant() / weight(world, &way[at])
-        };
-        (share(&one, but), share(&other, &Parts::default()))
+    /// The weighted dominant share of a role, or of whatever is at the end of this way, without `but`.
+    pub fn share_of(&self, world: &World, branch: &[Step], but: &Parts) -> f64 {
+        let below = (0..world.frameworks.len()).filter(|n| way(world, *n).starts_with(branch));
+        let held = below.fold(Parts::default(), |sum, n| sum.plus(&self.held[n])).minus(but);
+        held.dominant() / branch.last().map_or(1.0, |step| weight(world, step))
     }
 }
 
+/// The way to a framework as far as it is not that to another one, with the first step of its own.
+pub fn branch(world: &World, framework: usize, other: usize) -> Vec<Step> {
+    let (mut way, other) = (way(world, framework), way(world, other));
+    let same = way.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    way.truncate(same + 1);
+    way
+}
+
 /// The steps from the whole cluster to a framework.
-fn way(world: &World, framework: usize) -> Vec<Step> {
+pub fn way(world: &World, framework: usize) -> Vec<Step> {
     let role = &world.frameworks[framework].part.role;
     let ends = role.match_indices('/').map(|(at, _)| at).chain([role.len()]);
     let roles = ends.map(|end| Step::Role(role[..end].to_owned()));
@@ -152,7 +153,8 @@ pub fn held_and_usable(world: &World) -> (Parts, Parts) {
     let mut holdings = Holdings::of(world);
     let offers = world.master.views.offers.values();
     // What is offered is not used yet, whoever has it.
-    let offered: Vec<_> = offers.filter_map(|o| Some((world.framework_number(&o.framework)?, o.offer.clone()))).collect();
+    let offered: Vec<_> =
+        offers.filter_map(|o| Some((world.framework_number(&o.framework)?, o.offer.clone()))).collect();
     for (n, offer) in offered {
         holdings.give(n, &offer.agent, &offer.resources);
     }

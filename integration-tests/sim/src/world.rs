@@ -48,8 +48,8 @@ pub struct Scenario {
     pub longest_down_ms: u64,
     /// The engines recompute their own invariants after every so many steps.
     pub audit_every: u64,
-    /// Who is offered what is judged when the faults are over.
-    pub is_share_judged: bool,
+    /// Who is offered what is judged from this virtual time on, in milliseconds, if at all.
+    pub shares_judged_from_ms: Option<u64>,
 }
 
 impl Scenario {
@@ -70,7 +70,7 @@ impl Scenario {
             is_operated: true,
             longest_down_ms: 45_000,
             audit_every: 1,
-            is_share_judged: false,
+            shares_judged_from_ms: None,
         }
     }
 

@@ -46,6 +46,21 @@ impl Draw {
         Self { seed, honest, weights, sizes }
     }
 
+    /// The same with agents that have all kinds in one proportion: whoever is given something while not all agents are
+    /// there has the same part of it, beside the others, when they are.
+    pub fn in_proportion(self) -> Self {
+        let mut rng = Rng::child(self.seed, "sizes");
+        let disk = AgentNode::standard().disk;
+        let times = |n: u64| Resources {
+            disk: Bytes(n * disk.0),
+            ..Resources {
+                ports: AgentNode::standard().ports,
+                ..Resources::new(MilliCpus(2_000 * n), Bytes::mib(2_048 * n))
+            }
+        };
+        Self { sizes: self.sizes.iter().map(|_| times(rng.range(1, 4))).collect(), ..self }
+    }
+
     /// The same with tasks that end by themselves.
     pub fn with_tasks_that_end(self) -> Self {
         let mut rng = Rng::child(self.seed, "task times");
@@ -62,7 +77,8 @@ impl Draw {
             agents_from_ms: AGENTS_FROM_MS,
             sizes: self.sizes.clone(),
             is_operated: false,
-            is_share_judged: true,
+            // Who died last is back by then, and what it refused as it started is offered to it again.
+            shares_judged_from_ms: Some(if faults_until_ms == 0 { 0 } else { faults_until_ms + 15_000 }),
             longest_down_ms: 5_000,
             audit_every: 50,
             ..Scenario::standard(self.seed)
@@ -78,9 +94,8 @@ impl Draw {
 
     /// What an operator asks for at the start.
     pub fn weights(&self) -> OperatorCall {
-        let weight = |(role, milli): &(String, u32)| {
-            (Role::new(role.as_str()).unwrap(), Weight::from_milli(*milli).unwrap())
-        };
+        let weight =
+            |(role, milli): &(String, u32)| (Role::new(role.as_str()).unwrap(), Weight::from_milli(*milli).unwrap());
         let call = RolesCall::SetWeights { weights: self.weights.iter().map(weight).collect() };
         OperatorCall::Roles { request: 1, call, is_dry_run: false }
     }

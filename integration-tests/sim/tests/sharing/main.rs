@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proffer_integration_sim::World;
 use proffer_integration_sim::cast::{Behaviour, Part};
-use proffer_integration_sim::shares::{EPSILON, Holdings, Parts, fullness, held_and_usable};
+use proffer_integration_sim::shares::{EPSILON, Holdings, Parts, branch, fullness, held_and_usable, way};
 use proffer_proto_model::TaskState;
 
 use draw::{AGENTS_FROM_MS, Draw, bad, greedy};
@@ -21,57 +21,75 @@ const SEEDS: u64 = 20;
 /// The least part of a demand that has to be met.
 const LEAST: f64 = 0.95;
 
-/// Runs a check for every seed; all that failed are told.
-fn for_each_seed(check: impl Fn(u64) -> Result<(), String> + Sync) {
+/// The least of it for one seed where all others together meet it: what is drawn packs better in one run than in another,
+/// whoever is there.
+const LEAST_ONCE: f64 = 0.9;
+
+/// Runs a check for every seed and gives what it gave; all that failed are told.
+fn for_each_seed<T: Send>(check: impl Fn(u64) -> Result<T, String> + Sync) -> Vec<T> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (from, until) = match number("PROFFER_SIM_SEED") {
         Some(seed) => (seed, seed + 1),
         None => (0, number("PROFFER_SIM_SEEDS").unwrap_or(SEEDS)),
     };
     let next = AtomicU64::new(from);
-    let failed: Vec<String> = std::thread::scope(|scope| {
+    let results: Vec<Result<T, String>> = std::thread::scope(|scope| {
         let worker = || {
             let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < until));
-            seeds.filter_map(|seed| check(seed).err().map(|e| format!("seed {seed}: {e}"))).collect::<Vec<_>>()
+            seeds.map(|seed| check(seed).map_err(|error| format!("seed {seed}: {error}"))).collect::<Vec<_>>()
         };
         let workers: Vec<_> =
             (0..std::thread::available_parallelism().map_or(2, |n| n.get())).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
+    let (good, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    let failed: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
     assert!(failed.is_empty(), "{} of {} seeds failed:\n{}", failed.len(), until - from, failed.join("\n"));
+    good.into_iter().filter_map(Result::ok).collect()
+}
+
+/// All seeds together meet a demand.
+fn assert_kept(kept: &[f64]) {
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    println!("{mean:.3} of the throughput is kept, {:.3} at least", kept.iter().copied().fold(f64::INFINITY, f64::min));
+    assert!(mean >= LEAST, "{mean:.3} of the throughput is kept: {kept:.3?}");
 }
 
 /// A world that runs, with weights, until its agents come.
 fn started(draw: &Draw, others: Vec<Part>, faults_until_ms: u64) -> Result<World, String> {
     let mut world = draw.world(others, faults_until_ms);
     world.run_until(AGENTS_FROM_MS - 1)?;
-    while world.master.registry.roles.is_empty() {
-        // The master may be down, or die over it.
+    // The master may be down, or die over it.
+    for at in (AGENTS_FROM_MS..AGENTS_FROM_MS + 20_000).step_by(100) {
         world.operator_asks(draw.weights());
-        let next = world.queue.now().0 + 100;
-        world.run_until(next)?;
+        if !world.master.registry.roles.is_empty() {
+            return Ok(world);
+        }
+        world.run_until(at)?;
     }
-    Ok(world)
+    Err("the weights could not be set".to_owned())
 }
 
 fn honest(world: &World) -> Vec<usize> {
     (0..world.frameworks.len()).filter(|n| world.frameworks[*n].part.behaviour == Behaviour::Honest).collect()
 }
 
-/// Nobody who could use a task's place of another is behind that one as it was without the task.
+/// Nobody who could use what a task holds is behind the branch that has it as that was without one task.
 fn check_nobody_is_ahead(world: &World) -> Result<(), String> {
     let holdings = Holdings::of(world);
     for task in world.master.registry.tasks.iter().filter(|task| task.status.state == TaskState::Running) {
-        let Some(ahead) = world.framework_of(&task.key.task) else { continue };
-        let place = holdings.free[&task.agent].saturating_sum(&task.resources);
-        for behind in honest(world).into_iter().filter(|n| *n != ahead) {
+        let Some(owner) = world.framework_of(&task.key.task) else { continue };
+        for behind in honest(world).into_iter().filter(|n| *n != owner) {
             let shape = &world.frameworks[behind].part.shape;
-            let (more, less) = holdings.shares_of(world, ahead, &holdings.parts(&task.resources), behind);
-            if place.contains(shape) && more > less + EPSILON {
+            let ahead = branch(world, owner, behind);
+            // Any of its tasks may have been its last.
+            let last = honest(world).into_iter().filter(|n| way(world, *n).starts_with(&ahead));
+            let last = last.map(|n| holdings.parts(&world.frameworks[n].part.shape));
+            let more = last.map(|last| holdings.share_of(world, &ahead, &last)).fold(f64::INFINITY, f64::min);
+            let less = holdings.share_of(world, &branch(world, behind, owner), &Parts::default());
+            if task.resources.contains(shape) && more > less + EPSILON {
                 return Err(format!(
-                    "framework {ahead} has {more:.5} even without a task of {}, and {behind}, which wants {shape}, only \
-                     {less:.5}",
-                    task.resources
+                    "{ahead:?} has {more:.5} even without a task, and {behind}, which wants {shape}, only {less:.5}"
                 ));
             }
         }
@@ -82,7 +100,7 @@ fn check_nobody_is_ahead(world: &World) -> Result<(), String> {
 #[test]
 fn shares_are_fair_to_one_task_whoever_else_is_there() {
     for_each_seed(|seed| {
-        let draw = Draw::of(seed);
+        let draw = Draw::of(seed).in_proportion();
         let mut world = started(&draw, bad(), 0)?;
         world.run_until(60_000)?;
         check_nobody_is_ahead(&world)?;
@@ -138,29 +156,22 @@ fn held_by(world: &World, frameworks: &[usize]) -> Parts {
 
 #[test]
 fn after_faults_the_rest_keep_their_throughput_and_the_cluster_is_full() {
-    for_each_seed(|seed| {
+    let kept = for_each_seed(|seed| {
         let draw = Draw::of(seed).with_tasks_that_end();
-        let (alone, beside) = (outcome(&draw, vec![])?, outcome(&draw, bad())?);
-        let kept = beside.work.dominant() / alone.work.dominant();
-        println!("seed {seed}: {kept:.3} of the throughput, full {:.3} alone {:.3}", beside.full, alone.full);
-        match kept >= LEAST && beside.full >= LEAST {
-            true => Ok(()),
-            false => Err(format!("{kept:.3} of the throughput is left: {beside:?}, alone {alone:?}")),
-        }
+        let alone = outcome(&draw, vec![])?;
+        let beside_bad = kept(&outcome(&draw, bad())?, &alone, 1.0)?;
+        Ok((beside_bad, kept(&outcome(&draw, vec![greedy()])?, &alone, draw.part_beside(1_000))?))
     });
+    let (beside_bad, beside_greedy): (Vec<f64>, Vec<f64>) = kept.into_iter().unzip();
+    assert_kept(&beside_bad);
+    assert_kept(&beside_greedy);
 }
 
-#[test]
-fn a_greedy_framework_gets_its_share_and_no_more() {
-    for_each_seed(|seed| {
-        let draw = Draw::of(seed).with_tasks_that_end();
-        let (alone, beside) = (outcome(&draw, vec![])?, outcome(&draw, vec![greedy()])?);
-        let due = draw.part_beside(1_000);
-        let kept = beside.work.dominant() / (alone.work.dominant() * due);
-        println!("seed {seed}: {kept:.3} of what is due ({due:.3}), full {:.3}", beside.full);
-        match kept >= LEAST && beside.full >= LEAST {
-            true => Ok(()),
-            false => Err(format!("{kept:.3} of what is due ({due:.3}) is left: {beside:?}, alone {alone:?}")),
-        }
-    });
+/// The part that the honest ones kept of what is due to them, in a cluster that was full.
+fn kept(beside: &Outcome, alone: &Outcome, due: f64) -> Result<f64, String> {
+    let kept = beside.work.dominant() / (alone.work.dominant() * due);
+    match kept >= LEAST_ONCE && beside.full >= LEAST {
+        true => Ok(kept),
+        false => Err(format!("{kept:.3} of what is due ({due:.3}) is kept: {beside:?}, alone {alone:?}")),
+    }
 }
