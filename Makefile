@@ -4,7 +4,7 @@ CARGO ?= cargo
 AGENTS ?= 1
 DEV_DIR ?= .dev
 
-.PHONY: dev build test lint unit sim e2e bench-allocator bench-guards help
+.PHONY: dev build test lint tests unit sim e2e bench-allocator bench-guards help
 
 help:
 	@echo "make dev    install what is missing, build, run a whole cluster on this machine (Ctrl-C ends it)"
@@ -23,26 +23,27 @@ test:
 	scripts/install-packages test
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory unit
-	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory e2e
 
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-# Unit, property and conformance tests of every crate, and the doc tests.
-unit:
-	$(CARGO) build --locked -p proffer -p proffer-example-hello -p proffer-agent-runtime
-	$(CARGO) test --locked --workspace --exclude proffer-integration-tests --exclude proffer-integration-sim
+# Everything is compiled once: the same packages in every step, for other packages mean other features of what they share.
+tests:
+	$(CARGO) build --locked --workspace --all-targets
 
-# Hundreds of seeds of the whole cluster in virtual time.
+# Unit, property and conformance tests of every crate, the simulation, and the doc tests.
+unit: tests
+	$(CARGO) test --locked --workspace --exclude proffer-integration-tests
+
+# Hundreds of seeds of the whole cluster in virtual time; a part of `unit`.
 sim:
-	$(CARGO) test --locked -p proffer-integration-sim
+	$(CARGO) test --locked --workspace --test seeds --test sharing
 
 # Real processes, real containerd, a real registry, a real browser.
-e2e:
-	$(CARGO) build --locked -p proffer -p proffer-example-hello
-	$(CARGO) test --locked -p proffer-integration-tests -- --test-threads=1
+e2e: tests
+	$(CARGO) test --locked --workspace --test e2e -- --test-threads=1
 
 # The allocator in the shapes in which Apache Mesos' allocator was measured: a table, and target/bench/allocator.json.
 bench-allocator:

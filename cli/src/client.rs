@@ -39,7 +39,7 @@ impl Cluster {
                 Err(_) => told.push(format!("{address}: no answer in {} s", FIRST_ANSWER.as_secs())),
             }
         }
-        Err(CliError::new(
+        Err(CliError::away(
             format!("no master answers ({})", told.join("; ")),
             "start one with `proffer dev` or `proffer master`, or name another with --master or PROFFER_MASTER",
         ))

@@ -22,7 +22,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
-pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand, OneAgentArgs};
 pub use events::{EventKind, EventsArgs};
 pub use frameworks::{FrameworksArgs, FrameworksCommand, TeardownArgs};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};

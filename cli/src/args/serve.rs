@@ -41,6 +41,9 @@ pub struct MasterArgs {
     /// Most offers one framework may hold unanswered
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub max_offers_per_framework: usize,
+    /// Most frameworks the master knows, those included that are away; one that is known already always comes back
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub max_frameworks: usize,
     /// Calls one framework may make each second in the long run; faster ones wait
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     pub calls_per_second: u32,

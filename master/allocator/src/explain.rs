@@ -12,6 +12,7 @@ use proffer_proto_model::{
 use crate::allocator::{Agent, Allocator, Room};
 use crate::client::{Client, Item};
 use crate::fit::{LEAST_CPUS, times_it_fits};
+use crate::quota::{Need, Room as Rest};
 
 /// Agents named in a group.
 const EXAMPLES: usize = 3;
@@ -31,6 +32,8 @@ pub enum Obstacle {
     Short(Missing),
     /// It would do but for what is reserved for other roles.
     Reserved,
+    /// It would do but for what is kept for what other roles are guaranteed.
+    Kept,
     /// Less is free than is worth an offer to somebody who takes anything.
     Full,
     /// What is free is less than the smallest offer that may be made in the role.
@@ -79,6 +82,13 @@ pub enum Block {
     Limit {
         /// The lowest such role.
         role: Role,
+    },
+    /// One more would leave less within the limit of a role above than another role is guaranteed there.
+    KeptWithin {
+        /// The lowest such role with a limit.
+        limited: Role,
+        /// One for which it is kept.
+        promised: Role,
     },
     /// All of it is covered by open offers and by launches of the last second.
     Covered,
@@ -170,6 +180,8 @@ impl Allocator {
         let one = item.wanted.shape.as_ref().unwrap_or(&least);
         if let Some(role) = role.and_then(|role| self.limit_in_the_way(role, one)) {
             blocks.push(Block::Limit { role });
+        } else if let Some((limited, promised)) = self.kept_within(client.node, one) {
+            blocks.push(Block::KeptWithin { limited, promised });
         }
         if item.remaining() == 0 {
             blocks.push(Block::Covered);
@@ -200,6 +212,7 @@ impl Allocator {
             } else {
                 match obstacle((client, role), &item.wanted, (slot, agent), offered.get(&slot), now) {
                     Obstacle::None if self.is_less_than_an_offer(client, role, agent) => Obstacle::BelowMinimum,
+                    Obstacle::None if self.is_kept(client, item, slot) => Obstacle::Kept,
                     other => other,
                 }
             };
@@ -222,6 +235,19 @@ impl Allocator {
     /// What the role may have of what is free there is less than its smallest offer.
     fn is_less_than_an_offer(&self, client: &Client, role: Option<&Role>, agent: &Agent) -> bool {
         agent.free().is_some_and(|free| self.is_too_small(client, &agent.visible(role, free)))
+    }
+
+    /// Not one of the item may be taken of what is free there, and limits are not the reason.
+    fn is_kept(&self, client: &Client, item: &Item, slot: usize) -> bool {
+        let Some(agent) = self.agents.get(slot) else { return false };
+        let role = self.roles.get(client.role).map(|role| &role.name);
+        let Some(left) = agent.free().map(|free| agent.visible(role, free)) else { return false };
+        let has_room = |room: &Rest| match &item.need {
+            Need::Anything => times_it_fits(&item.wanted, &room.cut(&left, &self.kinds)) > 0,
+            need => room.times(&item.wanted, need) > 0,
+        };
+        let within = self.tree.room_in_limits(client.node, &self.own_pools(client.node, slot));
+        has_room(&within) && self.room_on(client.node, slot, &left).is_some_and(|room| !has_room(&room))
     }
 }
 
@@ -362,6 +388,7 @@ impl fmt::Display for Obstacle {
             Self::Short(missing) => write!(f, "{missing} short; tasks hold the rest"),
             Self::BelowMinimum => f.write_str("less is free than the smallest offer that may be made in the role"),
             Self::Reserved => f.write_str("what is free is reserved for other roles"),
+            Self::Kept => f.write_str("what is free is kept for what other roles are guaranteed"),
             Self::Full => f.write_str("nothing worth an offer is free"),
             Self::OfferedToOthers => f.write_str("offered to other frameworks now"),
             Self::OfferedToIt => f.write_str("offered to this framework now, which has not answered yet"),
@@ -394,6 +421,11 @@ impl fmt::Display for Block {
                 write!(f, "the framework holds {most} offers, as many as it may: it has to answer some first")
             }
             Self::Limit { role } => write!(f, "quota of {role} reached: one more would be above its limit"),
+            Self::KeptWithin { limited, promised } => write!(
+                f,
+                "kept for the guarantee of {promised} within the limit of {limited}: one more would leave less than is \
+                 promised"
+            ),
             Self::Covered => f.write_str("offers for all of it are out, or were used within the last second"),
         }
     }

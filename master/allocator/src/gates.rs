@@ -1,6 +1,6 @@
 //! The quotas in the tree of roles. Never knows agents: what is free of them is an amount given by the caller.
 
-use proffer_proto_model::{Limit, Resources};
+use proffer_proto_model::Limit;
 
 use crate::pools::OwnPool;
 use crate::quota::{Gate, Need, Room};
@@ -18,10 +18,9 @@ impl Tree {
     }
 
     /// Sets the quota of a role that is a gate. Nothing below it may be counted as needed.
-    pub fn set_quota(&mut self, role: NodeId, (limit, limit_amounts): (Option<Room>, Amounts), guarantee: Amounts) {
+    pub fn set_quota(&mut self, role: NodeId, limit: Option<Room>, guarantee: Amounts) {
         if let Some(gate) = self.gate_mut(role) {
             gate.limit = limit;
-            gate.limit_amounts = limit_amounts;
             gate.guarantee = guarantee;
         }
         self.refresh_path(role);
@@ -38,6 +37,7 @@ impl Tree {
         let mut classes = std::mem::take(&mut self.classes);
         let new = self.gate_mut(role).and_then(|gate| gate.choose_class(&mut classes, kinds));
         self.classes = classes;
+        self.count_in_class(role);
         new
     }
 
@@ -61,7 +61,8 @@ impl Tree {
     pub fn room_in_limits(&self, client: NodeId, own: &[OwnPool]) -> Room {
         let mut room = Room::default();
         for (node, gate) in self.gates_of(client) {
-            for (kind, most) in gate.room(&self.limited(node)).each() {
+            for (kind, _) in gate.limit.iter().flat_map(Room::each) {
+                let most = self.room_within(node, client, kind);
                 room.cap(kind, most.saturating_add(self.of_own(node, own, kind)));
             }
         }
@@ -108,8 +109,8 @@ impl Tree {
     }
 }
 
-/// The parts of a limit by kind, and the same in numbers.
-pub(crate) fn limit_room(limit: &Limit, kinds: &mut Kinds) -> (Option<Room>, Amounts) {
+/// The parts of a limit by kind; `None` when it limits nothing.
+pub(crate) fn limit_room(limit: &Limit, kinds: &mut Kinds) -> Option<Room> {
     let Limit { cpus, memory, disk, gpus, scalars } = limit;
     let fixed = [cpus.map(|most| most.0), memory.map(|most| most.0), disk.map(|most| most.0), gpus.map(u64::from)];
     let mut room = Room::default();
@@ -121,12 +122,5 @@ pub(crate) fn limit_room(limit: &Limit, kinds: &mut Kinds) -> (Option<Room>, Amo
     for (name, most) in scalars {
         room.cap(kinds.number_of_scalar(name), *most);
     }
-    let resources = Resources {
-        disk: disk.unwrap_or_default(),
-        gpus: gpus.unwrap_or_default(),
-        scalars: scalars.clone(),
-        ..Resources::new(cpus.unwrap_or_default(), memory.unwrap_or_default())
-    };
-    let amounts = kinds.amounts(&resources);
-    ((room != Room::default()).then_some(room), amounts)
+    (room != Room::default()).then_some(room)
 }

@@ -46,6 +46,7 @@ mod slots;
 mod tree;
 mod usable;
 mod waits;
+mod within;
 
 pub use allocator::{Allocator, Closed, Grant, Work};
 pub use explain::{Block, Explanation, Group, Missing, Obstacle};

@@ -415,6 +415,8 @@ impl Allocator {
                 node.filter(|_| wanted.shape.is_none()).and_then(|node| self.room_on(node, look.agent, &visible));
             let within = room.map(|room| room.cut(&visible, &self.kinds));
             let Some(mut taken) = cut(wanted, times, within.as_ref().unwrap_or(&visible)) else { break };
+            let named = wanted.shape.as_ref().map(|shape| &shape.ports);
+            taken.ports = self.with_own_ports(client, look.agent, named, &visible.ports, taken.ports);
             let wanted = self.has_min_offers.then(|| wanted.clone());
             let is_first = !parts.contains_key(&client);
             self.begin_part(client, !is_first);

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use proffer_proto_model::{AgentId, PoolId, Resources, Role};
+use proffer_proto_model::{AgentId, PoolId, PortSet, Resources, Role};
 
 use crate::allocator::{Agent, Allocator};
 use crate::share::Amounts;
@@ -45,7 +45,12 @@ pub(crate) struct OwnPool {
     /// For whom it is.
     pub role: NodeId,
     pub free: Amounts,
-    pub ports: u32,
+    pub resources: Resources,
+}
+
+/// What is left of an amount beside them.
+pub(crate) fn beside<'a>(own: &[OwnPool], left: &'a Resources) -> Cow<'a, Resources> {
+    own.iter().fold(Cow::Borrowed(left), |left, pool| Cow::Owned(left.saturating_minus(&pool.resources)))
 }
 
 /// What is free of a kind in all of them.
@@ -140,6 +145,29 @@ impl Allocator {
         place.visible(role.map(|role| &role.name), left)
     }
 
+    /// As many host ports as `taken`, with the `named` ones, and of the others those reserved for the client before those
+    /// that may be kept for guarantees.
+    pub(crate) fn with_own_ports(
+        &self,
+        client: usize,
+        agent: usize,
+        named: Option<&PortSet>,
+        visible: &PortSet,
+        taken: PortSet,
+    ) -> PortSet {
+        let has_pools = self.agents.get(agent).is_some_and(|agent| agent.pools.is_some());
+        let node = self.clients.get(client).map(|state| state.node).filter(|_| has_pools && !taken.is_empty());
+        let Some(node) = node else { return taken };
+        let named = named.cloned().unwrap_or_default();
+        let own = self.own_pools(node, agent);
+        let own = own.iter().fold(PortSet::default(), |all, pool| all.union(&pool.resources.ports)).minus(&named);
+        let others = visible.minus(&own).minus(&named);
+        let free = taken.count().saturating_sub(named.count());
+        let of_own = own.lowest(free.min(own.count())).unwrap_or_default();
+        let rest = others.lowest(free.saturating_sub(of_own.count())).unwrap_or_default();
+        named.union(&of_own).union(&rest)
+    }
+
     /// Takes an amount that the client sees from the pools, the deepest role first; what they do not hold is of what
     /// is not reserved. Gives the parts.
     pub(crate) fn take_reserved(&mut self, client: usize, agent: usize, taken: &Resources) -> ReservedParts {
@@ -191,8 +219,7 @@ impl Allocator {
         let Some(pools) = self.agents.get(agent).and_then(|agent| agent.pools.as_ref()) else { return Vec::new() };
         let is_own = |state: &&PoolState| self.tree.path(client).any(|at| at == state.node);
         let own = pools.iter().filter(is_own).map(|state| (state.node, state.free()));
-        own.map(|(role, free)| OwnPool { role, free: self.kinds.amounts_of(&free), ports: free.ports.count() })
-            .collect()
+        own.map(|(role, resources)| OwnPool { role, free: self.kinds.amounts_of(&resources), resources }).collect()
     }
 
     /// Counts what is free of the agent's pools as used up for the quotas of their roles, or no more.

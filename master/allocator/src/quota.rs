@@ -2,12 +2,13 @@
 //!
 //! Only amounts; never knows agents or frameworks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{DemandItem, Resources};
 
 use crate::fit::{LEAST_CPUS, LEAST_MEMORY};
 use crate::share::{Amounts, CPUS, DISK, GPUS, Kinds, MEMORY};
+use crate::tree::NodeId;
 use crate::usable::{Classes, Wanted};
 
 /// The most of each kind that may be taken; kinds that are not there are not limited.
@@ -51,19 +52,23 @@ pub(crate) struct Missed {
 pub(crate) struct Gate {
     /// `None` when nothing is limited.
     pub limit: Option<Room>,
-    /// The same in numbers; nothing of the kinds that are not limited.
-    pub limit_amounts: Amounts,
     pub guarantee: Amounts,
-    /// Promised to this role and those below, and not held by them.
+    /// Promised to this role and those below, and not held by them; no more than the limit lets them have.
     pub owed: Amounts,
-    /// The part of it that is promised to roles below.
+    /// What is owed to the roles right below, together. More than `owed` where the limit does not let all of them have it.
     pub owed_below: Amounts,
+    /// Places right below that are owed something.
+    pub owed_places: BTreeSet<NodeId>,
+    /// The limit leaves less than is owed below.
+    pub is_tight: bool,
     /// Nobody below can get anything within the limit.
     pub is_shut: bool,
     /// By the limit.
     pub missed: Missed,
     /// By what is kept for guarantees.
     pub missed_headroom: Missed,
+    /// By what is kept for guarantees of others within the limit here or at a place above, by that place.
+    pub missed_within: BTreeMap<NodeId, Missed>,
     needs: Needs,
     /// While something is promised to the role: what is wanted in it and below.
     pub wanted: Wanted,
@@ -257,7 +262,16 @@ impl Gate {
 
     /// The stamp from which on somebody was turned away.
     pub fn missed_from(&self) -> Option<u64> {
-        self.missed.from.into_iter().chain(self.missed_headroom.from).min()
+        let within = self.missed_within.values().filter_map(|missed| missed.from);
+        self.missed.from.into_iter().chain(self.missed_headroom.from).chain(within).min()
+    }
+
+    /// All who were turned away are tried again from the stamp given.
+    pub fn take_missed(&mut self) -> Option<u64> {
+        let from = self.missed_from();
+        (self.missed, self.missed_headroom) = (Missed::default(), Missed::default());
+        self.missed_within.clear();
+        from
     }
 
     /// Promised to the role, and neither held nor promised further to roles below.
@@ -274,26 +288,24 @@ impl Gate {
     pub fn set_held(&mut self, held: &Amounts, limited: &Amounts) {
         let mut owed = self.guarantee.clone();
         owed.sub(held);
-        if let Some(limit) = &self.limit {
-            let mut within = self.limit_amounts.clone();
-            within.sub(limited);
-            let mut over = owed.clone();
-            over.sub(&within);
-            let is_free = |(kind, _): &(usize, u64)| limit.of(*kind) == u64::MAX;
-            let free: Vec<usize> = over.present().filter(is_free).map(|(kind, _)| kind).collect();
-            free.into_iter().for_each(|kind| over.forget(kind));
-            owed.sub(&over);
-        }
+        // The larger of the two.
         owed.sub(&self.owed_below);
         owed.add(&self.owed_below);
+        self.is_tight = false;
+        for (kind, most) in self.limit.iter().flat_map(Room::each) {
+            let left = most.saturating_sub(limited.of(kind));
+            self.is_tight |= left < self.owed_below.of(kind);
+            owed.cap(kind, left);
+        }
         self.owed = owed;
     }
 
-    /// Tells its class what is owed to the role itself.
-    pub fn count_in_class(&mut self, classes: &mut Classes) {
+    /// Tells its class what is owed to the role itself, as far as the limits above it leave that.
+    pub fn count_in_class(&mut self, classes: &mut Classes, above: &Room) {
         let Some(class) = self.class else { return };
         let mut owed = self.owed.clone();
         owed.sub(&self.owed_below);
+        above.each().for_each(|(kind, most)| owed.cap(kind, most));
         if owed != self.counted {
             classes.count_owed(class, &self.counted, false);
             classes.count_owed(class, &owed, true);
@@ -301,7 +313,8 @@ impl Gate {
         }
     }
 
-    /// Joins the class of those who want the same. Its number when it is new: then no agent is counted in it.
+    /// Joins the class of those who want the same. Its number when it is new: then no agent is counted in it. What is
+    /// owed to the role is counted there afterwards.
     pub fn choose_class(&mut self, classes: &mut Classes, kinds: &mut Kinds) -> Option<usize> {
         if let Some(class) = self.class.take() {
             classes.count_owed(class, &std::mem::take(&mut self.counted), false);
@@ -312,7 +325,6 @@ impl Gate {
         }
         let (class, is_new) = classes.join(&self.wanted, kinds)?;
         self.class = Some(class);
-        self.count_in_class(classes);
         is_new.then_some(class)
     }
 
@@ -321,9 +333,9 @@ impl Gate {
         self.guarantee != Amounts::default()
     }
 
-    /// Who was turned away by the limit has room there now, and none beside what is kept for others.
+    /// Who was turned away by a limit has room there now, and none beside what is kept for others.
     pub fn wait_for_headroom(&mut self) {
-        if let Some(from) = self.missed.take() {
+        if let Some(from) = self.take_missed() {
             self.missed_headroom.note_all(from);
         }
     }

@@ -7,7 +7,7 @@ use proffer_proto_model::{Quota, Resources, Role};
 
 use crate::allocator::{Allocator, TurnedAway};
 use crate::gates::limit_room;
-use crate::pools::{OwnPool, sum_of};
+use crate::pools::{OwnPool, beside, sum_of};
 use crate::quota::{Gate, Need, Room};
 use crate::share::Amounts;
 use crate::tree::{EVERYBODY, NodeId};
@@ -83,8 +83,8 @@ impl Allocator {
         self.tree.set_excluded(kinds);
     }
 
-    /// Counts what is free of an agent in, or out before it changes. True when it counts no more for a guarantee for
-    /// which somebody was turned away.
+    /// Counts what is free of an agent in, or out before it changes. True when it counts no more, or is needed no more,
+    /// for a guarantee for which somebody was turned away.
     #[inline]
     pub(crate) fn count_free(&mut self, slot: usize, is_more: bool) -> bool {
         (self.is_counting_free || self.index.is_used) && self.count_free_of(slot, is_more)
@@ -93,7 +93,7 @@ impl Allocator {
     fn count_free_of(&mut self, slot: usize, is_more: bool) -> bool {
         self.index_agent(slot, is_more);
         let Some(agent) = self.agents.get_mut(slot).filter(|_| self.is_counting_free) else { return false };
-        let before = agent.counted;
+        let (before, mut is_needed) = (agent.counted, true);
         let classes = &mut self.tree.classes;
         // What is reserved is promised to nobody else.
         let free = agent.free().map(|free| agent.visible(None, free).into_owned());
@@ -102,6 +102,7 @@ impl Allocator {
             Some(amounts) if is_more => {
                 self.free.add(&amounts);
                 agent.counted = free.as_ref().map_or(before, |free| classes.count_in(&agent.info, free, &amounts));
+                is_needed = !classes.has_missed_in_vain(agent.counted, &amounts);
             }
             Some(amounts) => {
                 self.free.sub(&amounts);
@@ -109,7 +110,7 @@ impl Allocator {
             }
             None => agent.counted = Counted::default(),
         }
-        is_more && before.is_beyond(agent.counted) && classes.has_missed(before)
+        is_more && (!is_needed || (before.is_beyond(agent.counted) && classes.has_missed(before)))
     }
 
     /// Counts what a client wants for the guarantees of its roles.
@@ -176,13 +177,13 @@ impl Allocator {
         let own = self.own_pools(client, agent);
         let mut beside_owed = self.tree.room_beside_owed(client, |kind| self.spare(kind));
         if self.is_counting_free {
-            self.with_usable(agent, left, |look| {
+            self.with_usable(agent, &beside(&own, left), |look| {
                 self.tree.classes.limit(look, |kind| self.tree.owed_to(client, kind), &mut beside_owed);
             });
         }
         for pool in &own {
             pool.free.present().for_each(|(kind, free)| beside_owed.widen(kind, free));
-            beside_owed.widen_ports(pool.ports);
+            beside_owed.widen_ports(pool.resources.ports.count());
         }
         Some(self.tree.room_in_limits(client, &own).and(beside_owed))
     }
@@ -193,9 +194,9 @@ impl Allocator {
         let mut reasons = Vec::new();
         if self.is_counting_free {
             // What is reserved for it is beside what is kept for others.
-            let beside = |kind| self.tree.owed_to(client, kind).saturating_add(sum_of(&own, kind));
-            self.with_usable(agent, left, |look| {
-                reasons = self.tree.classes.reasons(look, beside, need);
+            let to_it = |kind| self.tree.owed_to(client, kind).saturating_add(sum_of(&own, kind));
+            self.with_usable(agent, &beside(&own, left), |look| {
+                reasons = self.tree.classes.reasons(look, to_it, need);
             });
         }
         self.turned_away.borrow_mut().push(TurnedAway { client, need: need.clone(), own, reasons });
@@ -212,7 +213,7 @@ impl Allocator {
     pub(crate) fn has_headroom(&self, node: NodeId) -> bool {
         let Some((gate, owed)) = self.tree.gate(node).zip(self.tree.owed()) else { return true };
         // What is reserved for somebody below is kept from nobody.
-        if *owed == Amounts::default() || self.tree.has_kept(node) {
+        if *owed == Amounts::default() || self.tree.has_kept(node) || self.has_own(node) {
             return true;
         }
         let mut room = Room::default();
@@ -243,6 +244,7 @@ impl Allocator {
         let owed = self.tree.owed_to(client, kind);
         let amount = needed.saturating_sub(sum_of(own, kind));
         let is_headroom = self.spare(kind).saturating_add(owed) < amount;
+        self.tree.note_within(client, (kind, needed), own, from);
         let path: Vec<NodeId> = self.tree.path(client).collect();
         for node in path {
             let Some(most) = self.tree.gate(node).map(|gate| gate.room(&self.tree.limited(node)).of(kind)) else {
@@ -275,17 +277,18 @@ impl Allocator {
             let room = gate.room(&self.tree.limited(node));
             let spare = |kind| self.spare(kind).saturating_add(self.tree.owed_to(node, kind));
             let by_limit = gate.missed.may_fit(|kind| room.of(kind));
-            let is_waiting = by_limit || gate.missed_headroom.is_all;
+            let has_room = by_limit || self.tree.may_fit_within(node, gate);
+            let is_waiting = has_room || gate.missed_headroom.is_all;
             let is_due = gate.missed_headroom.may_fit_some(spare) || (is_waiting && self.has_headroom(node));
             if !is_due {
-                if by_limit {
+                if has_room {
                     self.tree.gate_mut(node).into_iter().for_each(Gate::wait_for_headroom);
                 }
                 continue;
             }
             let above = self.tree.shut_gate(node);
             let Some(gate) = self.tree.gate_mut(node) else { continue };
-            let from = gate.missed.take().into_iter().chain(gate.missed_headroom.take()).min();
+            let from = gate.take_missed();
             match above.and_then(|above| self.tree.gate_mut(above)) {
                 // Its turn comes when that one has room.
                 Some(above) => from.into_iter().for_each(|from| above.missed.note_all(from)),
@@ -357,7 +360,7 @@ impl Allocator {
         }
     }
 
-    /// Something is reserved for one of the client's roles, or for those beside it below them.
+    /// Something is reserved for a role at or above a place, or for those beside it below them.
     fn has_own(&self, client: NodeId) -> bool {
         self.tree.path(client).any(|at| at != EVERYBODY && self.tree.has_kept(at))
     }

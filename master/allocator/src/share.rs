@@ -150,6 +150,18 @@ impl Amounts {
         self.each().enumerate().filter(|(_, amount)| *amount > 0)
     }
 
+    /// There is nothing of any kind.
+    pub fn is_nothing(&self) -> bool {
+        self.present().next().is_none()
+    }
+
+    /// No more of the kind than this.
+    pub fn cap(&mut self, kind: usize, most: u64) {
+        if let Some(amount) = self.each_mut().nth(kind) {
+            *amount = most.min(*amount);
+        }
+    }
+
     /// As if there were nothing of the kind.
     pub fn forget(&mut self, kind: usize) {
         if let Some(amount) = self.each_mut().nth(kind) {

@@ -341,6 +341,12 @@ impl Tree {
         self.nodes[node.0].limited()
     }
 
+    /// The same of one kind.
+    pub fn limited_of(&self, node: NodeId, kind: usize) -> u64 {
+        let Node { held, kept, away, .. } = &self.nodes[node.0];
+        held.of(kind).saturating_add(kept.of(kind)).saturating_add(away.of(kind))
+    }
+
     /// Something is held at a node or below on agents that are away.
     pub fn has_away(&self, node: NodeId) -> bool {
         self.nodes[node.0].away != Amounts::default()
@@ -383,7 +389,7 @@ impl Tree {
             match self.nodes[below].gate.as_deref_mut() {
                 Some(gate) if gate.is_shut => gate.missed.note_all(from),
                 Some(gate) => {
-                    let noted = gate.missed.take().into_iter().chain(gate.missed_headroom.take()).min();
+                    let noted = gate.take_missed();
                     let from = noted.map_or(from, |noted| noted.min(from));
                     lowest = lowest.min(self.cover_below(NodeId(below), from));
                 }
@@ -406,16 +412,25 @@ impl Tree {
     pub fn refresh_owed(&mut self, node: NodeId) {
         let (consumed, limited) = (self.nodes[node.0].consumed(), self.nodes[node.0].limited());
         let Node { gate: Some(gate), parent, .. } = &mut self.nodes[node.0] else { return };
-        let old = gate.owed.clone();
+        let (old, was_tight) = (gate.owed.clone(), gate.is_tight);
         gate.set_held(&consumed, &limited);
-        gate.count_in_class(&mut self.classes);
-        if node.0 == ROOT || gate.owed == old {
+        let (new, parent, is_tight) = (gate.owed.clone(), *parent, gate.is_tight);
+        self.count_in_class(node);
+        if was_tight || is_tight {
+            self.count_below_in_class(node);
+        }
+        if node.0 == ROOT || new == old {
             return;
         }
-        let (new, parent) = (gate.owed.clone(), *parent);
         if let Some(above) = self.nodes[parent].gate.as_deref_mut() {
             above.owed_below.sub(&old);
             above.owed_below.add(&new);
+            if parent != ROOT {
+                match new.is_nothing() {
+                    true => above.owed_places.remove(&node),
+                    false => above.owed_places.insert(node),
+                };
+            }
         }
         if parent == ROOT {
             self.refresh_owed(NodeId(ROOT));
@@ -438,7 +453,7 @@ impl Tree {
             self.shut.remove(&node);
         }
         gate.is_shut = is_shut;
-        if !is_shut && (gate.missed.from.is_some() || gate.missed_headroom.from.is_some()) {
+        if !is_shut && gate.missed_from().is_some() {
             self.woken.insert(node);
         }
         let is_wanting = !wanting.is_empty();

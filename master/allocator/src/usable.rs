@@ -221,6 +221,11 @@ impl Classes {
         self.of(counted).any(|(_, class)| class.missed.from.is_some())
     }
 
+    /// Somebody was turned away for one of the classes, which does not need an agent with so much free.
+    pub fn has_missed_in_vain(&self, counted: Counted, free: &Amounts) -> bool {
+        self.of(counted).any(|(_, class)| class.missed.from.is_some() && class.needs(free).is_none())
+    }
+
     /// Limits what may be taken of an agent with so much left to somebody who is promised `owed_to` of each kind.
     pub fn limit(&self, look: &Usable<'_>, owed_to: impl Fn(usize) -> u64, room: &mut Room) {
         for (_, class) in self.of(look.counted) {

@@ -30,6 +30,8 @@ pub struct RawConfig {
     pub agent_removals_per_minute: Option<u32>,
     /// Most outstanding offers of one framework; 1,000 when absent.
     pub max_offers_per_framework: Option<usize>,
+    /// Most frameworks the master knows; 10,000 when absent.
+    pub max_frameworks: Option<usize>,
     /// Calls one framework may make each second in the long run; 2,000 when absent.
     pub calls_per_second: Option<u32>,
     /// Calls one framework may make at once; 10,000 when absent.
@@ -148,6 +150,7 @@ impl TryFrom<RawConfig> for Config {
             agent_timeout_ms,
             agent_removals_per_minute,
             max_offers_per_framework,
+            max_frameworks,
             calls_per_second,
             call_burst,
             maintenance_notice_ms,
@@ -185,6 +188,7 @@ impl TryFrom<RawConfig> for Config {
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             agent_removals_per_minute: removals(agent_removals_per_minute, default.agent_removals_per_minute)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
+            max_frameworks: max_frameworks.unwrap_or(default.max_frameworks),
             maintenance_notice_ms: notice(maintenance_notice_ms, default.maintenance_notice_ms)?,
             preemption_notice_ms: preemption_notice_ms
                 .map(|ms| time("preemption_notice_ms", Some(ms), ms))
@@ -198,6 +202,9 @@ impl TryFrom<RawConfig> for Config {
         }
         if engine.max_offers_per_framework == 0 {
             return Err(ConfigError::OutOfBounds { field: "max_offers_per_framework", value: 0, rule: "at least 1" });
+        }
+        if engine.max_frameworks == 0 {
+            return Err(ConfigError::OutOfBounds { field: "max_frameworks", value: 0, rule: "at least 1" });
         }
         let rate = CallRate::default();
         let call_rate = CallRate {

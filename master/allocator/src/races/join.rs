@@ -102,17 +102,24 @@ impl Allocator {
         }
     }
 
-    /// The lowest place at a node or above whose limit leaves less than this.
+    /// The lowest place at a node or above whose limit leaves less than this, beside what is kept there for guarantees.
     pub(super) fn limit_above(&self, node: NodeId, more: &Resources) -> Option<NodeId> {
-        let is_short = |(at, gate): &(NodeId, &Gate)| !gate.room(&self.tree.limited(*at)).covers(more, &self.kinds);
+        let more = self.kinds.amounts_of(more);
+        let is_short = |(at, _): &(NodeId, &Gate)| {
+            more.present().any(|(kind, amount)| self.tree.room_within(*at, node, kind) < amount)
+        };
         self.tree.gates_of(node).find(is_short).map(|(at, _)| at)
     }
 
     /// Somebody below a place was turned away from a race by its limit: when it has room, races are shown again.
+    /// Nothing is owed to those who race.
     pub(super) fn note_limit(&mut self, node: NodeId, race: GrantId) {
         let Some(amounts) = self.raced_for(race).map(|open| self.kinds.amounts_of(&open.resources)) else { return };
         let from = self.looked;
         let limited = self.tree.limited(node);
+        for (kind, amount) in amounts.present() {
+            self.tree.note_within(node, (kind, amount), &[], from);
+        }
         let Some(gate) = self.tree.gate_mut(node) else { return };
         let room = gate.room(&limited);
         for (kind, amount) in amounts.present().filter(|(kind, amount)| room.of(*kind) < *amount) {

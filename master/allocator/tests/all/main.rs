@@ -18,3 +18,4 @@ mod races;
 mod roles;
 mod shares;
 mod sizes;
+mod within;

@@ -37,6 +37,29 @@ enum Step {
     Wait { ms: u64 },
 }
 
+/// The same with little else than promises and limits.
+fn steps_of_quotas() -> impl Strategy<Value = Step> {
+    let (f, cpus) = (0usize..3, || prop_oneof![1 => Just(None), 4 => (0u64..9).prop_map(Some)]);
+    let items = proptest::collection::vec((0usize..ROLES, 0usize..2, proptest::option::of(1u32..4)), 0..4);
+    let parts = proptest::collection::vec((0usize..ROLES, 0u64..3, any::<bool>(), Just(0u64)), 0..3);
+    let filter = prop_oneof![Just(0u64), Just(1_000)];
+    prop_oneof![
+        3 => (0usize..3, 1u64..7, 0u8..2).prop_map(|(agent, cpus, rack)| Step::PutAgent { agent, cpus, rack }),
+        1 => (0usize..3).prop_map(|agent| Step::RemoveAgent { agent }),
+        1 => (0usize..3, parts, any::<bool>()).prop_map(|(agent, parts, is_kept)| Step::Reserve { agent, parts, is_kept }),
+        2 => (f.clone(), prop::bool::weighted(0.9)).prop_map(|(framework, is_active)| Step::PutFramework { framework, is_active }),
+        6 => (f, items).prop_map(|(framework, items)| Step::Demand { framework, items }),
+        3 => (any::<usize>(), filter.clone()).prop_map(|(at, refuse_ms)| Step::Decline { at, refuse_ms }),
+        10 => (any::<usize>(), 0usize..2, filter).prop_map(|(at, shape, refuse_ms)| Step::Launch { at, shape, refuse_ms }),
+        5 => any::<usize>().prop_map(|at| Step::End { at }),
+        8 => (0usize..ROLES, cpus(), cpus()).prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
+        1 => (0usize..ROLES, any::<bool>()).prop_map(|(role, is_optimistic)| Step::Mode { role, is_optimistic }),
+        2 => (0usize..ROLES, 1u64..5).prop_map(|(role, halves)| Step::Away { role, halves }),
+        1 => any::<usize>().prop_map(|at| Step::Back { at }),
+        3 => (0u64..3_000).prop_map(|ms| Step::Wait { ms }),
+    ]
+}
+
 fn steps() -> impl Strategy<Value = Step> {
     let (a, f) = (0usize..4, 0usize..3);
     let cpus = proptest::option::of(0u64..6);
@@ -70,11 +93,11 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 const SHAPES: usize = 6;
-const ROLES: usize = 5;
+const ROLES: usize = 6;
 
-/// Two roles, one below the first, one below that, and one below a role that nobody is in.
+/// Two roles, two below the first, one below one of those, and one below a role that nobody is in.
 fn role(at: usize) -> Role {
-    Role::new(["r0", "r1", "r0/a", "r0/a/b", "r2/c"][at]).unwrap()
+    Role::new(["r0", "r1", "r0/a", "r0/a/b", "r2/c", "r0/d"][at]).unwrap()
 }
 
 /// What may be wanted: small, large, lopsided, with ports, only in one rack, anything.
@@ -108,7 +131,7 @@ fn in_any_order(step: Step) -> Option<Step> {
 fn run(naive: &mut Naive, step: Step) {
     match step {
         Step::PutAgent { agent, cpus, rack } => {
-            let resources = Resources { ports: ports(100, 104), ..res(cpus * 1_000, cpus * 500) };
+            let resources = Resources { ports: ports(100, 105), ..res(cpus * 1_000, cpus * 500) };
             let rack = Attribute { name: "rack".into(), value: AttributeValue::Text(rack.to_string()) };
             naive.put_agent(agent, AgentInfo { attributes: vec![rack], ..info(resources) });
         }
@@ -173,6 +196,20 @@ proptest! {
     fn nothing_is_given_twice_and_nobody_is_forgotten(
         cap in 1usize..5,
         steps in proptest::collection::vec(steps(), 1..60),
+    ) {
+        let mut naive = Naive::new(cap);
+        for step in steps {
+            run(&mut naive, step);
+            if let Some(broken) = naive.broken() {
+                return Err(TestCaseError::fail(broken));
+            }
+        }
+    }
+
+    #[test]
+    fn promises_are_kept_within_limits(
+        cap in 1usize..6,
+        steps in proptest::collection::vec(steps_of_quotas(), 1..80),
     ) {
         let mut naive = Naive::new(cap);
         for step in steps {

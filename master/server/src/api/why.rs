@@ -133,7 +133,7 @@ impl OperatorApi {
             Obstacle::Constraint(_) | Obstacle::GpusKept => Kind::ConstraintNotMet,
             Obstacle::NeverFits(_) => Kind::NeverFits,
             Obstacle::Short(_) | Obstacle::Full | Obstacle::BelowMinimum => Kind::Short,
-            Obstacle::Reserved => Kind::ReservedForOthers,
+            Obstacle::Reserved | Obstacle::Kept => Kind::ReservedForOthers,
             Obstacle::OfferedToOthers => Kind::OfferedToOthers,
             Obstacle::OfferedToIt => Kind::OfferedToIt,
             Obstacle::Refused { .. } => Kind::Refused,
@@ -158,6 +158,7 @@ impl OperatorApi {
             | Obstacle::Full
             | Obstacle::BelowMinimum
             | Obstacle::Reserved
+            | Obstacle::Kept
             | Obstacle::OfferedToOthers
             | Obstacle::OfferedToIt => {}
         }

@@ -27,7 +27,9 @@ impl Naive {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
             self.begin_race(&grant);
+            let lacking = self.lacking();
             self.grants.insert(grant.id, grant);
+            self.check_lacking(&lacking, &copy);
             // Parts of one agent are cut in turns: what each of them left is not seen from here.
             if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
                 self.check_kept(&copy, &classes, to_it);
@@ -49,6 +51,17 @@ impl Naive {
         let is_kept = free >= owed || free_before - free <= owed_before - owed;
         if !is_kept {
             self.problem = Some(format!("free {free_before} -> {free}, promised {owed_before} -> {owed}"));
+        }
+    }
+
+    /// Within no limit a grant takes what is promised to others.
+    pub(super) fn check_lacking(&mut self, before: &[(Role, u64)], grant: &Grant) {
+        let more = |((role, before), (_, after)): (&(Role, u64), &(Role, u64))| {
+            (after > before).then(|| format!("{grant:?}: within the limit of {role} lack {before} -> {after}"))
+        };
+        let after = self.lacking();
+        if let Some(problem) = before.iter().zip(&after).find_map(more) {
+            self.problem = Some(problem);
         }
     }
 
@@ -117,7 +130,15 @@ impl Naive {
             let is_covered = self.is_covered(framework, item);
             let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
             if let Some(agent) = place.filter(|_| !is_covered) {
-                return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}"));
+                return Some(format!(
+                    "framework {framework} wants {item:?}, is not offered any of agent {agent}, room {:?} promises {:?} classes {:?} visible {:?} lacking {:?} {:?}",
+                    self.room(&item.role, *agent),
+                    self.promises(),
+                    self.classes().into_iter().map(|(s, o)| (self.usable(&s), o, s.len())).collect::<Vec<_>>(),
+                    self.agents.keys().map(|a| (*a, self.visible(None, *a).cpus.0)).collect::<Vec<_>>(),
+                    self.lacking(),
+                    self.granted()
+                ));
             }
         }
         None

@@ -6,6 +6,28 @@ use super::naive::{Naive, is_within};
 use crate::common::res;
 
 impl Naive {
+    /// The limits on a role: how far each role of its path is above (or below) its own, in CPU, with what is promised to
+    /// others below it: the more of them hold what they are promised the more of the rest is for this one.
+    pub(super) fn limited_beside(&self, role: &Role) -> impl Iterator<Item = (Role, u64)> {
+        self.limited(role).map(|(above, left)| {
+            let left = u64::try_from(left).unwrap_or(0);
+            let on_the_way = std::iter::successors(Some(role.clone()), Role::parent).take_while(|at| *at != above);
+            let own: u64 = on_the_way.map(|at| self.owed_itself(&at)).sum();
+            let room = left.min(left.saturating_sub(self.owed_below(&above)) + own);
+            (above, room)
+        })
+    }
+
+    /// How much more is promised within limits than they leave, by role with a limit.
+    pub(super) fn lacking(&self) -> Vec<(Role, u64)> {
+        let limited = self.quotas.iter().filter(|(_, quota)| quota.limit.cpus.is_some()).map(|(role, _)| role);
+        let lacking = |role: &Role| {
+            let left = self.limited(role).next().map_or(0, |(_, left)| u64::try_from(left).unwrap_or(0));
+            (role.clone(), self.owed_below(role).saturating_sub(left))
+        };
+        limited.map(lacking).collect()
+    }
+
     /// The limits on a role: how far each role of its path is above (or below) its own, in CPU.
     pub(super) fn limited(&self, role: &Role) -> impl Iterator<Item = (Role, i64)> {
         let path = std::iter::successors(Some(role.clone()), Role::parent);
@@ -55,19 +77,23 @@ impl Naive {
         let quota = self.quotas.get(role).cloned().unwrap_or_default();
         let most = quota.limit.cpus.map_or(u64::MAX, |most| most.0);
         let within = most.saturating_sub(self.consumed(role) + self.away(role));
-        let own = quota.guarantee.cpus.0.saturating_sub(self.consumed(role)).min(within);
+        let own = quota.guarantee.cpus.0.saturating_sub(self.consumed(role));
+        own.max(self.owed_below(role)).min(within)
+    }
+
+    fn owed_below(&self, role: &Role) -> u64 {
         let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
-        own.max(below.map(|below| self.owed(&below)).sum())
+        below.map(|below| self.owed(&below)).sum()
+    }
+
+    /// Promised to the role itself, not further down.
+    fn owed_itself(&self, role: &Role) -> u64 {
+        self.owed(role).saturating_sub(self.owed_below(role))
     }
 
     /// Promised to roles of this path themselves, not further down: what a client of the role may count on.
     pub(super) fn owed_to(&self, role: &Role) -> u64 {
-        let path = std::iter::successors(Some(role.clone()), Role::parent);
-        let own = |role: Role| {
-            let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(&role));
-            self.owed(&role).saturating_sub(below.map(|below| self.owed(&below)).sum())
-        };
-        path.map(own).sum()
+        std::iter::successors(Some(role.clone()), Role::parent).map(|role| self.owed_itself(&role)).sum()
     }
 
     fn roles(&self) -> Vec<Role> {
@@ -93,11 +119,11 @@ impl Naive {
         let (free, owed) = self.promises();
         let spare = if owed == 0 { u64::MAX } else { free.saturating_sub(owed) };
         let own = self.own_pools(role, agent);
-        let by_limit = |(above, left): (Role, i64)| {
+        let by_limit = |(above, left): (Role, u64)| {
             let below = own.iter().filter(|pool| is_within(&pool.role, &above)).map(|pool| pool.resources.cpus.0);
-            u64::try_from(left).unwrap_or(0) + below.sum::<u64>()
+            left + below.sum::<u64>()
         };
-        let by_limits = self.limited(role).map(by_limit).min();
+        let by_limits = self.limited_beside(role).map(by_limit).min();
         let to_it = self.owed_to(role);
         let mut room = (spare.saturating_add(to_it), u64::MAX, u32::MAX);
         let left = self.visible(None, agent);
@@ -139,8 +165,10 @@ impl Naive {
                 }
             }
             shapes.sort_by_key(|shape| format!("{:?} {} {:?}", shape.shape, shape.ports, shape.constraints));
-            let below = self.roles().into_iter().filter(|other| other.parent().as_ref() == Some(role));
-            let owed = self.owed(role).saturating_sub(below.map(|below| self.owed(&below)).sum());
+            // No more than the limits above leave.
+            let above = role.parent().map(|above| self.limited(&above).map(|(_, left)| left).min());
+            let most = above.flatten().map_or(u64::MAX, |left| u64::try_from(left).unwrap_or(0));
+            let owed = self.owed_itself(role).min(most);
             match classes.iter_mut().find(|(known, _)| *known == shapes) {
                 _ if shapes.is_empty() => {}
                 Some((_, sum)) => *sum += owed,

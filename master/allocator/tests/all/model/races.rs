@@ -51,7 +51,9 @@ impl Naive {
         if !is_same || is_there || !self.races.contains(&grant.race) || !self.is_racing(&grant.role) {
             self.problem = Some(format!("{grant:?} joins {first:?}"));
         }
+        let lacking = self.lacking();
         self.grants.insert(grant.id, grant.clone());
+        self.check_lacking(&lacking, &grant);
         self.check_limits(&grant);
     }
 
@@ -84,7 +86,7 @@ impl Naive {
             Some(shape) => what.contains(shape) && times(item, what) > 0,
             None => what.cpus >= MilliCpus(10) || what.memory >= Bytes::mib(32),
         };
-        let is_within = self.limited(&item.role).all(|(_, left)| left >= what.cpus.0 as i64 || what.cpus.0 == 0);
+        let is_within = self.limited_beside(&item.role).all(|(_, left)| left >= what.cpus.0);
         is_enough
             && is_within
             && self.is_racing(&item.role)
