@@ -15,6 +15,8 @@ pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
     let MasterArgs {
         store: StoreArgs { data_dir, etcd },
         listen,
+        advertise,
+        lease,
         offer_timeout,
         agent_timeout,
         agent_removals_per_minute,
@@ -39,6 +41,8 @@ pub async fn run(args: MasterArgs) -> Result<Outcome, CliError> {
     let raw = RawConfig {
         data_dir,
         etcd: etcd.options(),
+        advertise: advertise.map(|address| address.to_string()),
+        lease_ms: Some(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)),
         listen: Some(listen.to_string()),
         offer_timeout_ms: Some(u64::try_from(offer_timeout.as_millis()).unwrap_or(u64::MAX)),
         agent_timeout_ms: Some(u64::try_from(agent_timeout.as_millis()).unwrap_or(u64::MAX)),

@@ -10,6 +10,7 @@ use proffer_proto_model::{Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
+use crate::election::Lease;
 use crate::metrics::{Load, Metrics};
 use crate::outbox::{CutOff, Outbox};
 use crate::read_models::ReadModels;
@@ -46,6 +47,8 @@ pub(crate) struct Owner {
     pub(crate) engine: Engine,
     pub(crate) epoch: Epoch,
     pub(crate) store: Box<dyn Store>,
+    /// Nothing is sent without it; a master that is alone needs none.
+    pub(crate) lease: Option<Lease>,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Receiver<ToOwner>,
     pub(crate) readers: Arc<ReadModels>,
@@ -65,7 +68,6 @@ pub(crate) struct Streams {
 impl Owner {
     /// Runs until every sender of the inbox is gone, or a commit fails: then nothing more is sent.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
-        self.publish();
         loop {
             let wait = self.engine.next_deadline().map(|at| self.clock.instant(at));
             let deadline = wait.map_or_else(|| tokio::time::Instant::now() + IDLE, tokio::time::Instant::from_std);
@@ -142,6 +144,9 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
+        if self.lease.as_ref().is_some_and(|lease| !lease.is_held(self.clock.now().mono)) {
+            return Err(StoreError::LeaseEnded);
+        }
         let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
@@ -158,7 +163,8 @@ impl Owner {
         Ok(())
     }
 
-    fn publish(&mut self) {
+    /// Shows readers what has changed since the last time; before the first reader what was recovered.
+    pub(crate) fn publish(&mut self) {
         for change in self.engine.take_changes() {
             self.metrics.changed(&change, &self.readers);
             self.readers.apply(change);

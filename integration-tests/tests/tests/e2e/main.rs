@@ -16,6 +16,7 @@ mod gangs_over;
 mod gone;
 mod hello;
 mod leaving;
+mod masters;
 mod oom;
 mod operators;
 mod optimistic;
