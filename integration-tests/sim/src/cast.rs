@@ -13,6 +13,8 @@ pub enum Behaviour {
     Declining,
     /// Wants anything, subscribes, and reads nothing more.
     Hung,
+    /// Wants anything and fills all it is offered.
+    Greedy,
 }
 
 /// One framework of a run.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proffer_proto_model::Moment;
 
 use crate::rng::Rng;
-use crate::world::{Event, Node, World};
+use crate::world::{Event, Node, Scenario, World};
 
 /// The process dies around a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +38,15 @@ pub struct Faults {
     /// Of its own too.
     pub(crate) quotas: Rng,
     pub(crate) quota: u64,
+    longest_down_ms: u64,
     /// Chance that who is cut off is reachable again.
     heal: u64,
 }
 
 impl Faults {
-    /// The mix of a seed.
-    pub fn new(seed: u64, until_ms: u64) -> Self {
+    /// The mix of a scenario's seed.
+    pub fn new(scenario: &Scenario) -> Self {
+        let Scenario { seed, faults_until_ms, is_operated, longest_down_ms, .. } = *scenario;
         let mut rng = Rng::child(seed, "faults");
         let mut on = |most: u64| if rng.chance(700) { rng.range(0, most) } else { 0 };
         let (crash_master, crash_agent, crash_framework) = (on(60), on(150), on(80));
@@ -57,7 +59,9 @@ impl Faults {
         let quota = if quotas.chance(700) { quotas.range(1, 40) } else { 0 };
         // In some runs partitions last longer than agents are waited for.
         let heal = if quotas.chance(400) { 3 } else { 20 };
+        let (operate, remove, quota) = if is_operated { (operate, remove, quota) } else { (0, 0, 0) };
         Self {
+            longest_down_ms,
             heal,
             quotas,
             quota,
@@ -66,7 +70,7 @@ impl Faults {
             operator,
             operate,
             rng,
-            until: Moment(until_ms),
+            until: Moment(faults_until_ms),
             crash_master,
             crash_agent,
             crash_framework,
@@ -94,7 +98,8 @@ impl Faults {
     /// How long a dead process stays dead.
     pub fn downtime_ms(&mut self) -> u64 {
         // Mostly a quick restart, sometimes longer than every time-out.
-        if self.rng.chance(900) { self.rng.range(10, 3_000) } else { self.rng.range(3_000, 45_000) }
+        let ms = if self.rng.chance(900) { self.rng.range(10, 3_000) } else { self.rng.range(3_000, 45_000) };
+        ms.min(self.longest_down_ms)
     }
 
     /// Cannot reach the master now.

@@ -16,7 +16,9 @@ mod quotas;
 pub mod removal;
 pub mod rng;
 pub mod runtime;
+pub mod shares;
 pub mod trace;
+pub mod views;
 pub mod world;
 
 pub use world::{Scenario, World};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_agent_engine::{StepResult, ToMaster, VolumeResult};
 use proffer_master_engine::{ToAgent, ToFramework};
-use proffer_proto_model::{Epoch, Moment, Now, TaskKey, UnixMillis};
+use proffer_proto_model::{Epoch, Moment, Now, Resources, TaskKey, UnixMillis};
 
 use crate::cast::Part;
 use crate::faults::Faults;
@@ -40,6 +40,16 @@ pub struct Scenario {
     pub faults_until_ms: u64,
     /// After the faults, everything must be well within this time, in milliseconds.
     pub heal_within_ms: u64,
+    /// What the agents have, in turn; all have [`AgentNode::standard`] when it is empty.
+    pub sizes: Vec<Resources>,
+    /// Operators work on agents, roles and frameworks while faults go on.
+    pub is_operated: bool,
+    /// The longest time for which a process stays dead, in milliseconds.
+    pub longest_down_ms: u64,
+    /// The engines recompute their own invariants after every so many steps.
+    pub audit_every: u64,
+    /// Who is offered what is judged from this virtual time on, in milliseconds, if at all.
+    pub shares_judged_from_ms: Option<u64>,
 }
 
 impl Scenario {
@@ -56,7 +66,17 @@ impl Scenario {
             ],
             faults_until_ms: 60_000,
             heal_within_ms: 240_000,
+            sizes: Vec::new(),
+            is_operated: true,
+            longest_down_ms: 45_000,
+            audit_every: 1,
+            shares_judged_from_ms: None,
         }
+    }
+
+    fn size_of(&self, agent: usize) -> Resources {
+        let at = agent.checked_rem(self.sizes.len());
+        at.and_then(|at| self.sizes.get(at)).cloned().unwrap_or_else(AgentNode::standard)
     }
 }
 
@@ -195,6 +215,8 @@ pub struct World {
     pub owned: invariants::owned::Judge,
     /// What limits of roles did.
     pub limits: invariants::limits::Judge,
+    /// What offers were judged for fairness.
+    pub shares: invariants::shares::Seen,
 }
 
 impl World {
@@ -210,7 +232,7 @@ impl World {
             dialled: BTreeMap::new(),
             trace: Trace::default(),
             master: MasterNode::new(),
-            agents: (0..scenario.agents).map(AgentNode::new).collect(),
+            agents: (0..scenario.agents).map(|n| AgentNode::new(n, scenario.size_of(n))).collect(),
             frameworks: scenario
                 .cast
                 .iter()
@@ -218,11 +240,12 @@ impl World {
                 .enumerate()
                 .map(|(n, part)| FrameworkNode::new(seed, n, part))
                 .collect(),
-            faults: Faults::new(seed, scenario.faults_until_ms),
+            faults: Faults::new(&scenario),
             workload: Rng::child(seed, "workload"),
             oracle: Oracle::default(),
             owned: invariants::owned::Judge::default(),
             limits: invariants::limits::Judge::default(),
+            shares: invariants::shares::Seen::default(),
             scenario,
         };
         world.queue.after(0, Event::Start(Node::Master));

@@ -37,6 +37,10 @@ impl Allocator {
         if let Some(slot) = self.agents.find(agent) {
             client.into_iter().for_each(|client| self.count_place(client, slot, false));
             self.free_agent(slot, resources.clone());
+            // It has more than somebody gave back: whose turn it is counts again.
+            if let Some(agent) = self.agents.get_mut(slot) {
+                agent.returned_by = None;
+            }
         }
         client.into_iter().for_each(|client| self.forget_idle_client(client));
     }

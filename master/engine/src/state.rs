@@ -143,6 +143,8 @@ pub(crate) struct OpenOffer {
     pub race: GrantId,
     pub share: Share,
     pub sent: Now,
+    /// When it is withdrawn.
+    pub expires: Moment,
 }
 
 impl State {

@@ -7,6 +7,7 @@ mod launched_once;
 pub mod limits;
 mod no_overcommit;
 pub mod owned;
+pub mod shares;
 mod told_once;
 mod volumes;
 
@@ -18,9 +19,12 @@ pub use healed::is_healed;
 pub fn check_step(world: &mut World) -> Result<(), String> {
     let touched = world.take_touched();
     told_once::check(world)?;
-    audits::check(world, &touched)?;
+    if world.trace.steps().is_multiple_of(world.scenario.audit_every) {
+        audits::check(world, &touched)?;
+    }
     launched_once::check(world, &touched)?;
     no_overcommit::check(world, &touched)?;
     volumes::check(world, &touched)?;
-    limits::check(world, &touched)
+    limits::check(world, &touched)?;
+    shares::check(world)
 }

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use proffer_proto_model::Resources;
 
-use crate::nodes::AgentNode;
 use crate::world::{Node, World};
 
 /// Sums up the running containers of every agent that the step may have changed.
 pub fn check(world: &World, touched: &BTreeSet<Node>) -> Result<(), String> {
-    let total = AgentNode::resources();
     for node in touched {
         let Node::Agent(n) = node else { continue };
         let agent = &world.agents[*n];
+        let total = &agent.resources;
         let mut free = Some(total.clone());
         for held in agent.runtime.held() {
             free = free.and_then(|free| free.checked_sub(held));

@@ -21,6 +21,8 @@ use crate::world::{Event, Message, Node, World};
 pub struct AgentNode {
     /// Its number.
     pub number: usize,
+    /// What it has.
+    pub resources: Resources,
     /// What is durable.
     pub disk: Checkpoint,
     /// Its containers.
@@ -39,9 +41,10 @@ pub struct AgentNode {
 
 impl AgentNode {
     /// An agent with an empty disk, not started.
-    pub fn new(number: usize) -> Self {
+    pub fn new(number: usize, resources: Resources) -> Self {
         Self {
             number,
+            resources,
             disk: Checkpoint::default(),
             runtime: SimRuntime::default(),
             directories: BTreeSet::new(),
@@ -52,8 +55,8 @@ impl AgentNode {
         }
     }
 
-    /// What it has: 4 CPUs, 4 GiB, 1 GiB of disk, 20 ports.
-    pub fn resources() -> Resources {
+    /// What one of the common sort has: 4 CPUs, 4 GiB, 1 GiB of disk, 20 ports.
+    pub fn standard() -> Resources {
         Resources {
             ports: PortSet::from(vec![PortRange { begin: 31_000, end: 31_019 }]),
             disk: Bytes::mib(1_024),
@@ -67,7 +70,7 @@ impl AgentNode {
             hostname: format!("host-{}", self.number),
             api_address: format!("host-{}:5051", self.number),
             address: format!("host-{}", self.number),
-            resources: Self::resources(),
+            resources: self.resources.clone(),
             attributes: Vec::new(),
             region: String::new(),
             zone: String::new(),
@@ -300,6 +303,8 @@ impl World {
                 let ms = self.workload.range(10, 20_000);
                 self.queue.after(ms, Event::ContainerEnds { agent: n, container });
             } else if let Some(ms) = self.framework_of(&key.task).and_then(|n| self.frameworks[n].part.task_ms) {
+                // Not all at once, and as long on average.
+                let ms = self.workload.range(ms / 2, ms + ms / 2);
                 self.queue.after(ms, Event::ContainerEnds { agent: n, container });
             }
             StepResult::Started

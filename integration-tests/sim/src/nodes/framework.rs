@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_engine::{FrameworkErrorKind, ToFramework};
-use proffer_proto_model::{Moment, TaskId, TaskState, TaskStatus};
+use proffer_proto_model::{FrameworkId, Moment, TaskId, TaskState, TaskStatus};
 use proffer_sdk::session::{Call as SdkCall, ErrorKind, MasterEvent, Session, SessionFrame, SessionInput, Stored};
 use proffer_sdk::store::StoreOp;
 use proffer_sdk::{
@@ -87,6 +87,12 @@ impl World {
     pub fn framework_of(&self, task: &TaskId) -> Option<usize> {
         let number = task.as_str().strip_prefix("fw")?.split('-').next()?.parse().ok()?;
         (number < self.frameworks.len()).then_some(number)
+    }
+
+    /// Which of them the master knows under this id.
+    pub fn framework_number(&self, id: &FrameworkId) -> Option<usize> {
+        let record = self.master.registry.frameworks.iter().find(|record| record.id == *id)?;
+        self.frameworks.iter().position(|framework| framework.name() == record.info.name)
     }
 
     pub(crate) fn framework_start(&mut self, n: usize) {
@@ -181,7 +187,7 @@ impl World {
     pub(crate) fn framework_hears(&mut self, n: usize, conn: ConnId, message: ToFramework) {
         let framework = &self.frameworks[n];
         let is_heard = match framework.part.behaviour {
-            Behaviour::Honest | Behaviour::Declining => true,
+            Behaviour::Honest | Behaviour::Declining | Behaviour::Greedy => true,
             Behaviour::Hoarding => !matches!(message, ToFramework::Offers(_)),
             Behaviour::Hung => matches!(message, ToFramework::Subscribed { .. }),
         };
@@ -271,7 +277,7 @@ impl KeepRunning {
         cx.set_demand(match self.part.behaviour {
             Behaviour::Honest if missing == 0 => Demand::none(),
             Behaviour::Honest => Demand::of_resources(self.part.shape.clone(), missing),
-            Behaviour::Hoarding | Behaviour::Declining | Behaviour::Hung => Demand::anything(),
+            Behaviour::Hoarding | Behaviour::Declining | Behaviour::Hung | Behaviour::Greedy => Demand::anything(),
         });
     }
 

@@ -8,6 +8,7 @@ use super::Call;
 use crate::faults::CommitFault;
 use crate::invariants::owned;
 use crate::net::{ConnId, End};
+use crate::views::Views;
 use crate::world::{Event, Message, Node, World};
 
 /// The master: what is durable, and the process while it lives.
@@ -21,13 +22,15 @@ pub struct MasterNode {
     pub engine: Option<Engine>,
     /// Counts the lives of the process.
     pub life: u64,
+    /// What readers of the living process know.
+    pub views: Views,
 }
 
 impl MasterNode {
     /// A master with an empty disk, not started.
     pub fn new() -> Self {
         let cluster = ClusterId::new("sim").expect("a valid id");
-        Self { cluster, epoch: Epoch(0), registry: Registry::default(), engine: None, life: 0 }
+        Self { cluster, epoch: Epoch(0), registry: Registry::default(), engine: None, life: 0, views: Views::default() }
     }
 }
 
@@ -49,6 +52,7 @@ impl World {
         let recovered =
             Engine::recover(Config::default(), master.cluster.clone(), master.epoch, master.registry.clone(), now);
         master.engine = Some(recovered.expect("what the master stored can be read by the next one"));
+        master.views = Views::default();
         let (life, next) = (master.life, master.engine.as_ref().and_then(Engine::next_deadline));
         self.touch(Node::Master);
         self.wake(Node::Master, life, next);
@@ -109,8 +113,7 @@ impl World {
         let now = self.now();
         let Some(engine) = &mut self.master.engine else { return };
         let frame = engine.handle(now, input);
-        // Readers' changes are taken as the server does; the simulation has no readers.
-        drop(engine.take_changes());
+        self.master.views.take_in(engine.take_changes());
         let next = engine.next_deadline();
         let life = self.master.life;
         self.touch(Node::Master);

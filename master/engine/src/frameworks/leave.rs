@@ -33,12 +33,16 @@ impl State {
             self.timers.insert((at, Timer::RemoveFramework(id.clone())));
         }
         let offers = framework.offers.clone();
+        let is_slow = self.is_any_kept_waiting(now, &offers);
         self.allocator.set_demand(id, &Default::default());
         self.count_steps(offers.len());
         for offer in offers {
             let message = "the framework disconnected".to_owned();
             let reason = DeclineReason { kind: DeclineKind::NotReady, message };
             self.close_offer(now, &offer, OfferOutcome::Declined(reason));
+        }
+        if is_slow {
+            self.offer_unanswered(now, id);
         }
         self.touched.framework(id);
     }

@@ -88,8 +88,7 @@ impl State {
     /// Ends an offer; all it held is available again. `None` when it has ended already.
     pub fn close_offer(&mut self, now: Now, id: &OfferId, outcome: OfferOutcome) -> Option<(OpenOffer, Closed)> {
         let open = self.offers.remove(id)?;
-        let expires = open.sent.mono + self.config.offer_timeout_ms;
-        self.timers.remove(&(expires, Timer::OfferExpires(id.clone())));
+        self.timers.remove(&(open.expires, Timer::OfferExpires(id.clone())));
         if let Some(agent) = self.agents.get_mut(&open.offer.agent) {
             agent.offers.remove(id);
         }

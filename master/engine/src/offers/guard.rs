@@ -1,10 +1,13 @@
 //! Keeps one framework from costing the others.
 //!
-//! Whoever lets offers expire gets none for a while, longer each time, then one, and more again as it answers. Whoever
+//! Whoever lets offers expire gets none for a while, longer each time, then one that expires soon, and more again as it
+//! answers. Whoever
 //! gives the same agent back unused again and again waits longer each time, whatever its filters say. Nothing here is
 //! ever stored.
 
-use proffer_proto_model::{AgentId, FrameworkId, Moment, Now};
+use std::collections::BTreeSet;
+
+use proffer_proto_model::{AgentId, FrameworkId, Moment, Now, OfferId};
 
 use super::rows::Rows;
 use crate::state::State;
@@ -20,6 +23,9 @@ const MOST_FLOOR_MS: u64 = 1_000;
 const FIRST_PAUSE_MS: u64 = 5_000;
 /// So often it is doubled at most: up to 320 s.
 const MOST_DOUBLINGS: u32 = 6;
+/// The offer after a pause expires in this part of the usual time: a role's share of a small cluster is not held for
+/// longer than it is free.
+const PROBE_PART: u64 = 6;
 
 /// What is remembered of how a framework answers.
 #[derive(Debug, Default)]
@@ -37,6 +43,11 @@ impl Guard {
     /// Most offers the framework may have now.
     pub fn most_offers(&self, of_any: usize) -> usize {
         self.most_offers.unwrap_or(of_any).min(of_any)
+    }
+
+    /// How long an offer may stay unanswered, when it is `usual_ms` for others.
+    pub fn offer_timeout_ms(&self, usual_ms: u64) -> u64 {
+        if self.pauses > 0 { usual_ms.div_ceil(PROBE_PART) } else { usual_ms }
     }
 
     /// The least filter of an agent that comes back unused.
@@ -78,6 +89,26 @@ impl State {
         guard.paused_until = Some(until);
         self.start_timer(until, Timer::EndPause(id.clone()));
         self.set_most_offers(id, Some(0));
+        self.hasten_offers(now, id);
+    }
+
+    /// Some of these was held for so long without an answer that leaving now is no better than letting it expire.
+    pub fn is_any_kept_waiting(&self, now: Now, offers: &BTreeSet<OfferId>) -> bool {
+        let patience_ms = self.config.offer_timeout_ms.div_ceil(PROBE_PART);
+        let mut open = offers.iter().filter_map(|id| self.offers.get(id));
+        open.any(|open| now.mono.since_ms(open.sent.mono) >= patience_ms)
+    }
+
+    /// What a framework that does not answer got a moment ago is not held for the usual time either.
+    fn hasten_offers(&mut self, now: Now, id: &FrameworkId) {
+        let Some(framework) = self.frameworks.get(id) else { return };
+        let soon = now.mono + framework.guard.offer_timeout_ms(self.config.offer_timeout_ms);
+        for offer in framework.offers.clone() {
+            let Some(open) = self.offers.get_mut(&offer).filter(|open| open.expires > soon) else { continue };
+            let usual = std::mem::replace(&mut open.expires, soon);
+            self.timers.remove(&(usual, Timer::OfferExpires(offer.clone())));
+            self.start_timer(soon, Timer::OfferExpires(offer));
+        }
     }
 
     /// Time is over for a pause.

@@ -37,6 +37,8 @@ impl State {
         self.next_offer += 1;
         let id = OfferId::numbered(self.epoch.0, self.next_offer);
         let info = &place.record.info;
+        let expires_in_ms = receiver.guard.offer_timeout_ms(self.config.offer_timeout_ms);
+        let expires = now.mono + expires_in_ms;
         let share = Share::split(&resources, &reserved);
         let offer = Offer {
             id: id.clone(),
@@ -45,7 +47,7 @@ impl State {
             role,
             resources,
             attributes: info.attributes.clone(),
-            expires_in_ms: self.config.offer_timeout_ms,
+            expires_in_ms,
             region: info.region.clone(),
             zone: info.zone.clone(),
             agent_address: info.address.clone(),
@@ -66,8 +68,9 @@ impl State {
             held_ms: 0,
         });
         self.count_offer_in_roles(&offer.role, &offer.resources);
-        self.offers.insert(id.clone(), OpenOffer { offer: offer.clone(), framework, grant, race, share, sent: now });
-        self.start_timer(now.mono + self.config.offer_timeout_ms, Timer::OfferExpires(id));
+        let open = OpenOffer { offer: offer.clone(), framework, grant, race, share, sent: now, expires };
+        self.offers.insert(id.clone(), open);
+        self.start_timer(expires, Timer::OfferExpires(id));
         Some(offer)
     }
 }

@@ -40,13 +40,15 @@ fn may_run(world: &World) -> u64 {
 
 /// Tries to start more in every way there is: with what is offered, and with more than that.
 fn start_more(world: &mut World, session: u64, tag: &str) {
-    world.wait(6_000);
-    let offers: Vec<Offer> = world.offers.drain(..).map(|(_, offer)| offer).collect();
-    for (n, offer) in offers.into_iter().enumerate() {
-        let task = task(&format!("{tag}-{n}"), offer.resources.cpus.0.clamp(100, 4_000));
-        let launch = TaskLaunch { agent: None, task, reserved_use: Default::default() };
-        let accept = accept(vec![offer.id], vec![Operation::Launch { tasks: vec![launch] }]);
-        world.call(session, "more", accept);
+    for second in 0..20 {
+        world.wait(1_000);
+        let offers: Vec<Offer> = world.offers.drain(..).map(|(_, offer)| offer).collect();
+        for (n, offer) in offers.into_iter().enumerate() {
+            let task = task(&format!("{tag}-{second}-{n}"), offer.resources.cpus.0.clamp(100, 4_000));
+            let launch = TaskLaunch { agent: None, task, reserved_use: Default::default() };
+            let accept = accept(vec![offer.id], vec![Operation::Launch { tasks: vec![launch] }]);
+            world.call(session, "more", accept);
+        }
     }
 }
 

@@ -109,7 +109,8 @@ fn whoever_lets_offers_expire_gets_none_then_one_and_more_as_it_answers() {
     world.wait(36_000);
     let mut offers = taken(&mut world, 100);
     assert_eq!(offers.len(), 1, "one, after 5 s");
-    world.wait(29_000);
+    assert_eq!(offers[0].expires_in_ms, 5_000, "and it is told that this one expires soon");
+    world.wait(4_000);
     assert_eq!(taken(&mut world, 100), []);
     world.wait(9_999);
     assert_eq!(taken(&mut world, 100), [], "10 s the second time");
@@ -124,6 +125,44 @@ fn whoever_lets_offers_expire_gets_none_then_one_and_more_as_it_answers() {
         offers.extend(taken(&mut world, 100));
     }
     assert_eq!(got, [1, 2, 4, 8]);
+    assert_eq!(offers[0].expires_in_ms, 30_000, "whoever answers has its time again");
+}
+
+#[test]
+fn whoever_comes_back_again_and_again_over_unanswered_offers_gets_one_that_expires_soon() {
+    let mut world = quiet();
+    for host in 0..16 {
+        world.attach_from(&format!("h{host}"), host, None, 1_000, vec![]);
+    }
+    world.subscribe(100, "comes back", anything());
+    assert_eq!(taken(&mut world, 100).len(), 16);
+    world.wait(4_999);
+    world.handle("gone", Input::FrameworkDisconnected { session: SessionId(100) });
+    world.subscribe(101, "comes back", anything());
+    assert_eq!(taken(&mut world, 101).len(), 16, "it had no time to answer");
+    world.wait(5_000);
+    world.handle("gone", Input::FrameworkDisconnected { session: SessionId(101) });
+    world.subscribe(102, "comes back", anything());
+    let offers = taken(&mut world, 102);
+    assert_eq!(offers.iter().map(|offer| offer.expires_in_ms).collect::<Vec<_>>(), [5_000]);
+}
+
+#[test]
+fn what_was_offered_a_moment_before_another_one_expired_is_not_held_for_the_usual_time() {
+    let mut world = quiet();
+    world.attach(1, None, 1_000, vec![]);
+    world.subscribe(100, "hangs", anything());
+    world.wait(29_000);
+    world.attach_from("late", 2, None, 1_000, vec![]);
+    assert_eq!(taken(&mut world, 100).len(), 2);
+    world.subscribe(101, "waits", anything());
+    // The first expires after 30 s, and the second 5 s later.
+    world.wait(1_000);
+    assert_eq!(taken(&mut world, 101).len(), 1);
+    world.wait(4_999);
+    assert_eq!(taken(&mut world, 101), []);
+    world.wait(1);
+    assert_eq!(taken(&mut world, 101).len(), 1);
 }
 
 /// What the one framework does that the others suffer from.

@@ -14,7 +14,8 @@ fn set_mode(world: &mut World, role: &str, offers: OfferMode) {
 
 /// One agent of 4 CPUs, and frameworks on the streams 10 and 11 in the optimistic role `default`.
 fn two_racers() -> World {
-    let mut world = World::new();
+    // Agents need not answer pings.
+    let mut world = World::with(Config { agent_timeout_ms: 3_600_000, ..Config::default() });
     world.is_traced = false;
     set_mode(&mut world, "default", OfferMode::Optimistic);
     world.attach(1, None, 4_000, vec![]);
@@ -29,6 +30,11 @@ fn two_racers() -> World {
 fn offer_of(world: &mut World, session: u64) -> OfferId {
     let at = world.offers.iter().rposition(|(to, _)| to.0 == session).unwrap();
     world.offers.remove(at).1.id
+}
+
+fn withdrawn(world: &World, session: u64) -> Vec<(OfferId, RescindReason)> {
+    let own = world.withdrawn.iter().filter(|(from, ..)| from.0 == session);
+    own.map(|(_, offer, reason)| (offer.clone(), *reason)).collect()
 }
 
 fn lost(effects: &[Effect], session: u64) -> Vec<OfferId> {
@@ -89,12 +95,32 @@ fn a_decline_or_an_accept_of_nothing_leaves_the_others_in_the_race() {
 #[test]
 fn an_offer_that_expires_and_an_agent_that_is_lost_end_races_for_all() {
     let mut world = two_racers();
-    world.wait(30_000);
-    world.handle("lost", Input::AgentDisconnected { session: SessionId(1) });
+    let (first, second) = (offer_of(&mut world, 10), offer_of(&mut world, 11));
     world.offers.clear();
-    world.attach(2, Some("A1-1"), 4_000, vec![]);
+    world.wait(29_999);
+    assert_eq!((world.offers.len(), withdrawn(&world, 10), withdrawn(&world, 11)), (0, vec![], vec![]));
+    world.wait(1);
+    // Nobody is left in the race: each is told of its own end, and nobody is offered it again at once.
+    assert_eq!(withdrawn(&world, 10), [(first.clone(), RescindReason::Expired)]);
+    assert_eq!(withdrawn(&world, 11), [(second.clone(), RescindReason::Expired)]);
+    assert!(world.offers.is_empty(), "{:?}", world.offers);
+    let said = world.call(10, "too late", accept(vec![first], vec![launch("late", 1_000)]));
+    assert_eq!(dropped(&said), [("late".to_owned(), TaskState::Dropped, TaskReason::InvalidOffers)]);
+    // Both have another chance, whole, after their pauses; it ends for both with the agent.
+    world.wait(6_000);
+    let again = [10, 11].map(|to| (offer_of(&mut world, to), to));
+    assert!(again.iter().all(|(offer, _)| *offer != second));
+    assert!(world.offers.iter().all(|(_, offer)| offer.resources.cpus == MilliCpus(4_000)), "{:?}", world.offers);
+    world.offers.clear();
+    world.handle("lost", Input::AgentDisconnected { session: SessionId(1) });
+    for (offer, to) in again {
+        assert_eq!(withdrawn(&world, to).last(), Some(&(offer, RescindReason::AgentLost)), "to {to}");
+    }
+    assert!(world.offers.is_empty(), "nothing of an agent that is away");
+    let agent = world.registry.agents[0].id.clone();
+    world.attach(2, Some(agent.as_str()), 4_000, vec![]);
     world.wait(400_000);
-    assert!(!world.offers.is_empty());
+    assert!(!world.offers.is_empty(), "it is offered again");
 }
 
 #[test]

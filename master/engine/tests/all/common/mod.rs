@@ -21,6 +21,8 @@ pub struct World {
     pub now: Now,
     pub trace: String,
     pub offers: Vec<(SessionId, Offer)>,
+    /// Offers that were withdrawn, in order: from whom, and why.
+    pub withdrawn: Vec<(SessionId, OfferId, RescindReason)>,
     pub streams: BTreeMap<SessionId, FrameworkId>,
     pub is_traced: bool,
 }
@@ -41,6 +43,7 @@ impl World {
             now: Now::default(),
             trace: String::new(),
             offers: Vec::new(),
+            withdrawn: Vec::new(),
             streams: BTreeMap::new(),
             is_traced: true,
         }
@@ -99,6 +102,9 @@ impl World {
         for effect in &effects {
             if let Effect::ToFramework { session, message: ToFramework::Offers(offers) } = effect {
                 self.offers.extend(offers.iter().map(|offer| (*session, offer.clone())));
+            }
+            if let Effect::ToFramework { session, message: ToFramework::Rescind { offers, reason } } = effect {
+                self.withdrawn.extend(offers.iter().map(|offer| (*session, offer.clone(), *reason)));
             }
             if self.is_traced {
                 writeln!(self.trace, "  {}", told(effect)).unwrap();
