@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proffer_proto_transport::{Address, MAX_MESSAGE_BYTES, RemoteError, connect};
+use proffer_proto_transport::{Address, Again, MAX_MESSAGE_BYTES, Masters, RemoteError, connect, leader_of};
 use proffer_proto_wire::agent::agent_host_client::AgentHostClient;
 use proffer_proto_wire::batch::batch_client::BatchClient;
 use proffer_proto_wire::operator::operator_client::OperatorClient;
@@ -27,19 +27,29 @@ impl Cluster {
         Self { masters }
     }
 
-    /// The operator API of the first master that answers.
+    /// The operator API of the master that leads.
     pub(crate) async fn operator(&self) -> Result<OperatorClient<Channel>, CliError> {
-        let mut told = Vec::new();
-        for address in &self.masters {
+        let (mut masters, mut told) = (Masters::new(self.masters.clone()), Vec::new());
+        while let Some(address) = masters.now() {
             let mut client = OperatorClient::new(connect(address)?).max_decoding_message_size(MAX_ANSWER_BYTES);
             let asked = client.get_cluster(operator::GetClusterRequest {});
-            match tokio::time::timeout(FIRST_ANSWER, asked).await {
+            let leader = match tokio::time::timeout(FIRST_ANSWER, asked).await {
                 Ok(Ok(_)) => return Ok(client),
-                Ok(Err(status)) => told.push(format!("{address}: {}", RemoteError::from(status))),
-                Err(_) => told.push(format!("{address}: no answer in {} s", FIRST_ANSWER.as_secs())),
+                Ok(Err(status)) => {
+                    let leader = leader_of(&status);
+                    told.push(format!("{address}: {}", RemoteError::from(status)));
+                    leader
+                }
+                Err(_) => {
+                    told.push(format!("{address}: no answer in {} s", FIRST_ANSWER.as_secs()));
+                    None
+                }
+            };
+            if masters.failed(leader) == Again::AfterAWait {
+                break;
             }
         }
-        Err(CliError::new(
+        Err(CliError::away(
             format!("no master answers ({})", told.join("; ")),
             "start one with `proffer dev` or `proffer master`, or name another with --master or PROFFER_MASTER",
         ))

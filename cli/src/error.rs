@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
-use proffer_proto_transport::{AddressError, RemoteError};
+use proffer_proto_transport::{AddressError, ErrorKind, RemoteError};
 
 use crate::output::clean;
 use crate::spec::SpecError;
@@ -21,6 +21,13 @@ pub enum CliError {
         /// What to do.
         help: Option<String>,
     },
+    /// No server answers, or not now: trying again can help.
+    Away {
+        /// Who does not answer and why.
+        message: String,
+        /// What to do.
+        help: String,
+    },
     /// Standard output cannot be written.
     Output(io::Error),
 }
@@ -31,11 +38,25 @@ impl CliError {
         Self::Told { message: message.into(), help: Some(help.into()) }
     }
 
+    /// Nobody answers.
+    pub(crate) fn away(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Away { message: message.into(), help: help.into() }
+    }
+
+    /// Nobody answers: trying again can help.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Away { .. })
+    }
+
     /// An error of a server: `what` was tried.
     pub(crate) fn remote(what: &str, error: impl Into<RemoteError>) -> Self {
         let error = error.into();
-        let help = error.is_local.then(|| "check that it runs and can be reached, then try again".to_owned());
-        Self::Told { message: format!("cannot {what}: {error}"), help }
+        let message = format!("cannot {what}: {error}");
+        match (error.is_local, error.kind) {
+            (true, _) => Self::away(message, "check that it runs and can be reached, then try again"),
+            (false, ErrorKind::Unavailable) => Self::away(message, "try again"),
+            (false, _) => Self::Told { message, help: None },
+        }
     }
 
     /// A command whose part is not in this version.
@@ -53,7 +74,7 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Spec(error) => error.fmt(f),
-            Self::Told { message, .. } => f.write_str(&clean(message)),
+            Self::Told { message, .. } | Self::Away { message, .. } => f.write_str(&clean(message)),
             Self::Output(error) => write!(f, "cannot write the result: {error}"),
         }
     }
@@ -64,7 +85,7 @@ impl std::error::Error for CliError {}
 impl Diagnostic for CliError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         match self {
-            Self::Told { help: Some(help), .. } => Some(Box::new(clean(help))),
+            Self::Told { help: Some(help), .. } | Self::Away { help, .. } => Some(Box::new(clean(help))),
             Self::Spec(_) | Self::Told { .. } | Self::Output(_) => None,
         }
     }
@@ -72,14 +93,14 @@ impl Diagnostic for CliError {
     fn source_code(&self) -> Option<&dyn SourceCode> {
         match self {
             Self::Spec(error) => error.source_code(),
-            Self::Told { .. } | Self::Output(_) => None,
+            Self::Told { .. } | Self::Away { .. } | Self::Output(_) => None,
         }
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         match self {
             Self::Spec(error) => error.labels(),
-            Self::Told { .. } | Self::Output(_) => None,
+            Self::Told { .. } | Self::Away { .. } | Self::Output(_) => None,
         }
     }
 }

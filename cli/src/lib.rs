@@ -13,6 +13,7 @@ mod progress;
 pub mod serve;
 pub mod spec;
 mod views;
+mod waiting;
 
 use std::process::ExitCode;
 

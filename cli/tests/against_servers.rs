@@ -220,7 +220,7 @@ impl Operator for World {
 
     async fn reserve(&self, request: Request<operator::ReserveRequest>) -> Answer<operator::ReserveResponse> {
         *self.reserved.lock().unwrap() = Some(request.into_inner());
-        Ok(Response::new(operator::ReserveResponse {}))
+        Ok(Response::new(operator::ReserveResponse::default()))
     }
 
     async fn unreserve(&self, request: Request<operator::UnreserveRequest>) -> Answer<operator::UnreserveResponse> {
@@ -234,7 +234,7 @@ impl Operator for World {
         &self,
         request: Request<operator::CreateVolumeRequest>,
     ) -> Answer<operator::CreateVolumeResponse> {
-        let operator::CreateVolumeRequest { agent_id: _, volume_id, role, size_bytes } = request.into_inner();
+        let operator::CreateVolumeRequest { volume_id, role, size_bytes, .. } = request.into_inner();
         let state = common::volume::State::Creating.into();
         let volume = common::Volume {
             volume_id,
@@ -245,7 +245,7 @@ impl Operator for World {
             ..Default::default()
         };
         self.volumes.lock().unwrap().push(volume);
-        Ok(Response::new(operator::CreateVolumeResponse {}))
+        Ok(Response::new(operator::CreateVolumeResponse::default()))
     }
 
     async fn destroy_volume(
@@ -258,7 +258,7 @@ impl Operator for World {
             return Err(Status::invalid_argument(format!("volume_id: A1-1 has no volume {wanted}")));
         };
         volume.set_state(common::volume::State::Destroying);
-        Ok(Response::new(operator::DestroyVolumeResponse {}))
+        Ok(Response::new(operator::DestroyVolumeResponse::default()))
     }
 
     async fn list_roles(&self, _: Request<operator::ListRolesRequest>) -> Answer<operator::ListRolesResponse> {
@@ -318,7 +318,7 @@ impl Operator for World {
 
     async fn drain_agent(&self, _: Request<operator::DrainAgentRequest>) -> Answer<operator::DrainAgentResponse> {
         self.is_drained.store(true, Ordering::SeqCst);
-        Ok(Response::new(operator::DrainAgentResponse {}))
+        Ok(Response::new(operator::DrainAgentResponse::default()))
     }
 
     async fn cancel_drain(&self, _: Request<operator::CancelDrainRequest>) -> Answer<operator::CancelDrainResponse> {
@@ -337,7 +337,7 @@ impl Operator for World {
         _: Request<operator::ReactivateAgentRequest>,
     ) -> Answer<operator::ReactivateAgentResponse> {
         self.is_drained.store(false, Ordering::SeqCst);
-        Ok(Response::new(operator::ReactivateAgentResponse {}))
+        Ok(Response::new(operator::ReactivateAgentResponse::default()))
     }
 
     async fn mark_agent_gone(

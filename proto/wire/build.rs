@@ -19,6 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, [&schema])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().codec_path("crate::BoundedCodec").compile_fds(descriptors)?;
+    let mut config = tonic_prost_build::Config::new();
+    // The codec bounds messages by their name.
+    config.enable_type_names();
+    tonic_prost_build::configure().codec_path("crate::BoundedCodec").compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use proffer_agent_engine::{Input, MasterMessage, SessionId, ToMaster};
-use proffer_proto_transport::{Address, Backoff, MAX_MESSAGE_BYTES, RemoteError, Shutdown, connect};
+use proffer_proto_transport::{
+    Address, Again, Backoff, MAX_MESSAGE_BYTES, Masters, RemoteError, Shutdown, connect, leader_of,
+};
 use proffer_proto_wire::agent::agent_registry_client::AgentRegistryClient;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -35,33 +37,37 @@ enum End {
     OwnerGone,
     /// The master had admitted the agent.
     Lost(String),
-    /// It never came to that.
-    Failed(String),
+    /// It never came to that; the master may have said which one leads.
+    Failed(String, Option<Address>),
 }
 
 impl Link {
     /// Goes from master to master until the agent shuts down.
     pub async fn run(self) {
         let mut backoff = Backoff::new(FIRST_WAIT, self.longest_wait);
+        let mut masters = Masters::new(self.masters.clone());
         for number in 1.. {
-            let master = &self.masters[(number - 1) % self.masters.len()];
+            let Some(master) = masters.now().cloned() else { return };
             let ended = tokio::select! {
-                ended = self.stream(master, SessionId(number as u64)) => ended,
+                ended = self.stream(&master, SessionId(number)) => ended,
                 () = self.shutdown.ended() => return,
             };
-            match ended {
+            let leader = match ended {
                 End::OwnerGone => return,
                 End::Lost(cause) => {
                     tracing::warn!(%master, %cause, "lost the master");
                     backoff.reset();
+                    None
                 }
-                End::Failed(cause) => tracing::warn!(%master, %cause, "cannot attach to the master"),
-            }
+                End::Failed(cause, leader) => {
+                    tracing::warn!(%master, %cause, "cannot attach to the master");
+                    leader
+                }
+            };
             if self.shutdown.is_draining() {
                 return;
             }
-            // A list of masters is gone through quickly once; then it is time to wait.
-            if number % self.masters.len() == 0 {
+            if masters.failed(leader) == Again::AfterAWait {
                 tokio::select! {
                     () = tokio::time::sleep(backoff.next_delay()) => {}
                     () = self.shutdown.draining() => return,
@@ -74,7 +80,7 @@ impl Link {
     async fn stream(&self, master: &Address, session: SessionId) -> End {
         let channel = match connect(master) {
             Ok(channel) => channel,
-            Err(error) => return End::Failed(error.to_string()),
+            Err(error) => return End::Failed(error.to_string(), None),
         };
         let mut client = AgentRegistryClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let (messages, queue) = mpsc::channel::<ToMaster>(QUEUE);
@@ -87,9 +93,9 @@ impl Link {
         let end = tokio::select! {
             attached = client.attach(outgoing) => match attached {
                 Ok(response) => self.hear(session, response.into_inner(), &close).await,
-                Err(status) => End::Failed(RemoteError::from(status).to_string()),
+                Err(status) => failed(false, status),
             },
-            () = close.cancelled() => End::Failed("closed by this side".to_owned()),
+            () = close.cancelled() => End::Failed("closed by this side".to_owned(), None),
         };
         match self.owner.send(ToOwner::Input(Input::MasterDisconnected { session })).await {
             Ok(()) => end,
@@ -112,7 +118,7 @@ impl Link {
             let message = match message {
                 Ok(Some(message)) => message,
                 Ok(None) => return ended(admitted, "the stream has ended".to_owned()),
-                Err(status) => return ended(admitted, told(status)),
+                Err(status) => return failed(admitted, status),
             };
             match words::from_wire(message) {
                 Ok((epoch, message)) => {
@@ -129,10 +135,14 @@ impl Link {
     }
 }
 
-fn told(status: Status) -> String {
-    RemoteError::from(status).to_string()
+fn failed(admitted: bool, status: Status) -> End {
+    let leader = leader_of(&status);
+    match ended(admitted, RemoteError::from(status).to_string()) {
+        End::Failed(cause, _) => End::Failed(cause, leader),
+        lost => lost,
+    }
 }
 
 fn ended(admitted: bool, cause: String) -> End {
-    if admitted { End::Lost(cause) } else { End::Failed(cause) }
+    if admitted { End::Lost(cause) } else { End::Failed(cause, None) }
 }

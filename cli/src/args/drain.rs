@@ -22,6 +22,9 @@ pub struct DrainArgs {
     /// Remove the agent for good once it is empty
     #[arg(long)]
     pub mark_gone: bool,
+    /// Only check, and say what would come of it
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
     /// Wait until the agent is empty
     #[arg(long)]
     pub wait: bool,
@@ -37,6 +40,9 @@ pub enum DrainCommand {
     Cancel {
         /// The agent: its id or host name
         agent: String,
+        /// Only check
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -52,18 +58,19 @@ pub struct AgentsArgs {
 #[derive(Debug, Subcommand)]
 pub enum AgentsCommand {
     /// Give an agent no new work; what runs there goes on
-    Deactivate {
-        /// The agent: its id or host name
-        agent: String,
-    },
+    Deactivate(OneAgentArgs),
     /// Give an agent work again that is deactivated or drained
-    Reactivate {
-        /// The agent: its id or host name
-        agent: String,
-    },
+    Reactivate(OneAgentArgs),
     /// Remove an agent for good: its tasks count as ended, and it is never let in again
-    Gone {
-        /// The agent: its id or host name
-        agent: String,
-    },
+    Gone(OneAgentArgs),
+}
+
+/// Which agent, and whether anything is done.
+#[derive(Debug, Args)]
+pub struct OneAgentArgs {
+    /// The agent: its id or host name
+    pub agent: String,
+    /// Only check, and say what would come of it
+    #[arg(long)]
+    pub dry_run: bool,
 }

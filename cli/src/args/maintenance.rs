@@ -33,6 +33,9 @@ pub enum MaintenanceCommand {
     Remove {
         /// Its id
         window: String,
+        /// Only check
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -54,6 +57,9 @@ pub struct MaintenanceAddArgs {
     /// Only give them no new work; what runs there goes on
     #[arg(long)]
     pub deactivate: bool,
+    /// Only check, and say what would come of it
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// A time on the command line.

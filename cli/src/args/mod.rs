@@ -22,7 +22,7 @@ use proffer_proto_transport::{Address, AddressError, parse_addresses};
 
 pub use crate::dev::DevArgs;
 pub use amounts::{AttributeArg, ResourcesArg};
-pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+pub use drain::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand, OneAgentArgs};
 pub use events::{EventKind, EventsArgs};
 pub use frameworks::{FrameworksArgs, FrameworksCommand, TeardownArgs};
 pub use maintenance::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand, When};
@@ -62,6 +62,13 @@ impl FromStr for Masters {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         parse_addresses(text).map(Self)
+    }
+}
+
+impl std::fmt::Display for Masters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join(","))
     }
 }
 

@@ -25,6 +25,9 @@ pub struct ReserveArgs {
     /// A free word kept with it, name=value; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = amounts::variable)]
     pub label: Vec<(String, String)>,
+    /// Only check, and say what would come of it
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `proffer unreserve`
@@ -41,6 +44,9 @@ pub struct UnreserveArgs {
     /// Also destroy unused volumes that rest on it, with their data: the newest first, as many as must go
     #[arg(long)]
     pub force: bool,
+    /// Only check, and say what would come of it
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What an agent reserves, as `eng:cpus=2,memory=4GiB`, with labels after blanks: `eng:cpus=2 tier=gold`.

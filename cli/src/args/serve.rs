@@ -28,6 +28,12 @@ pub struct MasterArgs {
     /// Where gRPC, HTTP and the dashboard answer
     #[arg(long, default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
     pub listen: Address,
+    /// Where clients, agents and the other masters reach this one; the address of --listen when left out. Only with --etcd
+    #[arg(long, value_name = "HOST:PORT", requires = "etcd")]
+    pub advertise: Option<Address>,
+    /// Another master takes over when the one that leads is not heard of for this long: whole seconds. Only with --etcd
+    #[arg(long, value_name = "TIME", default_value = "5s", requires = "etcd", value_parser = super::amounts::duration)]
+    pub lease: std::time::Duration,
     /// An offer that is not answered in this time is withdrawn, e.g. 30s
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = super::amounts::duration)]
     pub offer_timeout: std::time::Duration,
@@ -41,6 +47,9 @@ pub struct MasterArgs {
     /// Most offers one framework may hold unanswered
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub max_offers_per_framework: usize,
+    /// Most frameworks the master knows, those included that are away; one that is known already always comes back
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub max_frameworks: usize,
     /// Calls one framework may make each second in the long run; faster ones wait
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     pub calls_per_second: u32,

@@ -48,6 +48,9 @@ pub struct VolumeArgs {
     /// Come back only when the agent has done it
     #[arg(long)]
     pub wait: bool,
+    /// Only check, and say what would come of it
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
 }
 
 fn volume(text: &str) -> Result<VolumeId, String> {

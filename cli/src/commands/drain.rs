@@ -1,7 +1,5 @@
 //! `proffer drain`, and `proffer agents deactivate`, `reactivate` and `gone`: what operators want of an agent.
 
-use std::time::Duration;
-
 use proffer_proto_wire::operator::agent::Mode;
 use proffer_proto_wire::operator::operator_client::OperatorClient;
 use proffer_proto_wire::operator::{
@@ -9,59 +7,81 @@ use proffer_proto_wire::operator::{
 };
 use tonic::transport::Channel;
 
+use super::dry_run;
 use super::lists::AgentView;
-use crate::args::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand};
+use crate::args::{AgentsArgs, AgentsCommand, DrainArgs, DrainCommand, OneAgentArgs};
 use crate::client::Cluster;
 use crate::output::{self, Format};
+use crate::waiting::{Seen, Waiting};
 use crate::{CliError, Outcome};
 
-/// How often an agent is looked at while it is waited for.
-const LOOK: Duration = Duration::from_millis(250);
-
 pub(crate) async fn run(cluster: &Cluster, format: Format, args: DrainArgs) -> Result<Outcome, CliError> {
-    let DrainArgs { command, agent, grace, mark_gone, wait, timeout } = args;
-    if let Some(DrainCommand::Cancel { agent }) = command {
+    let DrainArgs { command, agent, grace, mark_gone, dry_run, wait, timeout } = args;
+    if let Some(DrainCommand::Cancel { agent, dry_run }) = command {
         let (agent_id, mut client) = find(cluster, &agent).await?;
-        let answer = client.cancel_drain(CancelDrainRequest { agent_id: agent_id.clone() }).await;
-        answer.map_err(|error| CliError::remote(&format!("cancel the drain of {agent}"), error))?;
+        let answer = client.cancel_drain(CancelDrainRequest { agent_id: agent_id.clone(), dry_run }).await;
+        let answer = answer.map_err(|error| CliError::remote(&format!("cancel the drain of {agent}"), error))?;
+        if dry_run {
+            let change = format!("the drain of agent {agent_id} would be cancelled");
+            return dry_run::show(format, &change, answer.into_inner().consequences);
+        }
         return show(cluster, format, &agent_id).await;
     }
     let agent = agent.unwrap_or_default();
-    let (agent_id, mut client) = find(cluster, &agent).await?;
     let max_grace_ms = grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
-    let request = DrainAgentRequest { agent_id: agent_id.clone(), max_grace_ms, mark_gone };
-    client.drain_agent(request).await.map_err(|error| CliError::remote(&format!("drain {agent}"), error))?;
-    if wait {
-        let empty = until_empty(cluster, &agent_id);
-        tokio::time::timeout(timeout, empty).await.map_err(|_| {
-            CliError::new(
-                format!("agent {agent} is still being drained"),
-                format!("see `proffer tasks` for what runs there; `proffer drain cancel {agent_id}` ends the drain"),
-            )
-        })??;
+    let ask = async || {
+        let (agent_id, mut client) = find(cluster, &agent).await?;
+        let request = DrainAgentRequest { agent_id: agent_id.clone(), max_grace_ms, mark_gone, dry_run };
+        let answer = client.drain_agent(request).await;
+        let answer = answer.map_err(|error| CliError::remote(&format!("drain {agent}"), error))?;
+        Ok((agent_id, answer.into_inner().consequences))
+    };
+    if !wait {
+        let (agent_id, consequences) = ask().await?;
+        return match dry_run {
+            true => dry_run::show(format, &format!("agent {agent_id} would be drained"), consequences),
+            false => show(cluster, format, &agent_id).await,
+        };
     }
+    let late = || {
+        CliError::new(
+            format!("agent {agent} is still being drained"),
+            format!("see `proffer tasks` for what runs there; `proffer drain cancel {agent}` ends the drain"),
+        )
+    };
+    let mut waiting = Waiting::new(&agent, "tasks", timeout);
+    // Asked twice it is the same as once.
+    let (agent_id, _) = waiting.ask(ask).await?.ok_or_else(late)?;
+    waiting.until(async || look(cluster, &agent_id).await).await?.ok_or_else(late)?;
+    drop(waiting);
     show(cluster, format, &agent_id).await
 }
 
 pub(crate) async fn agents(cluster: &Cluster, format: Format, args: AgentsArgs) -> Result<Outcome, CliError> {
     let Some(command) = args.command else { return super::lists::agents(cluster, format).await };
-    let (AgentsCommand::Deactivate { agent } | AgentsCommand::Reactivate { agent } | AgentsCommand::Gone { agent }) =
-        &command;
+    let (AgentsCommand::Deactivate(args) | AgentsCommand::Reactivate(args) | AgentsCommand::Gone(args)) = &command;
+    let OneAgentArgs { agent, dry_run } = args;
     let (agent_id, mut client) = find(cluster, agent).await?;
-    let id = agent_id.clone();
-    let (what, answer) = match command {
-        AgentsCommand::Deactivate { .. } => {
-            ("deactivate", client.deactivate_agent(DeactivateAgentRequest { agent_id: id }).await.map(drop))
+    let (id, dry_run) = (agent_id.clone(), *dry_run);
+    let (what, change, answer) = match command {
+        AgentsCommand::Deactivate(_) => {
+            let answer = client.deactivate_agent(DeactivateAgentRequest { agent_id: id, dry_run }).await;
+            ("deactivate", "deactivated", answer.map(|answer| answer.into_inner().consequences))
         }
-        AgentsCommand::Reactivate { .. } => {
-            ("reactivate", client.reactivate_agent(ReactivateAgentRequest { agent_id: id }).await.map(drop))
+        AgentsCommand::Reactivate(_) => {
+            let answer = client.reactivate_agent(ReactivateAgentRequest { agent_id: id, dry_run }).await;
+            ("reactivate", "given work again", answer.map(|answer| answer.into_inner().consequences))
         }
-        AgentsCommand::Gone { .. } => {
-            ("remove", client.mark_agent_gone(MarkAgentGoneRequest { agent_id: id }).await.map(drop))
+        AgentsCommand::Gone(_) => {
+            let answer = client.mark_agent_gone(MarkAgentGoneRequest { agent_id: id, dry_run }).await;
+            ("remove", "removed for good", answer.map(|answer| answer.into_inner().consequences))
         }
     };
-    answer.map_err(|error| CliError::remote(&format!("{what} {agent}"), error))?;
-    show(cluster, format, &agent_id).await
+    let consequences = answer.map_err(|error| CliError::remote(&format!("{what} {agent}"), error))?;
+    match dry_run {
+        true => dry_run::show(format, &format!("agent {agent_id} would be {change}"), consequences),
+        false => show(cluster, format, &agent_id).await,
+    }
 }
 
 async fn find(cluster: &Cluster, wanted: &str) -> Result<(String, OperatorClient<Channel>), CliError> {
@@ -89,25 +109,18 @@ pub(super) fn pick(agents: &[operator::Agent], wanted: &str) -> Result<String, C
     }
 }
 
-/// Waits until the agent is drained or gone. A drain that somebody cancels is an error; a master that is away is not.
-async fn until_empty(cluster: &Cluster, agent_id: &str) -> Result<(), CliError> {
-    loop {
-        match look(cluster, agent_id).await? {
-            None | Some(Mode::Drained | Mode::Gone) => return Ok(()),
-            Some(Mode::Active | Mode::Deactivated) => {
-                return Err(CliError::new(
-                    format!("the drain of {agent_id} was cancelled"),
-                    "somebody else cancelled it; start it again if that was wrong",
-                ));
-            }
-            Some(Mode::Draining | Mode::Unspecified) => tokio::time::sleep(LOOK).await,
-        }
-    }
-}
-
-async fn look(cluster: &Cluster, agent_id: &str) -> Result<Option<Mode>, CliError> {
+/// How many tasks there are still, until the agent is drained or gone. A drain that somebody cancels is an error.
+async fn look(cluster: &Cluster, agent_id: &str) -> Result<Seen<()>, CliError> {
     let agents = cluster.agents().await?;
-    Ok(agents.iter().find(|agent| agent.agent_id == agent_id).map(operator::Agent::mode))
+    let Some(agent) = agents.iter().find(|agent| agent.agent_id == agent_id) else { return Ok(Seen::Done(())) };
+    match agent.mode() {
+        Mode::Drained | Mode::Gone => Ok(Seen::Done(())),
+        Mode::Draining | Mode::Unspecified => Ok(Seen::Left(agent.tasks_active.into())),
+        Mode::Active | Mode::Deactivated => Err(CliError::new(
+            format!("the drain of {agent_id} was cancelled"),
+            "somebody else cancelled it; start it again if that was wrong",
+        )),
+    }
 }
 
 /// Says what the agent is now.

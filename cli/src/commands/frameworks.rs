@@ -1,19 +1,13 @@
 //! `proffer frameworks`, and `proffer frameworks teardown`: the end of a framework and of all it has.
 
-use std::time::Duration;
-
-use proffer_proto_model::FrameworkInfo;
-use proffer_proto_wire::operator::{self, TeardownFrameworkRequest};
+use proffer_proto_wire::operator::{Consequences, TeardownFrameworkRequest, TeardownFrameworkResponse};
 use serde::Serialize;
 
 use crate::args::{FrameworksArgs, FrameworksCommand, TeardownArgs};
 use crate::client::Cluster;
 use crate::output::{self, Format};
-use crate::views::read;
+use crate::waiting::{Seen, Waiting};
 use crate::{CliError, Outcome};
-
-/// How often a framework is looked at while its end is waited for.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// What ends with a framework, as JSON.
 #[derive(Debug, Serialize)]
@@ -25,6 +19,8 @@ struct TeardownView {
     /// Its own volumes, as ROLE/NAME, whose data goes with it.
     volumes: Vec<String>,
     dry_run: bool,
+    /// It was removed before: nothing was done.
+    was_gone: bool,
     /// Its last task has ended.
     is_over: bool,
 }
@@ -38,26 +34,28 @@ pub(crate) async fn run(cluster: &Cluster, format: Format, args: FrameworksArgs)
 
 async fn teardown(cluster: &Cluster, format: Format, args: TeardownArgs) -> Result<Outcome, CliError> {
     let TeardownArgs { framework: wanted, dry_run, wait, timeout } = args;
-    let (tasks_active, info) = find(cluster.frameworks().await?, &wanted)?;
-    let framework_id = info.id.map(String::from).unwrap_or_default();
-    let volumes = match info.leaves_reservations {
-        true => Vec::new(),
-        false => volumes_of(&cluster.agents().await?, &framework_id),
+    let late = |id: &str| {
+        let message = format!("tasks of framework {wanted} have not ended yet");
+        CliError::new(message, format!("they are told to; see `proffer tasks --framework {id}`"))
     };
-    let mut view = TeardownView { framework_id, name: info.name, tasks_active, volumes, dry_run, is_over: false };
-    if !dry_run {
-        let request = TeardownFrameworkRequest { framework_id: view.framework_id.clone() };
+    let ask = async || {
+        let request = TeardownFrameworkRequest { framework_id: wanted.clone(), dry_run };
         let answer = cluster.operator().await?.teardown_framework(request).await;
-        answer.map_err(|error| CliError::remote(&format!("tear down {wanted}"), error))?;
-    }
-    if wait {
-        let over = until_over(cluster, &view.framework_id);
-        tokio::time::timeout(timeout, over).await.map_err(|_| {
-            let message = format!("tasks of framework {wanted} have not ended yet");
-            CliError::new(message, format!("they are told to; see `proffer tasks --framework {}`", view.framework_id))
-        })??;
+        answer.map_err(|error| CliError::remote(&format!("tear down {wanted}"), error))
+    };
+    let mut waiting = wait.then(|| Waiting::new(&wanted, "tasks", timeout));
+    let answer = match &mut waiting {
+        // Asked twice it is the same as once.
+        Some(waiting) => waiting.ask(ask).await?.ok_or_else(|| late(&wanted))?,
+        None => ask().await?,
+    };
+    let mut view = TeardownView::new(answer.into_inner(), dry_run);
+    if let Some(waiting) = waiting.as_mut().filter(|_| !view.is_over) {
+        let over = waiting.until(async || left(cluster, &view.framework_id).await).await?;
+        over.ok_or_else(|| late(&view.framework_id))?;
         view.is_over = true;
     }
+    drop(waiting);
     match format {
         Format::Json => output::json(&view)?,
         Format::Table => output::say(&view.told())?,
@@ -66,9 +64,19 @@ async fn teardown(cluster: &Cluster, format: Format, args: TeardownArgs) -> Resu
 }
 
 impl TeardownView {
+    fn new(answer: TeardownFrameworkResponse, dry_run: bool) -> Self {
+        let TeardownFrameworkResponse { framework_id, name, consequences } = answer;
+        let Consequences { already, tasks_ended, volumes_destroyed, .. } = consequences.unwrap_or_default();
+        let volumes = volumes_destroyed.iter().map(|volume| format!("{}/{}", volume.role, volume.volume_id)).collect();
+        Self { framework_id, name, tasks_active: tasks_ended, volumes, dry_run, was_gone: already, is_over: already }
+    }
+
     /// One sentence for people.
     fn told(&self) -> String {
-        let Self { framework_id, name, tasks_active, volumes, dry_run, is_over } = self;
+        let Self { framework_id, name, tasks_active, volumes, dry_run, was_gone, is_over } = self;
+        if *was_gone {
+            return format!("framework {framework_id} ({name}) is gone already: it was removed before");
+        }
         let (done, end) = match (dry_run, is_over) {
             (true, _) => ("would be removed for good", "would end"),
             (false, false) => ("is being removed for good", "are told to end"),
@@ -82,34 +90,9 @@ impl TeardownView {
     }
 }
 
-/// The one framework of that id or name, with how many tasks it has.
-fn find(mut frameworks: Vec<operator::Framework>, wanted: &str) -> Result<(u32, FrameworkInfo), CliError> {
-    let is_it = |f: &operator::Framework| {
-        f.info.as_ref().is_some_and(|info| info.framework_id == wanted || info.name == wanted)
-    };
-    // An id comes before a name that looks like it.
-    frameworks.sort_by_key(|f| f.info.as_ref().is_none_or(|info| info.framework_id != wanted));
-    let found = frameworks.into_iter().find(is_it).ok_or_else(|| {
-        let message = format!("there is no framework {wanted:?}");
-        CliError::new(message, "see `proffer frameworks` for names and ids; one that was removed is not there any more")
-    })?;
-    Ok((found.tasks_active, read(found.info.unwrap_or_default())?))
-}
-
-/// The volumes that end with a framework.
-fn volumes_of(agents: &[operator::Agent], framework_id: &str) -> Vec<String> {
-    let all = agents.iter().flat_map(|agent| &agent.volumes);
-    let own = all.filter(|volume| volume.owner_framework_id == framework_id);
-    own.map(|volume| format!("{}/{}", volume.role, volume.volume_id)).collect()
-}
-
-/// Waits until the master has forgotten it.
-async fn until_over(cluster: &Cluster, framework_id: &str) -> Result<(), CliError> {
-    loop {
-        let all = cluster.frameworks().await?;
-        if !all.iter().any(|f| f.info.as_ref().is_some_and(|info| info.framework_id == framework_id)) {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+/// How many tasks it has still, until the master has forgotten it.
+async fn left(cluster: &Cluster, framework_id: &str) -> Result<Seen<()>, CliError> {
+    let all = cluster.frameworks().await?;
+    let known = all.iter().find(|f| f.info.as_ref().is_some_and(|info| info.framework_id == framework_id));
+    Ok(known.map_or(Seen::Done(()), |framework| Seen::Left(framework.tasks_active.into())))
 }

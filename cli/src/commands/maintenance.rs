@@ -8,6 +8,7 @@ use proffer_proto_wire::operator::{
 use serde::Serialize;
 
 use super::drain::pick;
+use super::dry_run;
 use super::inverse::{self, InverseOfferView};
 use crate::args::{MaintenanceAddArgs, MaintenanceArgs, MaintenanceCommand};
 use crate::client::Cluster;
@@ -61,10 +62,14 @@ pub(crate) async fn run(cluster: &Cluster, format: Format, args: MaintenanceArgs
         MaintenanceCommand::Add(args) => add(cluster, format, args).await,
         MaintenanceCommand::Requests { history } => inverse::run(cluster, format, history).await,
         MaintenanceCommand::Ls => list(cluster, format).await,
-        MaintenanceCommand::Remove { window } => {
-            let request = RemoveMaintenanceRequest { window_id: window.clone() };
+        MaintenanceCommand::Remove { window, dry_run } => {
+            let request = RemoveMaintenanceRequest { window_id: window.clone(), dry_run };
             let answer = cluster.operator().await?.remove_maintenance(request).await;
-            answer.map_err(|error| CliError::remote(&format!("remove window {window}"), error))?;
+            let answer = answer.map_err(|error| CliError::remote(&format!("remove window {window}"), error))?;
+            if dry_run {
+                let change = format!("window {window} would be taken back");
+                return dry_run::show(format, &change, answer.into_inner().consequences);
+            }
             match format {
                 Format::Json => output::json(&serde_json::json!({ "window_id": window }))?,
                 Format::Table => output::say(&format!("window {window} is taken back"))?,
@@ -75,7 +80,7 @@ pub(crate) async fn run(cluster: &Cluster, format: Format, args: MaintenanceArgs
 }
 
 async fn add(cluster: &Cluster, format: Format, args: MaintenanceAddArgs) -> Result<Outcome, CliError> {
-    let MaintenanceAddArgs { agents, start, duration, grace, deactivate } = args;
+    let MaintenanceAddArgs { agents, start, duration, grace, deactivate, dry_run } = args;
     let known = cluster.agents().await?;
     let agent_ids = agents.iter().map(|wanted| pick(&known, wanted)).collect::<Result<_, _>>()?;
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -85,9 +90,16 @@ async fn add(cluster: &Cluster, format: Format, args: MaintenanceAddArgs) -> Res
         duration_ms: ms(duration),
         deactivate_only: deactivate,
         max_grace_ms: grace.map(ms),
+        dry_run,
     };
     let answer = cluster.operator().await?.schedule_maintenance(request).await;
     let window = answer.map_err(|error| CliError::remote("plan the window", error))?.into_inner();
+    if dry_run {
+        let view = WindowView::new(window.clone(), &hosts(&known));
+        let (hosts, start) = (view.hostnames.join(", "), view.start());
+        let change = format!("a window of {hosts} would be planned from {start}");
+        return dry_run::show(format, &change, window.consequences);
+    }
     let view = WindowView::new(window, &hosts(&known));
     match format {
         Format::Json => output::json(&view)?,

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod drain;
+mod dry_run;
 pub(crate) mod events;
 pub(crate) mod frameworks;
 pub(crate) mod image;

@@ -6,6 +6,7 @@ use proffer_proto_model::{Reserved, Role};
 use proffer_proto_wire::operator::{Agent, ReserveRequest, UnreserveRequest};
 use serde::Serialize;
 
+use super::dry_run;
 use crate::args::{ReserveArgs, UnreserveArgs};
 use crate::client::Cluster;
 use crate::output::{self, Format};
@@ -33,20 +34,30 @@ pub(crate) async fn reserve(cluster: &Cluster, format: Format, args: ReserveArgs
         agent_id: agent.agent_id,
         role: args.role.into(),
         from_role: args.from.map(String::from).unwrap_or_default(),
-        resources: Some(args.resources.0.into()),
+        resources: Some(args.resources.0.clone().into()),
         labels: args.label.into_iter().collect(),
+        dry_run: args.dry_run,
     };
     let answer = cluster.operator().await?.reserve(request).await;
-    answer.map_err(|error| CliError::remote(&format!("reserve on {}", args.agent), error))?;
+    let answer = answer.map_err(|error| CliError::remote(&format!("reserve on {}", args.agent), error))?;
+    if args.dry_run {
+        let change = format!("{} would be reserved on {}", args.resources.0, args.agent);
+        return dry_run::show(format, &change, answer.into_inner().consequences);
+    }
     list_of(cluster, format, Some(&args.agent)).await
 }
 
 pub(crate) async fn unreserve(cluster: &Cluster, format: Format, args: UnreserveArgs) -> Result<Outcome, CliError> {
     let agent = find(cluster, &args.agent).await?;
-    let (agent_id, resources) = (agent.agent_id, Some(args.resources.0.into()));
-    let request = UnreserveRequest { agent_id, role: args.role.into(), resources, force: args.force };
+    let (agent_id, resources) = (agent.agent_id, Some(args.resources.0.clone().into()));
+    let (role, dry_run) = (args.role.into(), args.dry_run);
+    let request = UnreserveRequest { agent_id, role, resources, force: args.force, dry_run };
     let answer = cluster.operator().await?.unreserve(request).await;
-    answer.map_err(|error| CliError::remote(&format!("unreserve on {}", args.agent), error))?;
+    let answer = answer.map_err(|error| CliError::remote(&format!("unreserve on {}", args.agent), error))?;
+    if dry_run {
+        let change = format!("{} would be given back on {}", args.resources.0, args.agent);
+        return dry_run::show(format, &change, answer.into_inner().consequences);
+    }
     list_of(cluster, format, Some(&args.agent)).await
 }
 

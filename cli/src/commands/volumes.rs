@@ -8,6 +8,7 @@ use proffer_proto_wire::operator::watch_request::Kind;
 use proffer_proto_wire::operator::{Agent, ClusterEvent, CreateVolumeRequest, DestroyVolumeRequest, WatchRequest};
 use serde::Serialize;
 
+use super::dry_run;
 use super::reservations::{find, is_it};
 use crate::args::{CreateVolumeArgs, VolumeArgs, VolumesCommand};
 use crate::client::Cluster;
@@ -47,9 +48,15 @@ async fn create(cluster: &Cluster, format: Format, args: CreateVolumeArgs) -> Re
     let CreateVolumeArgs { volume: args, size } = args;
     let agent_id = find(cluster, &args.agent).await?.agent_id;
     let (volume_id, role) = (args.volume.to_string(), args.role.to_string());
-    let request = CreateVolumeRequest { agent_id: agent_id.clone(), volume_id, role, size_bytes: size.0 };
+    let dry_run = args.dry_run;
+    let request = CreateVolumeRequest { agent_id: agent_id.clone(), volume_id, role, size_bytes: size.0, dry_run };
     let answer = cluster.operator().await?.create_volume(request).await;
-    answer.map_err(|error| CliError::remote(&format!("create volume {} on {}", args.volume, args.agent), error))?;
+    let what = format!("create volume {} on {}", args.volume, args.agent);
+    let answer = answer.map_err(|error| CliError::remote(&what, error))?;
+    if dry_run {
+        let change = format!("volume {} of {} would be made on {agent_id}", args.volume, args.role);
+        return dry_run::show(format, &change, answer.into_inner().consequences);
+    }
     if args.wait {
         wait_until(cluster, &agent_id, &args, is_made).await?;
     }
@@ -59,9 +66,15 @@ async fn create(cluster: &Cluster, format: Format, args: CreateVolumeArgs) -> Re
 async fn destroy(cluster: &Cluster, format: Format, args: VolumeArgs) -> Result<Outcome, CliError> {
     let agent_id = find(cluster, &args.agent).await?.agent_id;
     let (volume_id, role) = (args.volume.to_string(), args.role.to_string());
-    let request = DestroyVolumeRequest { agent_id: agent_id.clone(), volume_id, role };
+    let dry_run = args.dry_run;
+    let request = DestroyVolumeRequest { agent_id: agent_id.clone(), volume_id, role, dry_run };
     let answer = cluster.operator().await?.destroy_volume(request).await;
-    answer.map_err(|error| CliError::remote(&format!("destroy volume {} on {}", args.volume, args.agent), error))?;
+    let what = format!("destroy volume {} on {}", args.volume, args.agent);
+    let answer = answer.map_err(|error| CliError::remote(&what, error))?;
+    if dry_run {
+        let change = format!("volume {} of {} would be destroyed on {agent_id}", args.volume, args.role);
+        return dry_run::show(format, &change, answer.into_inner().consequences);
+    }
     if args.wait {
         wait_until(cluster, &agent_id, &args, is_removed).await?;
     }

@@ -21,7 +21,7 @@ use proffer_proto_model::{Resources, Role};
 use self::plan::Plan;
 use self::supervisor::{Part, Supervisor};
 use crate::CliError;
-use crate::args::ResourcesArg;
+use crate::args::{Masters, ResourcesArg};
 
 /// The stack that a new cluster runs, unless told otherwise.
 pub const HELLO_STACK: &str = include_str!("../../../examples/hello-stack.yaml");
@@ -35,6 +35,13 @@ pub struct DevArgs {
     /// Number of agents, each with its own containerd namespace, host ports and bridge
     #[arg(long, default_value_t = 1)]
     pub agents: u32,
+    /// Number of masters: one leads, the others take over from it. More than one need --etcd
+    #[arg(long, default_value_t = 1, requires = "etcd")]
+    pub masters: u32,
+    /// Keep the registry in this etcd cluster: addresses of its members, joined by commas; a directory of the master
+    /// when left out
+    #[arg(long, value_name = "HOST:PORT")]
+    pub etcd: Option<Masters>,
     /// Where all state is kept; a later start finds it
     #[arg(long, default_value = ".dev")]
     pub data_dir: PathBuf,
@@ -73,7 +80,8 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
     std::fs::create_dir_all(&args.data_dir)
         .map_err(|e| told(&format!("cannot create the data directory {}", args.data_dir.display()), &e))?;
     let data_dir = args.data_dir.canonicalize().map_err(|e| told("", &e))?;
-    let plan = Plan::new(&data_dir, args.agents, args.port, args.host_ports, &args.subnet).map_err(|e| told("", &e))?;
+    let plan = Plan::new(&data_dir, (args.masters, args.agents), args.port, args.host_ports, &args.subnet)
+        .map_err(|e| told("", &e))?;
     let machine = proffer_agent_server::host_resources(&data_dir).map_err(|e| told("cannot count this machine", &e))?;
     let share = share::share(&machine, args.agent_resources.as_ref().map(|given| &given.0), args.agents);
     let _lock = lock(&data_dir)?;
@@ -127,14 +135,20 @@ async fn serve(
 
 /// The command line of every part.
 fn parts(plan: &Plan, args: &DevArgs, share: &Resources, containers: &containers::Containers) -> Vec<Part> {
-    let DevArgs { roles, master_flags, agent_flags, .. } = args;
+    let DevArgs { roles, etcd, master_flags, agent_flags, .. } = args;
     let text = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     let dir = |name: &str| plan.data_dir.join(name).to_string_lossy().into_owned();
-    let mut master = text(&["master", "--listen", &plan.master, "--data-dir", &dir("master")]);
-    master.extend_from_slice(master_flags);
-    let mut all = vec![Part { name: "master".to_owned(), args: master }];
+    let mut all = Vec::new();
+    for (number, listen) in (1..).zip(&plan.masters) {
+        let name = if number == 1 { "master".to_owned() } else { format!("master-{number}") };
+        let mut args = text(&["master", "--listen", listen, "--data-dir", &dir(&name)]);
+        args.extend(etcd.iter().flat_map(|etcd| text(&["--etcd", &etcd.to_string()])));
+        args.extend_from_slice(master_flags);
+        all.push(Part { name, args });
+    }
+    let masters = plan.masters.join(",");
     for agent in &plan.agents {
-        let mut args = text(&["agent", "--master", &plan.master, "--listen", &agent.listen]);
+        let mut args = text(&["agent", "--master", &masters, "--listen", &agent.listen]);
         args.extend(text(&["--data-dir", &dir(&agent.name), "--hostname", &agent.name]));
         args.extend(text(&["--containerd", &containers.socket().to_string_lossy(), "--namespace", &agent.namespace]));
         args.extend(text(&["--bridge", &agent.bridge, "--bridge-subnet", &agent.subnet]));
@@ -146,7 +160,7 @@ fn parts(plan: &Plan, args: &DevArgs, share: &Resources, containers: &containers
         all.push(Part { name: agent.name.clone(), args });
     }
     for (name, listen) in [("service", &plan.service), ("batch", &plan.batch)] {
-        let mut args = text(&[name, "--master", &plan.master, "--listen", listen, "--data-dir", &dir(name)]);
+        let mut args = text(&[name, "--master", &masters, "--listen", listen, "--data-dir", &dir(name)]);
         args.extend(roles.iter().flat_map(|role| text(&["--role", role.as_str()])));
         all.push(Part { name: name.to_owned(), args });
     }

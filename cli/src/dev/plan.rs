@@ -10,8 +10,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// Short text of the directory that keeps names on this machine apart from those of another cluster.
     pub tag: String,
-    /// `127.0.0.1:port` of the master.
-    pub master: String,
+    /// `127.0.0.1:port` of each master; at least one.
+    pub masters: Vec<String>,
     /// Of the service framework.
     pub service: String,
     /// Of the batch framework.
@@ -43,6 +43,9 @@ pub enum PlanError {
     /// Not between 1 and 32.
     #[error("--agents {0} is out of range; give 1 to 32")]
     Agents(u32),
+    /// Not between 1 and 5.
+    #[error("--masters {0} is out of range; give 1 to 5")]
+    Masters(u32),
     /// The ports of all parts do not fit below 65536.
     #[error("--port {0} is too high; the parts need {1} ports from there on")]
     Port(u16, u32),
@@ -56,16 +59,27 @@ pub enum PlanError {
 
 /// Ports between the first port of one agent and that of the next.
 const PORT_STEP: u32 = 10;
+/// Ports of the other masters are from here on, behind the first one's.
+const MASTERS_STEP: u32 = 4;
 /// Host ports of one agent.
 const HOST_PORTS: u32 = 1_000;
 
 impl Plan {
-    /// Plans a cluster of `agents` agents from the first port, first host port and /16 given.
-    pub fn new(data_dir: &Path, agents: u32, port: u16, host_ports: u16, subnet: &str) -> Result<Self, PlanError> {
+    /// Plans a cluster of `agents` agents and `masters` masters from the first port, first host port and /16 given.
+    pub fn new(
+        data_dir: &Path,
+        (masters, agents): (u32, u32),
+        port: u16,
+        host_ports: u16,
+        subnet: &str,
+    ) -> Result<Self, PlanError> {
+        if !(1..=5).contains(&masters) {
+            return Err(PlanError::Masters(masters));
+        }
         if !(1..=32).contains(&agents) {
             return Err(PlanError::Agents(agents));
         }
-        let needed = 4 + PORT_STEP * agents;
+        let needed = MASTERS_STEP + PORT_STEP * agents;
         if u32::from(port) + needed > 65_535 {
             return Err(PlanError::Port(port, needed));
         }
@@ -87,10 +101,14 @@ impl Plan {
                 host_ports: format!("{first}-{}", first + width - 1),
             }
         };
+        let master = |index: u32| match index {
+            0 => format!("127.0.0.1:{port}"),
+            _ => format!("127.0.0.1:{}", u32::from(port) + MASTERS_STEP + index - 1),
+        };
         Ok(Self {
             data_dir: data_dir.to_owned(),
             tag: tag.clone(),
-            master: format!("127.0.0.1:{port}"),
+            masters: (0..masters).map(master).collect(),
             service: format!("127.0.0.1:{}", port + 2),
             batch: format!("127.0.0.1:{}", port + 3),
             agents: (0..agents).map(agent).collect(),
@@ -120,8 +138,15 @@ mod tests {
 
     #[test]
     fn agents_share_nothing() {
-        let plan = Plan::new(Path::new("/tmp/x"), 3, 5050, 31000, "10.88.0.0/16").unwrap();
+        let plan = Plan::new(Path::new("/tmp/x"), (3, 3), 5050, 31000, "10.88.0.0/16").unwrap();
         assert_eq!(plan.agents.len(), 3);
+        assert_eq!(plan.masters, ["127.0.0.1:5050", "127.0.0.1:5054", "127.0.0.1:5055"]);
+        let mut all: Vec<_> = plan.masters.iter().chain([&plan.service, &plan.batch]).collect();
+        all.extend(plan.agents.iter().map(|agent| &agent.listen));
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
         assert_eq!(plan.agents[0].listen, "127.0.0.1:5051");
         assert_eq!(plan.agents[2].subnet, "10.88.2.0/24");
         assert_eq!(plan.agents[1].host_ports, "32000-32999");
@@ -131,19 +156,21 @@ mod tests {
             }
             assert!(a.bridge.len() <= 8);
         }
-        let other = Plan::new(Path::new("/tmp/y"), 1, 5050, 31000, "10.88.0.0/16").unwrap();
+        let other = Plan::new(Path::new("/tmp/y"), (1, 1), 5050, 31000, "10.88.0.0/16").unwrap();
         assert_ne!(plan.agents[0].namespace, other.agents[0].namespace);
     }
 
     #[test]
     fn bad_command_lines_are_refused_with_the_fix() {
         let plan = |agents, port, host, subnet| {
-            Plan::new(Path::new("/x"), agents, port, host, subnet).unwrap_err().to_string()
+            Plan::new(Path::new("/x"), (1, agents), port, host, subnet).unwrap_err().to_string()
         };
         assert!(plan(0, 5050, 31000, "10.88.0.0/16").contains("1 to 32"));
         assert!(plan(33, 5050, 31000, "10.88.0.0/16").contains("1 to 32"));
         assert!(plan(1, 65530, 31000, "10.88.0.0/16").contains("too high"));
         assert!(plan(9, 5050, 65000, "10.88.0.0/16").contains("too high"));
+        let masters = |count| Plan::new(Path::new("/x"), (count, 1), 5050, 31000, "10.88.0.0/16");
+        assert!([0, 6].map(masters).into_iter().all(|plan| plan.unwrap_err().to_string().contains("1 to 5")));
         for subnet in ["10.88.0.0/24", "10.88.1.0/16", "x/16", "10.88.0.0", ""] {
             assert!(plan(1, 5050, 31000, subnet).contains("/16"), "{subnet}");
         }

@@ -27,7 +27,9 @@ const FRAMEWORKS: [&str; 2] = ["service", "batch"];
 
 /// Waits until all agents are attached and both frameworks are connected.
 pub async fn wait(plan: &Plan, supervisor: &mut Supervisor) -> Result<(), CliError> {
-    println!("starting the master, {} agent(s) and the frameworks", plan.agents.len());
+    let masters =
+        if plan.masters.len() == 1 { "the master".to_owned() } else { format!("{} masters", plan.masters.len()) };
+    println!("starting {masters}, {} agent(s) and the frameworks", plan.agents.len());
     let cluster = cluster(plan)?;
     let started = Instant::now();
     let mut missing = String::from("the master");
@@ -78,10 +80,11 @@ pub async fn tell(plan: &Plan, share: &Resources) -> Result<(), CliError> {
     let cluster = cluster(plan)?;
     println!();
     ps::run(&cluster, Format::Table, PsArgs { service: None }).await?;
-    let flag = if plan.master == "127.0.0.1:5050" { String::new() } else { format!(" --master {}", plan.master) };
+    let masters = plan.masters.join(",");
+    let flag = if masters == "127.0.0.1:5050" { String::new() } else { format!(" --master {masters}") };
     println!();
     println!("agents      {}, each offers {share}", plan.agents.len());
-    println!("dashboard   http://{}/", plan.master);
+    println!("dashboard   http://{}/", plan.masters.first().map_or("", String::as_str));
     println!("try         proffer{flag} ps");
     println!("            proffer{flag} scale web 5");
     println!("            proffer{flag} logs web");
@@ -91,6 +94,6 @@ pub async fn tell(plan: &Plan, share: &Resources) -> Result<(), CliError> {
 }
 
 fn cluster(plan: &Plan) -> Result<Cluster, CliError> {
-    let master: Address = plan.master.parse().map_err(|e| told("the master's address", &e))?;
-    Ok(Cluster::new(vec![master]))
+    let masters = plan.masters.iter().map(|master| master.parse::<Address>()).collect::<Result<_, _>>();
+    Ok(Cluster::new(masters.map_err(|e| told("the master's address", &e))?))
 }

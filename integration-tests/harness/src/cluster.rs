@@ -27,6 +27,10 @@ const LOG_LINES: usize = 25;
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
+    /// Number of masters; more than one need etcd.
+    pub masters: u32,
+    /// Addresses of the members of the etcd that keeps the registry; the master's directory when left out.
+    pub etcd: Option<String>,
     /// Number of agents, at most three.
     pub agents: u32,
     /// Apply the example stack at the start.
@@ -44,6 +48,8 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
+            masters: 1,
+            etcd: None,
             agents: 1,
             with_stack: false,
             roles: Vec::new(),
@@ -146,6 +152,10 @@ impl Cluster {
     fn dev_words(&self) -> Vec<String> {
         let text = |word: &str| word.to_owned();
         let mut words = vec![text("dev"), text("--agents"), self.options.agents.to_string()];
+        words.extend(self.options.etcd.iter().flat_map(|etcd| [text("--etcd"), etcd.clone()]));
+        if self.options.masters > 1 {
+            words.extend([text("--masters"), self.options.masters.to_string()]);
+        }
         words.extend([text("--data-dir"), self.data_dir().to_string_lossy().into_owned()]);
         words.extend([text("--port"), self.slot.port().to_string()]);
         words.extend([text("--host-ports"), self.slot.host_ports().to_string()]);
@@ -185,9 +195,21 @@ impl Cluster {
         self.dev.as_ref().map(Child::id).expect("the cluster runs")
     }
 
-    /// `127.0.0.1:port` of the master.
+    /// `127.0.0.1:port` of the master; of several, joined by commas.
     pub fn master(&self) -> String {
-        format!("127.0.0.1:{}", self.slot.port())
+        let all: Vec<String> = self.masters().into_values().collect();
+        all.join(",")
+    }
+
+    /// Names and addresses of the masters' processes.
+    pub fn masters(&self) -> BTreeMap<String, String> {
+        let port = self.slot.port();
+        let one = |number: u32| match number {
+            1 => ("master".to_owned(), format!("127.0.0.1:{port}")),
+            // As `proffer dev` plans them.
+            number => (format!("master-{number}"), format!("127.0.0.1:{}", u32::from(port) + 2 + number)),
+        };
+        (1..=self.options.masters).map(one).collect()
     }
 
     /// First host port of the agents' ranges.
@@ -228,7 +250,7 @@ impl Cluster {
 
     fn print_logs(&self) {
         eprintln!("--- proffer dev said:\n{}", self.dev_output());
-        let parts = self.agents().into_iter().chain(["master", "service", "batch"].map(str::to_owned));
+        let parts = self.masters().into_keys().chain(self.agents()).chain(["service", "batch"].map(str::to_owned));
         for part in parts {
             let log = self.log(&part);
             let lines: Vec<_> = log.lines().rev().take(LOG_LINES).collect();

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::{Cluster, binary};
 
@@ -10,23 +10,35 @@ use crate::{Cluster, binary};
 pub struct Follower {
     child: Child,
     out: PathBuf,
+    err: PathBuf,
 }
 
 impl Follower {
     /// Starts `proffer` with these arguments against the cluster.
     pub fn start(cluster: &Cluster, args: &[&str]) -> Self {
         let out = cluster.scratch().join(format!("follower-{}.out", args.join("-").replace('/', "+")));
-        let file = File::create(&out).expect("the directory is writable");
+        let err = out.with_extension("err");
+        let file = |path| File::create(path).expect("the directory is writable");
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(binary("proffer", "proffer")).args(args);
         command.env("PROFFER_MASTER", cluster.master()).env("NO_COLOR", "1").stdin(Stdio::null());
-        let child = command.stdout(file).stderr(Stdio::null()).spawn().expect("the program starts");
-        Self { child, out }
+        let child = command.stdout(file(&out)).stderr(file(&err)).spawn().expect("the program starts");
+        Self { child, out, err }
     }
 
     /// Its standard output so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.out).unwrap_or_default()
+    }
+
+    /// Its standard error so far.
+    pub fn told(&self) -> String {
+        std::fs::read_to_string(&self.err).unwrap_or_default()
+    }
+
+    /// How it ended; `None` while it goes on.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is ours")
     }
 }
 

@@ -63,6 +63,13 @@ impl Cluster {
         signal(self.pid(part), Signal::SIGSTOP);
     }
 
+    /// Stops a part in its tracks until the guard is dropped.
+    pub fn frozen(&self, part: &str) -> Frozen {
+        let pid = self.pid(part);
+        signal(pid, Signal::SIGSTOP);
+        Frozen { pid }
+    }
+
     /// Stops containerd in its tracks until the guard is dropped.
     pub fn freeze_containerd(&self) -> Frozen {
         let pid = self.containerd_pid();

@@ -59,7 +59,7 @@ impl World {
     pub(crate) fn operator_removes(&mut self, name: &str) {
         let known = self.master.registry.frameworks.iter().find(|record| record.info.name == name);
         let Some(framework): Option<FrameworkId> = known.map(|record| record.id.clone()) else { return };
-        self.operator_asks(OperatorCall::TeardownFramework { request: 1, framework });
+        self.operator_asks(OperatorCall::TeardownFramework { request: 1, framework: framework.into() });
     }
 
     /// The run of a framework's process has ended: it was removed for good. The next one starts with nothing.

@@ -24,6 +24,7 @@ impl State {
         self.audit_kept(&mut broken);
         self.audit_away(&mut broken);
         self.audit_inverse(&mut broken);
+        self.removed.audit(&mut broken);
         self.audit_gangs(&mut broken);
         self.audit_races(&mut broken);
         broken

@@ -5,7 +5,7 @@ use proffer_proto_model::{
     RescindReason, Role, TaskId, TaskKey, TaskReason, TaskSpec, TaskStatus, Volume, task::KillPolicy,
 };
 
-use crate::SessionId;
+use crate::{Consequences, SessionId};
 
 /// Something to do once the frame is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub enum Effect {
     OperatorReply {
         /// The server's number of the request.
         request: u64,
-        /// Done, or what is wrong and what to do.
-        result: Result<(), FatalError>,
+        /// What comes of it, or what is wrong and what to do.
+        result: Result<Consequences, FatalError>,
     },
     /// Answer [`crate::OperatorCall::Why`].
     WhyReply {
@@ -127,6 +127,8 @@ pub enum FrameworkErrorKind {
     UnknownInverseOffer,
     /// The inverse offer is over, or of an earlier master.
     StaleInverseOffer,
+    /// The master knows as many frameworks as it may.
+    Full,
 }
 
 /// An operator's request that was refused.

@@ -21,6 +21,9 @@ pub struct Config {
     pub agent_removals_per_minute: usize,
     /// Most outstanding offers of one framework; 1,000 by default.
     pub max_offers_per_framework: usize,
+    /// Most frameworks the master knows, those included that are away or being removed; 10,000 by default. One that is
+    /// known already always comes back.
+    pub max_frameworks: usize,
     /// How long before a maintenance window frameworks are asked to leave its agents; 3,600,000 by default.
     pub maintenance_notice_ms: u64,
     /// Roles that are short of their guarantees take room back after this notice, in milliseconds; `None`, the default,
@@ -51,6 +54,7 @@ impl Default for Config {
             agent_timeout_ms: 30_000,
             agent_removals_per_minute: 20,
             max_offers_per_framework: 1_000,
+            max_frameworks: 10_000,
             maintenance_notice_ms: 3_600_000,
             preemption_notice_ms: None,
             sharing: Sharing::default(),
@@ -121,6 +125,7 @@ impl Engine {
             Input::Operator(OperatorCall::Maintenance { request, command }) => {
                 state.operator_maintenance(now, request, command);
             }
+            Input::DryRun(call) => state.operator_dry_run(now, call),
             Input::Tick => state.fire_timers(now),
         }
         self.state.settle_drains(now);

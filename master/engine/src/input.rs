@@ -84,6 +84,8 @@ pub enum Input {
     },
     /// An operator asks for something.
     Operator(OperatorCall),
+    /// An operator asks what would come of it: the answer is the same, and nothing changes.
+    DryRun(OperatorCall),
     /// Time has passed: due timers fire. The server sends it at [`crate::Engine::next_deadline`].
     Tick,
 }
@@ -152,8 +154,8 @@ pub enum OperatorCall {
     TeardownFramework {
         /// The server's number for this request.
         request: u64,
-        /// Which.
-        framework: FrameworkId,
+        /// Which: its id or its name.
+        framework: String,
     },
     /// Changes what a role has. The answer is [`crate::Effect::OperatorReply`].
     Roles {
@@ -191,6 +193,33 @@ pub enum OperatorCall {
         /// What.
         wish: OperatorReservation,
     },
+}
+
+impl OperatorCall {
+    /// The server's number for this request.
+    pub fn request(&self) -> u64 {
+        match self {
+            Self::Maintenance { request, .. }
+            | Self::TeardownFramework { request, .. }
+            | Self::Roles { request, .. }
+            | Self::Agent { request, .. }
+            | Self::Why { request, .. }
+            | Self::Reservation { request, .. } => *request,
+        }
+    }
+
+    /// The same under this number.
+    pub fn numbered(mut self, number: u64) -> Self {
+        match &mut self {
+            Self::Maintenance { request, .. }
+            | Self::TeardownFramework { request, .. }
+            | Self::Roles { request, .. }
+            | Self::Agent { request, .. }
+            | Self::Why { request, .. }
+            | Self::Reservation { request, .. } => *request = number,
+        }
+        self
+    }
 }
 
 /// What an operator can ask about a role.

@@ -5,6 +5,7 @@
 mod agents;
 mod audit;
 mod changes;
+mod consequences;
 mod effect;
 mod engine;
 pub mod explain;
@@ -28,6 +29,7 @@ pub mod view;
 mod volumes;
 
 pub use agents::drain::AgentCommand;
+pub use consequences::{Consequences, VolumeName};
 pub use effect::{Effect, FatalError, FrameworkErrorKind, ToAgent, ToFramework};
 pub use engine::{Config, Engine, RecoverError, Sharing};
 pub use frame::{Frame, Stored};

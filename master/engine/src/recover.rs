@@ -78,6 +78,7 @@ impl State {
             state.touched.task(&key);
         }
         state.recover_gangs();
+        registry.removed.into_iter().for_each(|record| state.removed.recover(record));
         for record in registry.windows {
             state.recover_window(record);
         }
@@ -101,7 +102,7 @@ impl State {
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             framework_names: BTreeMap::new(),
-            removed: BTreeSet::new(),
+            removed: Default::default(),
             tasks: BTreeMap::new(),
             roles: BTreeMap::new(),
             draining: BTreeSet::new(),

@@ -24,6 +24,8 @@ pub struct Registry {
     pub windows: Vec<WindowRecord>,
     /// Ordered by role; only those with settings of their own.
     pub roles: Vec<RoleRecord>,
+    /// Frameworks that were removed last, ordered by id.
+    pub removed: Vec<RemovedRecord>,
 }
 
 /// One change of the registry. Applying the same twice is the same as once.
@@ -49,6 +51,10 @@ pub enum Operation {
     PutRole(Box<RoleRecord>),
     /// Forgets a role's settings.
     DeleteRole(Role),
+    /// Remembers a framework that was removed.
+    PutRemoved(RemovedRecord),
+    /// Forgets a framework that was removed.
+    DeleteRemoved(FrameworkId),
 }
 
 impl Registry {
@@ -65,6 +71,8 @@ impl Registry {
             Operation::DeleteWindow(id) => delete(&mut self.windows, id, |r| &r.id),
             Operation::PutRole(record) => put(&mut self.roles, record.as_ref(), |r| &r.role),
             Operation::DeleteRole(role) => delete(&mut self.roles, role, |r| &r.role),
+            Operation::PutRemoved(record) => put(&mut self.removed, record, |r| &r.id),
+            Operation::DeleteRemoved(id) => delete(&mut self.removed, id, |r| &r.id),
         }
     }
 }
@@ -162,6 +170,17 @@ pub struct FrameworkRecord {
     /// What it has not heard yet; no more than it had operations under way when it went.
     #[serde(default)]
     pub untold: Vec<Untold>,
+}
+
+/// A framework that was removed for good, remembered to say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedRecord {
+    /// Which it was.
+    pub id: FrameworkId,
+    /// Its name.
+    pub name: String,
+    /// Grows with every removal: the first is forgotten first.
+    pub number: u64,
 }
 
 /// A task the master accepted. Written before the launch leaves; deleted when its end was acknowledged.

@@ -11,6 +11,7 @@ use proffer_proto_model::{
 
 use crate::agents::silent::Silent;
 use crate::changes::Touched;
+use crate::frameworks::Removed;
 use crate::inverse::Inverse;
 use crate::offers::Guard;
 use crate::preempt::{Looks, Preemption};
@@ -29,8 +30,8 @@ pub(crate) struct State {
     pub agents: BTreeMap<AgentId, Agent>,
     pub frameworks: BTreeMap<FrameworkId, Framework>,
     pub framework_names: BTreeMap<String, FrameworkId>,
-    /// Frameworks removed by this master, to tell their schedulers so.
-    pub removed: BTreeSet<FrameworkId>,
+    /// Frameworks that were removed last, to say so.
+    pub removed: Removed,
     pub tasks: BTreeMap<TaskKey, Task>,
     pub roles: BTreeMap<Role, RoleState>,
     /// Gangs of which not all tasks have run yet, with all tasks that are known of them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proffer_master_engine::{Config as EngineConfig, Sharing};
 use proffer_proto_transport::{Address, AddressError};
 
+use crate::election::ElectionOptions;
 use crate::store::EtcdOptions;
 
 /// Where a master listens when nobody said.
@@ -16,8 +17,12 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:5050";
 pub struct RawConfig {
     /// Where the state is kept; required.
     pub data_dir: PathBuf,
-    /// Where it is kept instead.
+    /// Where it is kept instead; the master then takes part in an election.
     pub etcd: Option<EtcdOptions>,
+    /// `host:port` at which others reach this master; where it listens when absent. Only with etcd.
+    pub advertise: Option<String>,
+    /// How long a leader leads without being heard of; 5,000 when absent. Whole seconds, only with etcd.
+    pub lease_ms: Option<u64>,
     /// `host:port`; [`DEFAULT_LISTEN`] when absent. Port 0 takes a free one.
     pub listen: Option<String>,
     /// An offer not answered in this time is withdrawn; 30,000 when absent.
@@ -30,6 +35,8 @@ pub struct RawConfig {
     pub agent_removals_per_minute: Option<u32>,
     /// Most outstanding offers of one framework; 1,000 when absent.
     pub max_offers_per_framework: Option<usize>,
+    /// Most frameworks the master knows; 10,000 when absent.
+    pub max_frameworks: Option<usize>,
     /// Calls one framework may make each second in the long run; 2,000 when absent.
     pub calls_per_second: Option<u32>,
     /// Calls one framework may make at once; 10,000 when absent.
@@ -49,8 +56,12 @@ pub struct RawConfig {
 pub struct Config {
     /// Where the state is kept.
     pub data_dir: PathBuf,
-    /// Where it is kept instead.
+    /// Where it is kept instead; the master then takes part in an election.
     pub etcd: Option<EtcdOptions>,
+    /// Where others reach this master; where it listens when absent.
+    pub advertise: Option<Address>,
+    /// How long a leader leads without being heard of.
+    pub lease: Duration,
     /// Where to listen.
     pub listen: Address,
     /// Settings of the decisions.
@@ -59,6 +70,17 @@ pub struct Config {
     pub call_rate: CallRate,
     /// How long a stopping master waits for open calls. Sessions are ended at once and do not need it.
     pub drain: Duration,
+}
+
+impl Config {
+    /// How a master that is bound to this address takes part in the election.
+    pub(crate) fn election(&self, bound: std::net::SocketAddr) -> ElectionOptions {
+        let advertise = self.advertise.clone().unwrap_or_else(|| match self.listen.port() {
+            0 => bound.into(),
+            _ => self.listen.clone(),
+        });
+        ElectionOptions { advertise, lease: self.lease }
+    }
 }
 
 /// How fast one framework may call: a token bucket. Most calls cost one token, those that concern the whole cluster ten.
@@ -92,6 +114,18 @@ pub enum ConfigError {
     /// The address is wrong.
     #[error("listen: {0}")]
     Listen(#[from] AddressError),
+    /// The address for others is wrong.
+    #[error("advertise: {0}")]
+    Advertise(AddressError),
+    /// Others cannot reach a master at the address of all interfaces.
+    #[error(
+        "listen is {listen}, which is no address that others can use; name one with advertise (--advertise \
+         HOST:PORT), for the other masters send agents and frameworks there"
+    )]
+    NoAdvertise {
+        /// Where it listens.
+        listen: Address,
+    },
     /// Something that is not counted where only countable kinds have a meaning.
     #[error("{field} names {kind}; name countable kinds such as cpus, memory, disk and gpus")]
     NotCountable {
@@ -142,12 +176,15 @@ impl TryFrom<RawConfig> for Config {
         let RawConfig {
             data_dir,
             etcd,
+            advertise,
+            lease_ms,
             listen,
             offer_timeout_ms,
             heartbeat_interval_ms,
             agent_timeout_ms,
             agent_removals_per_minute,
             max_offers_per_framework,
+            max_frameworks,
             calls_per_second,
             call_burst,
             maintenance_notice_ms,
@@ -185,6 +222,7 @@ impl TryFrom<RawConfig> for Config {
             agent_timeout_ms: time("agent_timeout_ms", agent_timeout_ms, default.agent_timeout_ms)?,
             agent_removals_per_minute: removals(agent_removals_per_minute, default.agent_removals_per_minute)?,
             max_offers_per_framework: max_offers_per_framework.unwrap_or(default.max_offers_per_framework),
+            max_frameworks: max_frameworks.unwrap_or(default.max_frameworks),
             maintenance_notice_ms: notice(maintenance_notice_ms, default.maintenance_notice_ms)?,
             preemption_notice_ms: preemption_notice_ms
                 .map(|ms| time("preemption_notice_ms", Some(ms), ms))
@@ -199,19 +237,34 @@ impl TryFrom<RawConfig> for Config {
         if engine.max_offers_per_framework == 0 {
             return Err(ConfigError::OutOfBounds { field: "max_offers_per_framework", value: 0, rule: "at least 1" });
         }
+        if engine.max_frameworks == 0 {
+            return Err(ConfigError::OutOfBounds { field: "max_frameworks", value: 0, rule: "at least 1" });
+        }
         let rate = CallRate::default();
         let call_rate = CallRate {
             per_second: least("calls_per_second", calls_per_second, rate.per_second)?,
             burst: least("call_burst", call_burst, rate.burst)?,
         };
-        Ok(Self {
-            data_dir,
-            etcd,
-            listen: listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?,
-            engine,
-            call_rate,
-            drain,
-        })
+        let listen: Address = listen.as_deref().unwrap_or(DEFAULT_LISTEN).parse()?;
+        let advertise = advertise.map(|text| text.parse()).transpose().map_err(ConfigError::Advertise)?;
+        if etcd.is_some() && advertise.is_none() && is_everywhere(listen.host()) {
+            return Err(ConfigError::NoAdvertise { listen });
+        }
+        Ok(Self { data_dir, etcd, advertise, lease: lease(lease_ms)?, listen, engine, call_rate, drain })
+    }
+}
+
+/// Others cannot use it: it stands for all addresses of a host.
+fn is_everywhere(host: &str) -> bool {
+    host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())
+}
+
+/// A lease as etcd keeps it: in whole seconds, and long enough to be renewed several times.
+fn lease(given_ms: Option<u64>) -> Result<Duration, ConfigError> {
+    let Some(value) = given_ms else { return Ok(ElectionOptions::DEFAULT_LEASE) };
+    match value {
+        2_000..=300_000 if value % 1_000 == 0 => Ok(Duration::from_millis(value)),
+        value => Err(ConfigError::OutOfBounds { field: "lease_ms", value, rule: "whole seconds from 2000 to 300000" }),
     }
 }
 

@@ -141,7 +141,7 @@ pub(crate) fn end_status(kind: ErrorKind, message: &str) -> Status {
         | ErrorKind::UnknownInverseOffer
         | ErrorKind::StaleInverseOffer => transport::ErrorKind::NotFound,
         ErrorKind::Superseded | ErrorKind::NotSubscribed => transport::ErrorKind::Conflict,
-        ErrorKind::TooSlow | ErrorKind::TooFast => transport::ErrorKind::Exhausted,
+        ErrorKind::TooSlow | ErrorKind::TooFast | ErrorKind::Full => transport::ErrorKind::Exhausted,
         ErrorKind::Internal => transport::ErrorKind::Internal,
         ErrorKind::Forbidden => transport::ErrorKind::Forbidden,
     };
@@ -179,6 +179,7 @@ fn error_kind(kind: FrameworkErrorKind) -> ErrorKind {
         FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
         FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
         FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,
+        FrameworkErrorKind::Full => ErrorKind::Full,
     }
 }
 

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_engine::explain::Why;
-use proffer_master_engine::reservations::OperatorReservation;
-use proffer_master_engine::{
-    AgentCommand, Effect, Engine, FatalError, Frame, Input, MaintenanceCommand, OperatorCall, RolesCall, SessionId,
-};
-use proffer_proto_model::{AgentId, Epoch, FrameworkId, Role};
+use proffer_master_engine::{Consequences, Effect, Engine, FatalError, Frame, Input, OperatorCall, SessionId};
+use proffer_proto_model::{Epoch, FrameworkId, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Stopwatch};
+use crate::election::Lease;
 use crate::metrics::{Load, Metrics};
 use crate::outbox::{CutOff, Outbox};
 use crate::read_models::ReadModels;
@@ -32,19 +30,14 @@ pub(crate) enum ToOwner {
     Open(SessionId, Outbox),
     /// Something happened.
     Input(Box<Input>),
-    /// An operator ends a framework.
-    Teardown(FrameworkId, oneshot::Sender<Result<(), FatalError>>),
-    /// An operator changes what roles have, or only asks whether it could.
-    Roles { call: RolesCall, is_dry_run: bool, reply: oneshot::Sender<Result<(), FatalError>> },
-    /// An operator changes what an agent is for.
-    Agent(AgentId, AgentCommand, oneshot::Sender<Result<(), FatalError>>),
-    /// An operator plans maintenance or takes it back.
-    Maintenance(MaintenanceCommand, oneshot::Sender<Result<(), FatalError>>),
+    /// An operator asks for a change, or what would come of it. The owner numbers the call.
+    Operator { call: Box<OperatorCall>, is_dry_run: bool, reply: oneshot::Sender<OperatorAnswer> },
     /// An operator asks why a framework is not offered what it wants, in one role or in all.
     Why(FrameworkId, Option<Role>, oneshot::Sender<WhyAnswer>),
-    /// An operator reserves a part of an agent, or ends that.
-    Reservation(AgentId, OperatorReservation, oneshot::Sender<Result<(), FatalError>>),
 }
+
+/// What came of a change, or what is wrong with it.
+pub(crate) type OperatorAnswer = Result<Consequences, FatalError>;
 
 /// Why, or what is wrong with the question.
 pub(crate) type WhyAnswer = Result<Why, FatalError>;
@@ -54,6 +47,8 @@ pub(crate) struct Owner {
     pub(crate) engine: Engine,
     pub(crate) epoch: Epoch,
     pub(crate) store: Box<dyn Store>,
+    /// Nothing is sent without it; a master that is alone needs none.
+    pub(crate) lease: Option<Lease>,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Receiver<ToOwner>,
     pub(crate) readers: Arc<ReadModels>,
@@ -65,7 +60,7 @@ pub(crate) struct Owner {
 #[derive(Default)]
 pub(crate) struct Streams {
     outboxes: BTreeMap<SessionId, Outbox>,
-    requests: BTreeMap<u64, oneshot::Sender<Result<(), FatalError>>>,
+    requests: BTreeMap<u64, oneshot::Sender<OperatorAnswer>>,
     whys: BTreeMap<u64, oneshot::Sender<WhyAnswer>>,
     asked: u64,
 }
@@ -73,7 +68,6 @@ pub(crate) struct Streams {
 impl Owner {
     /// Runs until every sender of the inbox is gone, or a commit fails: then nothing more is sent.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
-        self.publish();
         loop {
             let wait = self.engine.next_deadline().map(|at| self.clock.instant(at));
             let deadline = wait.map_or_else(|| tokio::time::Instant::now() + IDLE, tokio::time::Instant::from_std);
@@ -110,35 +104,12 @@ impl Owner {
                 self.streams.outboxes.insert(session, outbox);
             }
             ToOwner::Input(input) => self.handle(*input, frame),
-            ToOwner::Teardown(framework, reply) => {
+            ToOwner::Operator { call, is_dry_run, reply } => {
                 self.streams.asked += 1;
                 let request = self.streams.asked;
                 self.streams.requests.insert(request, reply);
-                self.handle(Input::Operator(OperatorCall::TeardownFramework { request, framework }), frame);
-            }
-            ToOwner::Reservation(agent, wish, reply) => {
-                self.streams.asked += 1;
-                let request = self.streams.asked;
-                self.streams.requests.insert(request, reply);
-                self.handle(Input::Operator(OperatorCall::Reservation { request, agent, wish }), frame);
-            }
-            ToOwner::Roles { call, is_dry_run, reply } => {
-                self.streams.asked += 1;
-                let request = self.streams.asked;
-                self.streams.requests.insert(request, reply);
-                self.handle(Input::Operator(OperatorCall::Roles { request, call, is_dry_run }), frame);
-            }
-            ToOwner::Agent(agent, command, reply) => {
-                self.streams.asked += 1;
-                let request = self.streams.asked;
-                self.streams.requests.insert(request, reply);
-                self.handle(Input::Operator(OperatorCall::Agent { request, agent, command }), frame);
-            }
-            ToOwner::Maintenance(command, reply) => {
-                self.streams.asked += 1;
-                let request = self.streams.asked;
-                self.streams.requests.insert(request, reply);
-                self.handle(Input::Operator(OperatorCall::Maintenance { request, command }), frame);
+                let call = call.numbered(request);
+                self.handle(if is_dry_run { Input::DryRun(call) } else { Input::Operator(call) }, frame);
             }
             ToOwner::Why(framework, role, reply) => {
                 self.streams.asked += 1;
@@ -173,6 +144,9 @@ impl Owner {
             filters: self.engine.filters(),
         };
         self.metrics.stored(watch.lap(), load);
+        if self.lease.as_ref().is_some_and(|lease| !lease.is_held(self.clock.now().mono)) {
+            return Err(StoreError::LeaseEnded);
+        }
         let mut answers = Vec::new();
         for effect in frame.into_effects(stored) {
             self.metrics.sends(&effect);
@@ -189,7 +163,8 @@ impl Owner {
         Ok(())
     }
 
-    fn publish(&mut self) {
+    /// Shows readers what has changed since the last time; before the first reader what was recovered.
+    pub(crate) fn publish(&mut self) {
         for change in self.engine.take_changes() {
             self.metrics.changed(&change, &self.readers);
             self.readers.apply(change);

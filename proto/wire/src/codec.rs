@@ -1,22 +1,19 @@
-//! Decodes what comes over the wire as prost does, but gives up on a call of a framework that has too many fields.
+//! Decodes what comes over the wire as prost does, but gives up on a message that has too many fields.
 //!
 //! The bytes of a message are bounded by the server. That does not bound what becomes of them: an empty task is two
 //! bytes on the wire and half a kilobyte in memory, so that one legal-sized message could take gigabytes. Never looks at
 //! what fields say; that is for the converters.
 
-use std::any::TypeId;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use prost::Message;
 use prost::bytes::Buf;
+use prost::{DecodeError, Message, Name};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
-/// Most parts of one call of a framework: a field has at least two, its tag and its value or length. The largest accept
-/// the master takes (1,000 tasks) has room for about 500 in each task.
-pub const MAX_CALL_PARTS: usize = 500_000;
+use crate::bounds::Bound;
 
 /// The codec of all services of the protocol.
 #[derive(Debug)]
@@ -33,7 +30,7 @@ impl<T, U> Default for BoundedCodec<T, U> {
 impl<T, U> Codec for BoundedCodec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -55,15 +52,12 @@ pub struct BoundedDecoder<U> {
     message: PhantomData<U>,
 }
 
-impl<U: Message + Default + 'static> Decoder for BoundedDecoder<U> {
+impl<U: Message + Name + Default + 'static> Decoder for BoundedDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // Frameworks are anybody's; agents and the master's answers are ours.
-        let is_call = TypeId::of::<U>() == TypeId::of::<crate::scheduler::Call>();
-        let most = if is_call { MAX_CALL_PARTS } else { usize::MAX };
-        decode(buf, most).map(Some)
+        decode(buf, &Bound::of(U::PACKAGE, U::NAME)).map(Some)
     }
 
     fn buffer_settings(&self) -> BufferSettings {
@@ -71,15 +65,43 @@ impl<U: Message + Default + 'static> Decoder for BoundedDecoder<U> {
     }
 }
 
-fn decode<U: Message + Default>(buf: impl Buf, most: usize) -> Result<U, Status> {
+fn decode<U: Message + Default>(buf: impl Buf, bound: &Bound) -> Result<U, Status> {
+    let mut head = [0; MAX_KEY_BYTES];
+    let known = buf.chunk().len().min(MAX_KEY_BYTES);
+    head[..known].copy_from_slice(&buf.chunk()[..known]);
+    decode_at_most(buf, bound.parts).map_err(|error| match error {
+        Some(error) => Status::internal(error.to_string()),
+        None => Status::resource_exhausted(bound.told(&head[..known])),
+    })
+}
+
+/// `None` for a message that has more parts.
+fn decode_at_most<U: Message + Default>(buf: impl Buf, most: usize) -> Result<U, Option<DecodeError>> {
     let left = Cell::new(most);
     let decoded = U::decode(Parts { buf, left: &left });
     // First: what was cut off may look whole.
     if left.get() == 0 {
-        return Err(Status::resource_exhausted(format!("it has more than {most} fields and values")));
+        return Err(None);
     }
-    decoded.map_err(|error| Status::internal(error.to_string()))
+    decoded.map_err(Some)
 }
+
+/// How many bytes a message takes on the wire.
+pub fn count_bytes<M: Message>(message: &M) -> usize {
+    message.encoded_len()
+}
+
+/// How many parts a message has, as they are counted when it is decoded.
+pub fn count_parts<M: Message + Default>(message: &M) -> usize {
+    let left = Cell::new(usize::MAX);
+    let bytes = message.encode_to_vec();
+    // What was just made can be read.
+    let _same = M::decode(Parts { buf: &bytes[..], left: &left });
+    usize::MAX - left.get()
+}
+
+/// Longest key of a field.
+const MAX_KEY_BYTES: usize = 10;
 
 /// What is read once too many parts have been: no length, no tag and no text begins like this, so that reading ends with
 /// an error at once. (A buffer that seemed to end would do, if nobody asked it for what it had promised before.)
@@ -114,7 +136,10 @@ mod tests {
     use prost::bytes::BytesMut;
 
     use super::*;
+    use crate::agent::{AgentMessage, AgentTask, AttachRequest, agent_message};
+    use crate::bounds::{MAX_AGENT_PARTS, MAX_CALL_PARTS};
     use crate::common::{ContainerSpec, EnvVar, TaskSpec};
+    use crate::operator::SetWeightsRequest;
     use crate::scheduler::{Accept, Call, Launch, Operation, Subscribe, TaskLaunch, call, operation};
 
     fn accept(tasks: Vec<TaskLaunch>) -> Call {
@@ -141,7 +166,42 @@ mod tests {
         let call = long_accept();
         let bytes = call.encode_to_vec();
         assert!(bytes.len() < 4 << 20, "{}", bytes.len());
-        assert_eq!(decode::<Call>(&bytes[..], MAX_CALL_PARTS).unwrap(), call);
+        assert_eq!(decoded::<Call>(&bytes).unwrap(), call);
+        assert!(count_parts(&call) < MAX_CALL_PARTS, "{}", count_parts(&call));
+    }
+
+    fn decoded<M: Message + Name + Default>(bytes: &[u8]) -> Result<M, Status> {
+        decode(bytes, &Bound::of(M::PACKAGE, M::NAME))
+    }
+
+    /// Ten thousand tasks of forty variables are known at once, in 64 MiB.
+    #[test]
+    fn all_tasks_of_the_largest_agent_are_decoded() {
+        let env =
+            |n: usize| EnvVar { name: format!("VARIABLE_{n}"), value: "a value".repeat(10), ..Default::default() };
+        let container = ContainerSpec { env: (0..40).map(env).collect(), ..Default::default() };
+        let spec = TaskSpec { task_id: "t".repeat(40), container: Some(container), ..Default::default() };
+        let one = AgentTask { framework_id: "F1-1".to_owned(), task: Some(spec), ..Default::default() };
+        let attach = AttachRequest { tasks: vec![one; 10_000], ..Default::default() };
+        let message = AgentMessage { message: Some(agent_message::Message::Attach(attach)) };
+        let bytes = message.encode_to_vec();
+        assert!((32 << 20..64 << 20).contains(&bytes.len()), "{}", bytes.len());
+        assert!(decoded::<AgentMessage>(&bytes).unwrap() == message);
+    }
+
+    #[test]
+    fn empty_tasks_of_an_agent_and_weights_by_the_million_are_refused() {
+        // AgentMessage.attach.tasks, SetWeightsRequest.weights
+        let mut tasks = [3 << 3 | 2, 0].repeat(MAX_AGENT_PARTS);
+        let mut attach = vec![1 << 3 | 2];
+        prost::encode_length_delimiter(tasks.len(), &mut attach).unwrap();
+        attach.append(&mut tasks);
+        let status = decoded::<AgentMessage>(&attach).unwrap_err();
+        assert!(status.message().starts_with("attach.tasks: the call has more than 4000000 fields"), "{status}");
+        let weights = [1 << 3 | 2, 0].repeat(MAX_CALL_PARTS);
+        let status = decoded::<SetWeightsRequest>(&weights).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(status.message().contains("more than 500000 fields"), "{status}");
     }
 
     #[test]
@@ -155,9 +215,9 @@ mod tests {
             bytes = around;
         }
         assert!(bytes.len() < 4 << 20, "{}", bytes.len());
-        let status = decode::<Call>(&bytes[..], MAX_CALL_PARTS).unwrap_err();
+        let status = decoded::<Call>(&bytes).unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
-        assert!(status.message().contains("500000 fields"), "{status}");
+        assert!(status.message().starts_with("accept.operations: the call has more than 500000 fields"), "{status}");
     }
 
     /// Wherever it is cut, in whatever pieces it comes: an error, never a panic, never half a message.
@@ -169,18 +229,19 @@ mod tests {
         let call = accept(vec![TaskLaunch { task: Some(spec), ..Default::default() }, TaskLaunch::default()]);
         let bytes = call.encode_to_vec();
         for piece in [1, 3, 7, bytes.len()] {
-            let refused = (1..2 * bytes.len()).take_while(|&most| decode::<Call>(pieces(&bytes, piece), most).is_err());
+            let refused =
+                (1..2 * bytes.len()).take_while(|&most| decode_at_most::<Call>(pieces(&bytes, piece), most).is_err());
             let enough = refused.count() + 1;
             assert!((20..2 * bytes.len()).contains(&enough), "{enough} parts");
             for most in enough..enough + 50 {
-                assert_eq!(decode::<Call>(pieces(&bytes, piece), most).unwrap(), call);
+                assert_eq!(decode_at_most::<Call>(pieces(&bytes, piece), most).unwrap(), call);
             }
         }
     }
 
     #[test]
     fn what_is_no_message_is_told_as_before() {
-        let status = decode::<Subscribe>(&[0xff; 40][..], 1_000).unwrap_err();
+        let status = decoded::<Subscribe>(&[0xff; 40]).unwrap_err();
         assert_eq!(status.code(), tonic::Code::Internal);
     }
 

@@ -3,6 +3,7 @@
 //! Only edges use these types; everything behind an edge speaks `proffer-proto-model`.
 #![allow(missing_docs)]
 
+mod bounds;
 mod codec;
 
 mod proffer {
@@ -38,7 +39,8 @@ mod proffer {
     }
 }
 
-pub use codec::{BoundedCodec, MAX_CALL_PARTS};
+pub use bounds::{MAX_AGENT_PARTS, MAX_CALL_PARTS};
+pub use codec::{BoundedCodec, count_bytes, count_parts};
 
 /// The agent API.
 pub use proffer::agent::v1 as agent;

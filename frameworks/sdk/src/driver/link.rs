@@ -1,6 +1,6 @@
 //! One stream to one master, from its opening to its end. Knows nothing of what is said over it.
 
-use proffer_proto_transport::{Address, MAX_MESSAGE_BYTES, connect};
+use proffer_proto_transport::{Address, MAX_MESSAGE_BYTES, connect, leader_of};
 use proffer_proto_wire::scheduler as wire;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,8 +20,8 @@ const NEWS: usize = 256;
 pub(super) enum News {
     /// The master says something.
     Event(MasterEvent),
-    /// The stream has ended or could not be opened, for this reason.
-    Closed(String),
+    /// The stream has ended or could not be opened, for this reason; the master may have said which one leads.
+    Closed(String, Option<Address>),
 }
 
 /// A stream that is open or on its way. Dropping it cuts it.
@@ -39,9 +39,9 @@ impl Link {
         let (sender, news) = mpsc::channel(NEWS);
         let to = address.clone();
         let task = tokio::spawn(async move {
-            let reason = listen(&to, outgoing, &sender).await;
+            let (reason, leader) = listen(&to, outgoing, &sender).await;
             // The owner has gone: nobody needs the reason.
-            let _ = sender.send(News::Closed(reason)).await;
+            let _ = sender.send(News::Closed(reason, leader)).await;
         });
         Self { address, calls, news, task: AbortOnDropHandle::new(task) }
     }
@@ -53,7 +53,7 @@ impl Link {
 
     /// What comes next. After [`News::Closed`] nothing comes any more.
     pub(super) async fn next(&mut self) -> News {
-        self.news.recv().await.unwrap_or_else(|| News::Closed("the link has ended".to_owned()))
+        self.news.recv().await.unwrap_or_else(|| News::Closed("the link has ended".to_owned(), None))
     }
 
     /// What came already.
@@ -71,29 +71,34 @@ impl Link {
     }
 }
 
-async fn listen(address: &Address, outgoing: mpsc::Receiver<wire::Call>, news: &mpsc::Sender<News>) -> String {
+/// Why it ended, and who leads if the master said so.
+async fn listen(
+    address: &Address,
+    outgoing: mpsc::Receiver<wire::Call>,
+    news: &mpsc::Sender<News>,
+) -> (String, Option<Address>) {
     let channel = match connect(address) {
         Ok(channel) => channel,
-        Err(error) => return error.to_string(),
+        Err(error) => return (error.to_string(), None),
     };
     let mut client = wire::scheduler_client::SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut events = match client.session(ReceiverStream::new(outgoing)).await {
         Ok(response) => response.into_inner(),
-        Err(status) => return describe(&status),
+        Err(status) => return (describe(&status), leader_of(&status)),
     };
     loop {
         match events.message().await {
             Ok(Some(event)) => match MasterEvent::try_from(event) {
                 Ok(event) => {
                     if news.send(News::Event(event)).await.is_err() {
-                        return "the framework has stopped".to_owned();
+                        return ("the framework has stopped".to_owned(), None);
                     }
                 }
                 // What needs an answer is sent again by the master or asked for by reconciliation.
                 Err(error) => warn!(%address, %error, "left out an event of the master that makes no sense"),
             },
-            Ok(None) => return "the master closed the stream".to_owned(),
-            Err(status) => return describe(&status),
+            Ok(None) => return ("the master closed the stream".to_owned(), None),
+            Err(status) => return (describe(&status), leader_of(&status)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proffer_proto_transport::{Address, Backoff};
+use proffer_proto_transport::{Address, Again, Backoff, Masters};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
@@ -29,8 +29,7 @@ pub(super) struct Owner<S> {
     session: Session<S>,
     /// Out of its place only while a commit runs on a blocking thread.
     store: Option<Box<dyn Store>>,
-    masters: Vec<Address>,
-    next_master: usize,
+    masters: Masters,
     inbox: mpsc::Receiver<Request<S>>,
     is_inbox_open: bool,
     link: Option<Link>,
@@ -65,8 +64,7 @@ impl<S: Scheduler> Owner<S> {
         Self {
             session,
             store: Some(store),
-            masters,
-            next_master: 0,
+            masters: Masters::new(masters),
             inbox,
             is_inbox_open: true,
             link: None,
@@ -152,8 +150,8 @@ impl<S: Scheduler> Owner<S> {
     fn on_news(&mut self, news: News, batch: &mut Batch) {
         let input = match news {
             News::Event(event) => SessionInput::Master(event),
-            News::Closed(reason) => {
-                self.close(&reason);
+            News::Closed(reason, leader) => {
+                self.close(&reason, leader);
                 batch.is_closed = true;
                 SessionInput::Closed
             }
@@ -184,22 +182,22 @@ impl<S: Scheduler> Owner<S> {
     }
 
     fn open(&mut self) -> Batch {
-        let Some(address) = self.masters.get(self.next_master % self.masters.len().max(1)).cloned() else {
-            return Batch::default();
-        };
+        let Some(address) = self.masters.now().cloned() else { return Batch::default() };
         debug!(master = %address, "connecting");
         self.link = Some(Link::open(address));
         Batch { frame: self.handle(SessionInput::Opened), ..Batch::default() }
     }
 
     /// Leaves the link and says when the next master is tried.
-    fn close(&mut self, reason: &str) {
-        let delay = self.backoff.next_delay();
+    fn close(&mut self, reason: &str, leader: Option<Address>) {
+        let delay = match self.masters.failed(leader) {
+            Again::AtOnce => Duration::ZERO,
+            Again::AfterAWait => self.backoff.next_delay(),
+        };
         if let Some(link) = self.link.take() {
             let retry_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             warn!(master = %link.address, reason, retry_ms, "no link to the master");
         }
-        self.next_master = self.next_master.wrapping_add(1);
         self.open_at = Instant::now() + delay;
     }
 
@@ -227,7 +225,7 @@ impl<S: Scheduler> Owner<S> {
             return Ok(after.end);
         }
         if let Some(reason) = lost {
-            self.close(&reason);
+            self.close(&reason, None);
             let frame = self.handle(SessionInput::Closed);
             return Box::pin(self.perform(Batch { frame, ..Batch::default() })).await;
         }

@@ -1,7 +1,10 @@
 //! Tasks that start on several agents together or not at all.
 
+use std::ops::Add;
+
 use proffer_proto_model::{Operation, Role, TaskSpec};
 
+use super::load::Load;
 use super::{Answer, DoesNotFit, Launched, Offer};
 
 /// Tasks on several offers that are launched together: all start or none does.
@@ -56,8 +59,8 @@ impl Gang {
         if let Some(first) = self.offers.first().filter(|first| first.role() != offer.role()) {
             return Err(NotAdded::OtherRole { expected: first.role().clone(), offer: Box::new(offer) });
         }
-        let others = self.offers.iter().map(Offer::launches).sum();
-        let launched = offer.check_room(&tasks, others).and_then(|()| offer.launch_group(tasks));
+        let others = self.offers.iter().map(|offer| offer.load).fold(Load::default(), Load::add);
+        let launched = offer.check_room(&tasks, others).and_then(|_| offer.launch_group(tasks));
         match launched {
             Ok(launched) => {
                 self.offers.push(offer);

@@ -2,6 +2,7 @@
 
 mod gang;
 mod inverse;
+mod load;
 mod operations;
 mod outbox;
 mod ports;
@@ -11,7 +12,6 @@ mod tests;
 use std::fmt;
 
 use proffer_proto_model as model;
-use proffer_proto_model::convert::MAX_ACCEPT_TASKS;
 use proffer_proto_model::task::PortMapping;
 use proffer_proto_model::{
     AgentId, Attribute, Constraint, DeclineKind, DeclineReason, Filter, OfferId, Operation, Resources, Role, TaskId,
@@ -20,6 +20,7 @@ use proffer_proto_model::{
 
 pub use gang::{Gang, NotAdded};
 pub use inverse::InverseOffer;
+use load::Load;
 pub use operations::NotOffered;
 pub(crate) use outbox::{Answer, Outbox};
 
@@ -35,6 +36,8 @@ pub struct Offer {
     /// Volumes that tasks launched on it mount, and whether they write.
     mounted: Vec<(VolumeId, bool)>,
     operations: Vec<Operation>,
+    /// What the tasks in them take of a call.
+    load: Load,
     reason: Option<DeclineReason>,
     filter: Filter,
     /// A gang answers for it.
@@ -48,7 +51,8 @@ pub struct Offer {
 pub struct DoesNotFit {
     /// What is missing; all the task needs when the offer is full.
     pub shortage: Box<Resources>,
-    /// As many tasks are launched on the offer as a master takes in one answer: 1,000. What is left of it is offered again.
+    /// As many tasks are launched on the offer as a master takes in one answer: 1,000, or fewer when they have many
+    /// entries (500,000 fields and values in all) or are large (4 MiB). What is left of it is offered again.
     pub is_full: bool,
     /// Where.
     pub agent: AgentId,
@@ -59,7 +63,7 @@ pub struct DoesNotFit {
 impl DoesNotFit {
     fn why(&self) -> String {
         match self.is_full {
-            true => format!("{MAX_ACCEPT_TASKS} tasks are launched on the offer already; use the next one"),
+            true => "as much as fits into one call is launched on the offer already; use the next one".to_owned(),
             false => format!("{} missing", self.shortage),
         }
     }
@@ -86,6 +90,7 @@ impl Offer {
             taken_ports,
             mounted: Vec::new(),
             operations,
+            load: Load::default(),
             reason: None,
             filter: Filter::default(),
             is_answered: false,
@@ -177,9 +182,9 @@ impl Offer {
     /// Launches a task when the offer is dropped. Its resources are subtracted; host ports that it leaves open (0) are
     /// chosen from the offer. The task id must never have been used before.
     pub fn launch(&mut self, task: TaskSpec) -> Result<Launched, DoesNotFit> {
-        self.check_room(std::slice::from_ref(&task), 0)?;
+        let load = self.check_room(std::slice::from_ref(&task), Load::default())?;
         let (task, left, taken) = self.fit(task, &self.left, &self.taken_ports)?;
-        (self.left, self.taken_ports) = (left, taken);
+        (self.left, self.taken_ports, self.load) = (left, taken, load);
         self.note_mounts(&task.container);
         let launched = self.launched(&task);
         let launch = TaskLaunch { agent: Some(self.facts.agent.clone()), task, reserved_use: Default::default() };
@@ -192,7 +197,7 @@ impl Offer {
 
     /// Launches several tasks when the offer is dropped, all or none of them.
     pub fn launch_group(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<Launched>, DoesNotFit> {
-        self.check_room(&tasks, 0)?;
+        let load = self.check_room(&tasks, Load::default())?;
         let (mut left, mut taken) = (self.left.clone(), self.taken_ports.clone());
         let mut launches = Vec::with_capacity(tasks.len());
         for task in tasks {
@@ -204,7 +209,7 @@ impl Offer {
                 reserved_use: Default::default(),
             });
         }
-        (self.left, self.taken_ports) = (left, taken);
+        (self.left, self.taken_ports, self.load) = (left, taken, load);
         launches.iter().for_each(|launch| self.note_mounts(&launch.task.container));
         let launched = launches.iter().map(|l| self.launched(&l.task)).collect();
         if !launches.is_empty() {
@@ -240,28 +245,17 @@ impl Offer {
         self.decline(DeclineReason::new(DeclineKind::ResourcesShort { shortage }));
     }
 
-    /// Tasks that are launched on it.
-    fn launches(&self) -> usize {
-        let tasks = |operation: &Operation| match operation {
-            Operation::Launch { tasks } | Operation::LaunchGroup { tasks, .. } => tasks.len(),
-            Operation::Reserve { .. }
-            | Operation::Unreserve { .. }
-            | Operation::CreateVolume { .. }
-            | Operation::DestroyVolume { .. } => 0,
-        };
-        self.operations.iter().map(tasks).sum()
-    }
-
-    /// These tasks are not too many, beside those of the offer and so many others of the same answer.
-    fn check_room(&self, tasks: &[TaskSpec], others: usize) -> Result<(), DoesNotFit> {
+    /// What the offer takes of a call with these tasks too: not too much, beside the others of the same answer.
+    fn check_room(&self, tasks: &[TaskSpec], others: Load) -> Result<Load, DoesNotFit> {
+        let load = self.load + Load::of(tasks);
         match tasks.first() {
-            Some(first) if self.launches() + others + tasks.len() > MAX_ACCEPT_TASKS => Err(DoesNotFit {
+            Some(first) if !(load + others).fits_a_call() => Err(DoesNotFit {
                 shortage: Box::new(first.resources.clone()),
                 is_full: true,
                 agent: self.facts.agent.clone(),
                 task: Box::new(first.clone()),
             }),
-            _ => Ok(()),
+            _ => Ok(load),
         }
     }
 

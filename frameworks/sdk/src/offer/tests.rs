@@ -1,5 +1,6 @@
 //! Tests of offers: what is subtracted, which ports are chosen, what an unused offer says.
 
+use proffer_proto_wire::{MAX_CALL_PARTS, count_parts, scheduler};
 use proptest::prelude::*;
 
 use super::*;
@@ -221,4 +222,28 @@ fn a_gang_takes_no_more_over_all_its_offers() {
     let refused = gang.add(offer(64_000, &[]).0, (600..1_001).map(small).collect()).unwrap_err();
     assert!(matches!(&refused, NotAdded::DoesNotFit { reason, .. } if reason.is_full), "{refused}");
     gang.add(offer(64_000, &[]).0, (600..1_000).map(small).collect()).unwrap();
+}
+
+/// Tasks with so many variables that a thousand of them are no call any more: as many as fit are, and the answer is one
+/// that a master reads.
+#[test]
+fn an_answer_is_never_longer_than_a_call_may_be() {
+    let long = |number: usize| {
+        let mut task = Task::new(format!("t{number}")).image("i").cpus(0.001).memory_mib(1);
+        for at in 0..100 {
+            task = task.env(format!("V{at}"), "1");
+        }
+        task.build().unwrap()
+    };
+    let (mut offer, outbox) = offer(4_000, &[]);
+    let launched = (0..1_000).take_while(|number| offer.launch(long(*number)).is_ok()).count();
+    assert!((400..1_000).contains(&launched), "{launched}");
+    assert!(offer.launch(long(1_000)).unwrap_err().is_full);
+    drop(offer);
+    let answer = outbox.take().pop().unwrap();
+    let operations = answer.operations.into_iter().map(Into::into).collect();
+    let accept = scheduler::Accept { operations, ..Default::default() };
+    let call = scheduler::Call { call: Some(scheduler::call::Call::Accept(accept)) };
+    let parts = count_parts(&call);
+    assert!((MAX_CALL_PARTS / 10 * 8..MAX_CALL_PARTS).contains(&parts), "{parts}");
 }

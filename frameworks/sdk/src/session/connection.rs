@@ -252,6 +252,11 @@ impl<S: Scheduler> Session<S> {
         }
         match kind {
             _ if !is_fatal => self.deliver(now, Event::Error { message }, frame),
+            // An operator may make room.
+            ErrorKind::Full => {
+                frame.reconnect = Some(message);
+                Ok(())
+            }
             ErrorKind::TooSlow | ErrorKind::TooFast | ErrorKind::Internal | ErrorKind::NotSubscribed => {
                 frame.reconnect = Some(message);
                 Ok(())

@@ -379,6 +379,7 @@ fn heard(message: ToFramework) -> MasterEvent {
                 FrameworkErrorKind::Forbidden => ErrorKind::Forbidden,
                 FrameworkErrorKind::UnknownInverseOffer => ErrorKind::UnknownInverseOffer,
                 FrameworkErrorKind::StaleInverseOffer => ErrorKind::StaleInverseOffer,
+                FrameworkErrorKind::Full => ErrorKind::Full,
             };
             MasterEvent::Error { kind, message, is_fatal }
         }

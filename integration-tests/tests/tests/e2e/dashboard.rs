@@ -105,7 +105,8 @@ async fn keep_something(master: &Handle, (to_master, _): &Link<AgentMessage, Mas
     operator.reserve(reserve.clone()).await.unwrap();
     browser.wait_until("document.querySelector('#reserved')?.textContent.includes('8 GiB')");
     let ReserveRequest { agent_id, role, .. } = reserve;
-    let create = CreateVolumeRequest { agent_id, role, volume_id: "w".repeat(200), size_bytes: 1 << 30 };
+    let create =
+        CreateVolumeRequest { agent_id, role, volume_id: "w".repeat(200), size_bytes: 1 << 30, ..Default::default() };
     operator.create_volume(create).await.unwrap();
     browser.wait_until("document.querySelector('#volumes .badge')?.textContent === 'creating'");
     let reports = vec![VolumeReport { number: 1, is_ready: true, ..Default::default() }];

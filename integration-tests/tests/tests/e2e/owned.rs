@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use proffer_integration_harness::{Cluster, kill_9, wait_for, wait_until};
+use proffer_integration_harness::{Cluster, Follower, kill_9, wait_for, wait_until};
 use proffer_sdk::{
     Bytes, Context, Demand, Driver, DriverError, Event, FrameworkConfig, Handled, Resources, Scheduler, Task, VolumeId,
 };
@@ -144,6 +144,7 @@ fn an_operator_removes_a_framework(cluster: &Cluster) {
     let nobody = cluster.proffer(&["frameworks", "teardown", "third"]);
     assert!(!nobody.status.success(), "{nobody:?}");
     assert!(nobody.told().contains("there is no framework \"third\"") && nobody.told().contains("proffer frameworks"));
+    assert!(nobody.told().contains("none of that id or name was removed"), "{nobody:?}");
     let driver = Driver::new(FrameworkConfig::new("third").role("eng").master(cluster.master()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let running = runtime.spawn(driver.run(Keeper { volume: "third", is_done: false }));
@@ -161,9 +162,38 @@ fn an_operator_removes_a_framework(cluster: &Cluster) {
     let line = ["frameworks", "teardown", id, "--wait", "--timeout", "1s"];
     let waiting = cluster.proffer(&line);
     assert!(!waiting.status.success() && waiting.told().contains("have not ended yet"), "{waiting:?}");
-    end_task(cluster);
-    wait_forgotten(cluster, "third");
+    assert!(waiting.told().contains("1 tasks left"), "{waiting:?}");
+    a_wait_goes_on_over_a_kill_9(cluster, id);
     wait_until("its data to be gone from the disk", PATIENCE, || !directory(cluster, "third").exists());
-    let again = cluster.proffer(&["frameworks", "teardown", id]);
-    assert!(!again.status.success() && again.told().contains("one that was removed is not there"), "{again:?}");
+
+    // Again, by its id and by its name, also at the next master.
+    cluster.kill_9("master");
+    for wanted in [id, "third"] {
+        let told = wait_for("the next master", PATIENCE, || {
+            let again = cluster.proffer(&["frameworks", "teardown", wanted, "--wait"]);
+            if again.status.success() { Ok(again.stdout) } else { Err(again.told()) }
+        });
+        assert!(told.contains(&format!("framework {id} (third) is gone already")), "{told}");
+    }
+    let view = cluster.json(&["frameworks", "teardown", "third", "--dry-run"]);
+    assert_eq!((&view["was_gone"], &view["is_over"]), (&true.into(), &true.into()), "{view}");
+    let never = cluster.proffer(&["frameworks", "teardown", "thirt"]);
+    assert!(!never.status.success() && never.told().contains("there is no framework \"thirt\""), "{never:?}");
+}
+
+/// The master goes and comes back while a command waits; the command says so, and ends when the last task has.
+fn a_wait_goes_on_over_a_kill_9(cluster: &Cluster, id: &str) {
+    let mut waits = Follower::start(cluster, &["frameworks", "teardown", id, "--wait", "--timeout", "5m"]);
+    let told = |waits: &Follower, words: &str| if waits.told().contains(words) { Ok(()) } else { Err(waits.told()) };
+    wait_for("the wait to begin", PATIENCE, || told(&waits, "1 tasks left"));
+    let paused = cluster.pause();
+    paused.kill_9("master");
+    wait_for("the command to notice", PATIENCE, || told(&waits, "the master does not answer; trying again"));
+    drop(paused);
+    wait_for("the next master", PATIENCE, || cluster.try_json(&["frameworks"]));
+    end_task(cluster);
+    let status = wait_for("the end of the wait", PATIENCE, || waits.ended().ok_or_else(|| waits.told()));
+    let said = waits.said();
+    assert!(status.success(), "{said} {}", waits.told());
+    assert!(said.contains("is removed for good: 1 tasks have ended; with it goes the data of eng/third"), "{said}");
 }

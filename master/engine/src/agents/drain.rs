@@ -1,13 +1,15 @@
 //! Operators change what an agent is for: no new work, emptied, back again, gone. Each is stored before it is answered;
 //! kills are repeated whenever the agent attaches, so that neither a new master nor an absent agent ends a drain.
 
+use std::collections::BTreeSet;
+
 use proffer_proto_model::task::KillPolicy;
-use proffer_proto_model::{AgentId, Now, RescindReason, TaskKey, TaskReason, TaskState};
+use proffer_proto_model::{AgentId, Now, RescindReason, TaskKey, TaskReason, TaskState, Volume};
 
 use super::mode::{AgentMode, Drain};
 use crate::registry::Operation;
 use crate::state::State;
-use crate::{Effect, FatalError, ToAgent};
+use crate::{Consequences, Effect, FatalError, ToAgent, VolumeName};
 
 /// What an operator can ask of one agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +34,38 @@ pub enum AgentCommand {
 impl State {
     /// An operator's command. The same again changes nothing and succeeds.
     pub fn operator_agent(&mut self, now: Now, request: u64, id: &AgentId, command: AgentCommand) {
-        let result = self.agent_command(now, id, command);
+        let result = self.check_agent_command(now, id, command);
+        let result = result.and_then(|what| self.agent_command(now, id, command).map(|()| what));
         self.send.push(Effect::OperatorReply { request, result });
+    }
+
+    /// What comes of it, or why it makes no sense.
+    pub fn check_agent_command(
+        &self,
+        now: Now,
+        id: &AgentId,
+        command: AgentCommand,
+    ) -> Result<Consequences, FatalError> {
+        let Some(agent) = self.agents.get(id) else { return Err(unknown(id)) };
+        let (mode, next) = (agent.record.mode, next_mode(now, id, agent.record.mode, command)?);
+        if next == mode {
+            return Ok(Consequences::so_already());
+        }
+        let name = |volume: &Volume| VolumeName { agent: id.clone(), role: volume.role.clone(), id: volume.id.clone() };
+        Ok(Consequences {
+            tasks: if next.is_emptied() || next.is_gone() { self.living_on(id) } else { 0 },
+            offers: if next.is_offered() { 0 } else { agent.offers.len() },
+            volumes: match next.is_gone() {
+                true => agent.record.kept_volumes().map(|known| name(&known.volume)).collect(),
+                false => BTreeSet::new(),
+            },
+            ..Consequences::default()
+        })
     }
 
     /// Does what is asked, or says why it makes no sense.
     pub fn agent_command(&mut self, now: Now, id: &AgentId, command: AgentCommand) -> Result<(), FatalError> {
-        let Some(mode) = self.agents.get(id).map(|agent| agent.record.mode) else {
-            let message = format!("agent_id: there is no agent {id}; see `proffer agents`");
-            return Err(FatalError { is_not_found: true, message });
-        };
+        let Some(mode) = self.agents.get(id).map(|agent| agent.record.mode) else { return Err(unknown(id)) };
         let next = next_mode(now, id, mode, command)?;
         if next == mode {
             return Ok(());
@@ -140,6 +164,10 @@ impl State {
         self.tell_agent_lost(id, &hostname);
         self.touched.agent(id);
     }
+}
+
+fn unknown(id: &AgentId) -> FatalError {
+    FatalError { is_not_found: true, message: format!("agent_id: there is no agent {id}; see `proffer agents`") }
 }
 
 /// The mode a command leads to, or why it makes no sense now.

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use proffer_proto_model::{DeclineKind, DeclineReason, FrameworkId, Now, TaskKey, TaskReason, TaskState};
+use proffer_proto_model::{DeclineKind, DeclineReason, FrameworkId, Now, TaskId, TaskKey, TaskReason, TaskState};
 
-use crate::registry::Operation;
+use crate::registry::{FrameworkRecord, Operation};
 use crate::state::State;
 use crate::timers::Timer;
 use crate::view::OfferOutcome;
-use crate::{Effect, FatalError, FrameworkErrorKind, SessionId};
-
-/// Removed frameworks remembered to tell their schedulers so.
-const MAX_REMOVED: usize = 1_000;
+use crate::{Consequences, Effect, FatalError, FrameworkErrorKind, SessionId};
 
 impl State {
     /// A framework's stream ended. Only of interest when it is the newest one.
@@ -54,22 +51,52 @@ impl State {
         }
     }
 
-    /// An operator asks for a framework's end.
-    pub fn operator_teardown(&mut self, now: Now, request: u64, id: &FrameworkId) {
-        let Some(framework) = self.frameworks.get(id) else {
-            let message =
-                format!("framework_id: there is no framework {id}; see the list of frameworks for the right id");
-            let result = Err(FatalError { is_not_found: true, message });
-            self.send.push(Effect::OperatorReply { request, result });
-            return;
-        };
-        let session = framework.session;
-        self.remove_framework(now, id);
-        if let Some(session) = session {
-            let message = "an operator removed the framework; its tasks are being killed";
-            self.framework_error(session, FrameworkErrorKind::Removed, message, true);
+    /// An operator asks for a framework's end, by its id or name.
+    pub fn operator_teardown(&mut self, now: Now, request: u64, wanted: &str) {
+        let result = self.check_teardown(wanted);
+        if let Ok(Consequences { is_so_already: false, framework: Some((id, _)), .. }) = &result {
+            let session = self.frameworks.get(id).and_then(|framework| framework.session);
+            self.remove_framework(now, id);
+            if let Some(session) = session {
+                let message = "an operator removed the framework; its tasks are being killed";
+                self.framework_error(session, FrameworkErrorKind::Removed, message, true);
+            }
         }
-        self.send.push(Effect::OperatorReply { request, result: Ok(()) });
+        self.send.push(Effect::OperatorReply { request, result });
+    }
+
+    /// What comes of a framework's end. One that was removed before is gone already; one that was never known is an error.
+    pub fn check_teardown(&self, wanted: &str) -> Result<Consequences, FatalError> {
+        let by_id = FrameworkId::new(wanted).ok().and_then(|id| self.frameworks.get(&id));
+        let by_name = || self.framework_names.get(wanted).and_then(|id| self.frameworks.get(id));
+        if let Some(framework) = by_id.or_else(by_name) {
+            let FrameworkRecord { id, info, .. } = &framework.record;
+            return Ok(Consequences {
+                is_so_already: false,
+                tasks: framework.tasks.iter().filter(|task| self.lives(id, task)).count(),
+                offers: framework.offers.len(),
+                volumes: if info.leaves_reservations { BTreeSet::new() } else { self.volumes_that_go_with(id) },
+                framework: Some((id.clone(), info.name.clone())),
+            });
+        }
+        match self.removed.find(wanted) {
+            Some(removed) => {
+                let framework = Some((removed.id.clone(), removed.name.clone()));
+                Ok(Consequences { framework, ..Consequences::so_already() })
+            }
+            None => {
+                let message = format!(
+                    "framework_id: there is no framework {wanted:?}, and none of that id or name was removed lately; see \
+                     `proffer frameworks` for ids and names"
+                );
+                Err(FatalError { is_not_found: true, message })
+            }
+        }
+    }
+
+    fn lives(&self, framework: &FrameworkId, task: &TaskId) -> bool {
+        let key = TaskKey { framework: framework.clone(), task: task.clone() };
+        self.tasks.get(&key).is_some_and(|task| !task.record.status.state.is_terminal())
     }
 
     /// Begins the removal: stored, tasks killed, forgotten once all have ended. Again does nothing new.
@@ -131,9 +158,6 @@ impl State {
         self.store.push(Operation::DeleteFramework(id.clone()));
         self.touched.framework_forgotten(id);
         self.strays.retain(|key, _| key.framework != *id);
-        self.removed.insert(id.clone());
-        if self.removed.len() > MAX_REMOVED {
-            self.removed.pop_first();
-        }
+        self.removed.remember(id.clone(), framework.record.info.name, &mut self.store);
     }
 }

@@ -55,12 +55,25 @@ impl State {
                 return Err((FrameworkErrorKind::UnknownFramework, message));
             }
             (None, Some(id)) => id,
+            (None, None) if self.frameworks.len() >= self.config.max_frameworks => return Err(self.full()),
             (None, None) => return Ok(self.new_framework_id()),
         };
         match self.frameworks.get(&id) {
             Some(framework) => self.check_identity(framework, info).map(|()| id),
             None => Ok(id),
         }
+    }
+
+    /// As many frameworks as may be are known: the others must not wait for what one more costs.
+    fn full(&self) -> Refusal {
+        let (known, most) = (self.frameworks.len(), self.config.max_frameworks);
+        let away = self.frameworks.values().filter(|framework| framework.session.is_none()).count();
+        let message = format!(
+            "framework: the master knows {known} frameworks already, {away} of them not connected, and may know {most} \
+             (--max-frameworks); remove those that are not needed with `proffer frameworks teardown`, or start the master with \
+             a higher --max-frameworks"
+        );
+        (FrameworkErrorKind::Full, message)
     }
 
     fn check_identity(&self, framework: &Framework, info: &FrameworkInfo) -> Result<(), Refusal> {

@@ -1,8 +1,8 @@
 //! Which windows an agent is in, and when it is not there next. Offers say so; when it changes they are made anew.
 
-use proffer_proto_model::{AgentId, Now, RescindReason, Unavailability};
+use proffer_proto_model::{AgentId, Now, RescindReason, Unavailability, UnixMillis};
 
-use crate::registry::WindowRecord;
+use crate::registry::{WindowId, WindowRecord};
 use crate::state::State;
 
 impl State {
@@ -10,6 +10,14 @@ impl State {
     pub fn windows_of(&self, agent: &AgentId) -> impl Iterator<Item = &WindowRecord> {
         let named = self.calendar.get(agent).into_iter().flatten();
         named.filter_map(|(_, window)| self.windows.get(window))
+    }
+
+    /// The first window of an agent that goes on between these times. Its windows do not overlap: looking back from the
+    /// end, the first that was over by the start is the last to look at.
+    pub(super) fn window_between(&self, agent: &AgentId, start: UnixMillis, end: UnixMillis) -> Option<&WindowId> {
+        let before_end = self.calendar.get(agent)?.range(..(end, WindowId(String::new()))).rev();
+        let windows = before_end.filter_map(|(_, window)| self.windows.get(window));
+        windows.take_while(|window| window.end() > start).last().map(|window| &window.id)
     }
 
     /// When an agent is not there next: the first window to come that drains it.

@@ -14,7 +14,7 @@ use crate::agents::mode::AgentMode;
 use crate::registry::{Operation, WindowAction, WindowId, WindowRecord};
 use crate::state::State;
 use crate::timers::Timer;
-use crate::{AgentCommand, Effect, FatalError};
+use crate::{AgentCommand, Consequences, Effect, FatalError};
 
 /// The wall clock is looked at again after this time at the latest.
 const LOOK_MS: u64 = 60_000;
@@ -46,23 +46,46 @@ pub enum MaintenanceCommand {
 impl State {
     /// An operator's command.
     pub fn operator_maintenance(&mut self, now: Now, request: u64, command: MaintenanceCommand) {
-        let result = match command {
-            MaintenanceCommand::Schedule { agents, start, duration_ms, action } => {
-                self.schedule_window(now, agents, start, duration_ms, action)
+        let result = self.check_maintenance(now, &command);
+        if result.is_ok() {
+            match command {
+                MaintenanceCommand::Schedule { agents, start, duration_ms, action } => {
+                    self.schedule_window(now, agents, start, duration_ms, action);
+                }
+                MaintenanceCommand::Remove(id) => self.end_window(now, &id),
             }
-            MaintenanceCommand::Remove(id) => self.remove_window(now, &id),
-        };
+        }
         self.maintain(now);
         self.send.push(Effect::OperatorReply { request, result });
     }
 
-    fn schedule_window(
-        &mut self,
+    /// What comes of it, or why it cannot be.
+    pub fn check_maintenance(&self, now: Now, command: &MaintenanceCommand) -> Result<Consequences, FatalError> {
+        match command {
+            MaintenanceCommand::Schedule { agents, start, duration_ms, action } => {
+                self.check_window(now, agents, *start, *duration_ms)?;
+                let known = agents.iter().filter_map(|id| self.agents.get(id));
+                let is_drain = matches!(action, WindowAction::Drain { .. });
+                Ok(Consequences {
+                    tasks: if is_drain { agents.iter().map(|id| self.living_on(id)).sum() } else { 0 },
+                    offers: known.map(|agent| agent.offers.len()).sum(),
+                    ..Consequences::default()
+                })
+            }
+            MaintenanceCommand::Remove(id) if self.windows.contains_key(id) => Ok(Consequences::default()),
+            MaintenanceCommand::Remove(id) => {
+                let message = format!("window_id: there is no window {id}; see `proffer maintenance ls`");
+                Err(FatalError { is_not_found: true, message })
+            }
+        }
+    }
+
+    fn check_window(
+        &self,
         now: Now,
-        agents: Vec<AgentId>,
+        agents: &[AgentId],
         start: Option<UnixMillis>,
         duration_ms: u64,
-        action: WindowAction,
     ) -> Result<(), FatalError> {
         if self.windows.len() >= MAX_WINDOWS {
             return Err(refused(format!(
@@ -84,6 +107,25 @@ impl State {
                 return Err(refused(format!("agent_ids: {id} is gone for good; leave it out")));
             }
         }
+        let end = UnixMillis(start.0.saturating_add(duration_ms));
+        if let Some((agent, other)) = unique.iter().find_map(|id| Some((id, self.window_between(id, start, end)?))) {
+            return Err(refused(format!(
+                "agent_ids: agent {agent} is in window {other} at that time already; choose another time, or take that one back \
+                 with `proffer maintenance remove {other}`"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What was checked.
+    fn schedule_window(
+        &mut self,
+        now: Now,
+        agents: Vec<AgentId>,
+        start: Option<UnixMillis>,
+        duration_ms: u64,
+        action: WindowAction,
+    ) {
         let id = loop {
             self.next_window += 1;
             let id = WindowId(format!("M{}-{}", self.epoch.0, self.next_window));
@@ -91,28 +133,10 @@ impl State {
                 break id;
             }
         };
-        let agents = unique.into_iter().collect();
-        let record = WindowRecord { id: id.clone(), agents, start, duration_ms, action, taken: None };
-        if let Some((agent, other)) = self.windows.values().find_map(|known| Some((known.overlap(&record)?, &known.id)))
-        {
-            return Err(refused(format!(
-                "agent_ids: agent {agent} is in window {other} at that time already; choose another time, or take that one back \
-                 with `proffer maintenance remove {other}`"
-            )));
-        }
-        let agents = record.agents.clone();
-        self.put_window(record);
+        let agents: Vec<AgentId> = agents.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let start = start.unwrap_or(now.unix);
+        self.put_window(WindowRecord { id, agents: agents.clone(), start, duration_ms, action, taken: None });
         self.replan(now, &agents);
-        Ok(())
-    }
-
-    fn remove_window(&mut self, now: Now, id: &WindowId) -> Result<(), FatalError> {
-        if !self.windows.contains_key(id) {
-            let message = format!("window_id: there is no window {id}; see `proffer maintenance ls`");
-            return Err(FatalError { is_not_found: true, message });
-        }
-        self.end_window(now, id);
-        Ok(())
     }
 
     /// Begins and ends the windows that are due, and sets when to look again.

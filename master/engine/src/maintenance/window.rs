@@ -59,10 +59,4 @@ impl WindowRecord {
     pub fn is_drain(&self) -> bool {
         matches!(self.action, WindowAction::Drain { .. })
     }
-
-    /// An agent both windows name at the same time.
-    pub fn overlap<'a>(&'a self, other: &WindowRecord) -> Option<&'a AgentId> {
-        let at_once = self.start < other.end() && other.start < self.end();
-        self.agents.iter().find(|agent| at_once && other.agents.contains(agent))
-    }
 }

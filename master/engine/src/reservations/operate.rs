@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_master_allocator::AgentPool;
+use proffer_master_allocator::{AgentPool, GrantId};
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, AgentInfo, Bytes, FrameworkId, Now, OfferId, Pool, PoolId, RescindReason, Resources, Role, VolumeId,
+    AgentId, AgentInfo, Bytes, FrameworkId, Now, Pool, PoolId, RescindReason, Resources, Role, VolumeId,
 };
 
 use super::words::{self, Lack};
 use super::{PoolWords, Share};
 use crate::registry::{AgentRecord, Awaited, Operation};
 use crate::state::State;
-use crate::volumes::{Maker, home_of};
-use crate::{Effect, FatalError};
+use crate::volumes::{Maker, disk, home_of};
+use crate::{Consequences, Effect, FatalError, VolumeName};
 
 /// What an operator wants of an agent's reservations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,14 @@ impl OperatorReservation {
             | Self::DestroyVolume { role, .. } => role,
         }
     }
+}
+
+/// What has to go so that an operator's wish can be.
+struct Plan {
+    /// The offers, by what they are of.
+    races: BTreeSet<GrantId>,
+    /// Unused volumes, by force.
+    volumes: Vec<VolumeId>,
 }
 
 /// What moves from one pool to another; `None` is what is not reserved.
@@ -149,15 +157,24 @@ impl State {
 
     /// An operator's wish; offers that hold what it needs are withdrawn.
     pub fn operator_reserve(&mut self, now: Now, request: u64, agent: &AgentId, wish: &OperatorReservation) {
-        let result = self.try_operator_reserve(now, agent, wish);
+        let result = self.plan(agent, wish).and_then(|plan| self.carry_out(now, agent, wish, plan));
         self.send.push(Effect::OperatorReply { request, result });
     }
 
-    fn try_operator_reserve(&mut self, now: Now, id: &AgentId, wish: &OperatorReservation) -> Result<(), FatalError> {
+    /// What comes of an operator's wish, or why it cannot be.
+    pub fn check_operator_reserve(
+        &self,
+        agent: &AgentId,
+        wish: &OperatorReservation,
+    ) -> Result<Consequences, FatalError> {
+        self.plan(agent, wish).map(|plan| self.consequences_of(agent, wish, &plan))
+    }
+
+    /// What has to go for it. Refused without disturbing anybody when even all offers would not do.
+    fn plan(&self, id: &AgentId, wish: &OperatorReservation) -> Result<Plan, FatalError> {
         let Some(agent) = self.agents.get(id) else {
             return Err(FatalError { is_not_found: true, message: words::no_agent(id) });
         };
-        let refused = |message: String| FatalError { is_not_found: false, message };
         if agent.record.mode.is_gone() {
             return Err(refused(format!("agent_id: agent {id} is gone for good; name another: `proffer agents`")));
         }
@@ -165,25 +182,59 @@ impl State {
             let message = format!("agent_id: agent {id} is not attached; try again when it is back");
             return Err(refused(message));
         }
-        let mut offers: Vec<OfferId> = agent.offers.iter().cloned().collect();
-        let mut all = self.free_share(id);
-        self.apart(&agent.offers).for_each(|open| all.add(&open.share));
-        for volume in self.doomed_volumes(id, &all, wish) {
-            self.destroy_volume(id, &mut all, wish.role(), &volume, None).map_err(refused)?;
-        }
-        // Refused without disturbing anybody when even all offers would not do.
-        self.check_wish(id, &all, wish).map_err(refused)?;
         let mut free = self.free_share(id);
+        let mut all = free.clone();
+        self.apart(&agent.offers).for_each(|open| all.add(&open.share));
+        let volumes = self.doomed_volumes(id, &all, wish);
+        for known in volumes.iter().filter_map(|volume| agent.record.volume(wish.role(), volume)) {
+            free.add_to(Some(known.pool), &disk(known.volume.size));
+            all.add_to(Some(known.pool), &disk(known.volume.size));
+        }
+        self.check_wish(id, &all, wish).map_err(refused)?;
+        let mut races = BTreeSet::new();
+        let mut offers = agent.offers.iter().rev().filter_map(|offer| self.offers.get(offer));
         while self.check_wish(id, &free, wish).is_err()
-            && let Some(offer) = offers.pop()
+            && let Some(open) = offers.next()
         {
             // It is free when the last offer of it has ended.
-            if let Some((share, race)) = self.offers.get(&offer).map(|open| (open.share.clone(), open.race)) {
-                free.add(&share);
-                self.end_races(now, id, &BTreeSet::from([race]), RescindReason::Operator);
+            if races.insert(open.race) {
+                free.add(&open.share);
             }
         }
-        self.reserve(id, &mut free, wish, None).map_err(refused)
+        Ok(Plan { races, volumes })
+    }
+
+    fn consequences_of(&self, id: &AgentId, wish: &OperatorReservation, plan: &Plan) -> Consequences {
+        let Plan { races, volumes } = plan;
+        let open = self.agents.get(id).into_iter().flat_map(|agent| &agent.offers);
+        let open = open.filter_map(|offer| self.offers.get(offer));
+        let of_wish = match wish {
+            OperatorReservation::DestroyVolume { id, .. } => Some(id),
+            _ => None,
+        };
+        let name = |volume: &VolumeId| VolumeName { agent: id.clone(), role: wish.role().clone(), id: volume.clone() };
+        Consequences {
+            offers: open.filter(|open| races.contains(&open.race)).count(),
+            volumes: volumes.iter().chain(of_wish).map(name).collect(),
+            ..Consequences::default()
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Now,
+        id: &AgentId,
+        wish: &OperatorReservation,
+        plan: Plan,
+    ) -> Result<Consequences, FatalError> {
+        let consequences = self.consequences_of(id, wish, &plan);
+        for volume in &plan.volumes {
+            self.destroy_volume(id, &mut Share::default(), wish.role(), volume, None).map_err(refused)?;
+        }
+        self.end_races(now, id, &plan.races, RescindReason::Operator);
+        let mut free = self.free_share(id);
+        self.reserve(id, &mut free, wish, None).map_err(refused)?;
+        Ok(consequences)
     }
 
     /// What of the agent is neither held by tasks nor offered. Recomputed: only for operators and checks.
@@ -253,6 +304,10 @@ impl State {
             OperatorReservation::DestroyVolume { role, id: volume } => self.check_destroy(id, role, volume).map(drop),
         }
     }
+}
+
+fn refused(message: String) -> FatalError {
+    FatalError { is_not_found: false, message }
 }
 
 fn moves_of_reserve(

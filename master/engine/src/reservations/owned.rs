@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use proffer_proto_model::{AgentId, FrameworkId, Now, PoolId, RescindReason, Resources, Role, VolumeId};
 
+use crate::VolumeName;
 use crate::registry::{AgentRecord, Operation};
 use crate::state::State;
 
@@ -55,6 +56,21 @@ impl State {
             }
             self.touched.agent(&agent);
         }
+    }
+
+    /// Its own volumes that no task of another framework mounts: those that others use stay.
+    pub(crate) fn volumes_that_go_with(&self, framework: &FrameworkId) -> BTreeSet<VolumeName> {
+        let mut going = BTreeSet::new();
+        for (agent, place) in &self.agents {
+            let own = place.record.kept_volumes().filter(|known| known.owner.as_ref() == Some(framework));
+            for known in own {
+                let (role, id) = (&known.volume.role, &known.volume.id);
+                if self.volume_users(agent, role, id).iter().all(|(user, _)| user.framework == *framework) {
+                    going.insert(VolumeName { agent: agent.clone(), role: role.clone(), id: id.clone() });
+                }
+            }
+        }
+        going
     }
 
     fn destroy_owned(&mut self, agent: &AgentId, framework: &FrameworkId) {

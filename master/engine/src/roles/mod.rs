@@ -13,12 +13,12 @@ use proffer_proto_model::{Now, Quota, Role, Weight};
 
 use crate::registry::{Operation, RoleRecord};
 use crate::state::State;
-use crate::{Effect, FatalError, RolesCall};
+use crate::{Consequences, Effect, FatalError, RolesCall};
 
 impl State {
     /// An operator asks for something about roles: all of it is done, or nothing.
     pub fn roles_call(&mut self, now: Now, request: u64, call: RolesCall, is_dry_run: bool) {
-        let result = self.check_roles_call(&call);
+        let result = self.check_roles_call(&call).map(|()| Consequences::default());
         if result.is_ok() && !is_dry_run {
             match call {
                 RolesCall::SetWeights { weights } => self.set_weights(&weights),
@@ -30,7 +30,8 @@ impl State {
         self.send.push(Effect::OperatorReply { request, result });
     }
 
-    fn check_roles_call(&self, call: &RolesCall) -> Result<(), FatalError> {
+    /// Could it be done?
+    pub fn check_roles_call(&self, call: &RolesCall) -> Result<(), FatalError> {
         let checked = match call {
             RolesCall::SetWeights { weights } => self.check_weights(weights),
             RolesCall::SetQuota { role, quota, force } => self.check_quota(role, quota, *force),

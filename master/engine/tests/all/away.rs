@@ -17,7 +17,7 @@ fn set_quota(world: &mut World, guarantee: u64, limit: Option<u64>, force: bool)
     let call = RolesCall::SetQuota { role: eng(), quota: Box::new(quota), force };
     let asked = Input::Operator(OperatorCall::Roles { request: 1, call, is_dry_run: false });
     let replied = world.handle("quota", asked).into_iter().find_map(|effect| match effect {
-        Effect::OperatorReply { result, .. } => Some(result.map_err(|error| error.message)),
+        Effect::OperatorReply { result, .. } => Some(result.map(drop).map_err(|error| error.message)),
         _ => None,
     });
     replied.unwrap()

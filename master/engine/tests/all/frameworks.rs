@@ -94,10 +94,8 @@ fn an_operator_ends_a_framework_and_is_told_so_once_stored() {
     world.subscribe(10, "web", want(1_000, 2));
     world.launch(10, vec![task("a", 1_000)]);
     world.wait(5_000);
-    let teardown = |request, id: &str| {
-        let framework = FrameworkId::new(id).unwrap();
-        Input::Operator(OperatorCall::TeardownFramework { request, framework })
-    };
+    let teardown =
+        |request, id: &str| Input::Operator(OperatorCall::TeardownFramework { request, framework: id.to_owned() });
     world.handle("operator ends F1-1", teardown(7, "F1-1"));
     world.handle("operator ends it again", teardown(8, "F1-1"));
     world.fail_over(2);
@@ -106,6 +104,44 @@ fn an_operator_ends_a_framework_and_is_told_so_once_stored() {
     world.update(2, "F1-1", "a", 2, TaskState::Killed);
     assert!(world.registry.frameworks.is_empty() && world.registry.tasks.is_empty());
     world.handle("operator ends what is gone", teardown(10, "F1-1"));
+    world.fail_over(3);
+    world.handle("operator asks the next master, by name", teardown(11, "web"));
+    world.handle("operator ends what never was", teardown(12, "wep"));
     world.subscribe(11, "web", anything());
+    world.handle("operator ends the one that has the name now", teardown(13, "web"));
     insta::assert_snapshot!(world.trace);
+}
+
+/// Those that are away count, those that are known come back, and one that is gone makes room.
+#[test]
+fn so_many_frameworks_and_no_more() {
+    let config = Config { max_frameworks: 2, ..Config::default() };
+    let mut world = World::with(config);
+    world.subscribe(10, "a", Demand::default());
+    world.subscribe(11, "b", Demand::default());
+    world.handle("b goes", Input::FrameworkDisconnected { session: SessionId(11) });
+    let subscribe = |session, name: &str| Input::Subscribe {
+        session: SessionId(session),
+        framework: framework_info(name),
+        demand: Demand::default(),
+    };
+    for at in 12..14 {
+        let effects = world.handle("one too many", subscribe(at, "c"));
+        let [Effect::ToFramework { message, .. }, Effect::Close { .. }] = effects.as_slice() else {
+            panic!("{effects:?}")
+        };
+        let ToFramework::Error { kind: FrameworkErrorKind::Full, message, is_fatal: true } = message else {
+            panic!("{message:?}")
+        };
+        assert!(message.contains("2 frameworks already"), "{message}");
+        assert!(message.contains("--max-frameworks") && message.contains("proffer frameworks teardown"), "{message}");
+        world.fail_over(at);
+    }
+    for (session, name) in [(20, "a"), (21, "b")] {
+        let effects = world.handle("back", subscribe(session, name));
+        assert!(format!("{effects:?}").contains("Subscribed"), "{effects:?}");
+    }
+    world.call(20, "teardown", FrameworkCall::Teardown);
+    let effects = world.handle("there is room", subscribe(22, "c"));
+    assert!(format!("{effects:?}").contains("Subscribed"), "{effects:?}");
 }

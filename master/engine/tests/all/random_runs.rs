@@ -138,7 +138,7 @@ impl Run {
             Step::OperatorTeardown { framework } => {
                 let session = SessionId(self.frameworks[framework as usize]);
                 if let Some(framework) = self.world.streams.get(&session).cloned() {
-                    let call = OperatorCall::TeardownFramework { request: 1, framework };
+                    let call = OperatorCall::TeardownFramework { request: 1, framework: framework.into() };
                     self.world.handle(&name, Input::Operator(call));
                 }
             }

@@ -74,7 +74,7 @@ fn operate(world: &mut World, wish: OperatorReservation) -> Result<(), String> {
 fn ask(world: &mut World, call: OperatorCall) -> Result<(), String> {
     let effects = world.handle("operator", Input::Operator(call));
     let answer = effects.into_iter().find_map(|effect| match effect {
-        Effect::OperatorReply { result, .. } => Some(result.map_err(|error| error.message)),
+        Effect::OperatorReply { result, .. } => Some(result.map(drop).map_err(|error| error.message)),
         _ => None,
     });
     answer.unwrap()

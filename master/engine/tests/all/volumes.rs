@@ -83,7 +83,7 @@ fn operate(world: &mut World, agent: &str, wish: OperatorReservation) -> Result<
     let input = Input::Operator(OperatorCall::Reservation { request: 1, agent, wish });
     let effects = world.handle("operator", input);
     let answer = effects.into_iter().find_map(|effect| match effect {
-        Effect::OperatorReply { result, .. } => Some(result.map_err(|error| error.message)),
+        Effect::OperatorReply { result, .. } => Some(result.map(drop).map_err(|error| error.message)),
         _ => None,
     });
     answer.unwrap()

@@ -1,38 +1,36 @@
 //! Drain, deactivate, reactivate and removal of agents, as operators ask for them over the wire.
 
-use proffer_master_engine::AgentCommand;
 use proffer_master_engine::registry::{AgentMode, Drain};
+use proffer_master_engine::{AgentCommand, OperatorCall};
 use proffer_proto_model::AgentId;
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
 use proffer_proto_wire::operator::agent::Mode;
-use tokio::sync::oneshot;
 use tonic::Status;
 
+use super::change::consequences;
 use super::operator::OperatorApi;
-use crate::owner::ToOwner;
 
 /// Longest bound of the tasks' grace: what is longer is no bound, or a mistake.
 const MAX_GRACE_MS: u64 = 24 * 3_600_000;
 
 impl OperatorApi {
     /// Asks for a drain.
-    pub(super) async fn drain(&self, request: wire::DrainAgentRequest) -> Result<(), Status> {
-        let wire::DrainAgentRequest { agent_id, max_grace_ms, mark_gone } = request;
+    pub(super) async fn drain(&self, request: wire::DrainAgentRequest) -> Result<wire::Consequences, Status> {
+        let wire::DrainAgentRequest { agent_id, max_grace_ms, mark_gone, dry_run } = request;
         check_grace(max_grace_ms)?;
-        self.command(agent_id, AgentCommand::Drain { max_grace_ms, mark_gone }).await
+        self.command(agent_id, AgentCommand::Drain { max_grace_ms, mark_gone }, dry_run).await
     }
 
     /// Sends a command for one agent to the owner and waits until it is stored.
-    pub(super) async fn command(&self, agent_id: String, command: AgentCommand) -> Result<(), Status> {
+    pub(super) async fn command(
+        &self,
+        agent_id: String,
+        command: AgentCommand,
+        is_dry_run: bool,
+    ) -> Result<wire::Consequences, Status> {
         let agent = AgentId::new(agent_id).map_err(|e| to_status(ErrorKind::Invalid, format!("agent_id {e}")))?;
-        let (reply, answer) = oneshot::channel();
-        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
-        self.owner.send(ToOwner::Agent(agent, command, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|error| {
-            let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
-            to_status(kind, error.message)
-        })
+        self.change(OperatorCall::Agent { request: 0, agent, command }, is_dry_run).await.map(consequences)
     }
 }
 

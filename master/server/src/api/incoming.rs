@@ -41,6 +41,10 @@ fn unreadable(status: &Status) -> Option<Status> {
     }
     let told = status.message();
     Some(match status.code() {
+        // Ours holds the field and the fix.
+        Code::ResourceExhausted if told.contains("fields and values") => {
+            to_status(ErrorKind::Exhausted, format!("a message is too large: {told}"))
+        }
         // The library's text holds the size and the cap.
         Code::OutOfRange | Code::ResourceExhausted => {
             to_status(ErrorKind::Exhausted, format!("a message is too large: {told}; send it in smaller parts"))

@@ -1,16 +1,16 @@
 //! Maintenance windows as operators plan them over the wire.
 
-use proffer_master_engine::MaintenanceCommand;
 use proffer_master_engine::registry::{WindowAction, WindowId, WindowRecord};
+use proffer_master_engine::{MaintenanceCommand, OperatorCall};
 use proffer_proto_model::{AgentId, UnixMillis};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
-use tokio::sync::oneshot;
 use tonic::Status;
 
+use super::change::consequences;
 use super::drain::check_grace;
 use super::operator::OperatorApi;
-use crate::owner::ToOwner;
+use crate::clock::unix_now;
 
 /// Longest id of a window: ours are far shorter, and it is repeated in the answer.
 const MAX_ID_BYTES: usize = 64;
@@ -21,8 +21,14 @@ impl OperatorApi {
         &self,
         request: wire::ScheduleMaintenanceRequest,
     ) -> Result<wire::MaintenanceWindow, Status> {
-        let wire::ScheduleMaintenanceRequest { agent_ids, start_unix_ms, duration_ms, deactivate_only, max_grace_ms } =
-            request;
+        let wire::ScheduleMaintenanceRequest {
+            agent_ids,
+            start_unix_ms,
+            duration_ms,
+            deactivate_only,
+            max_grace_ms,
+            dry_run,
+        } = request;
         check_grace(max_grace_ms)?;
         if deactivate_only && max_grace_ms.is_some() {
             let message = "max_grace_ms: nothing is ended with deactivate_only; leave one of them out";
@@ -37,13 +43,22 @@ impl OperatorApi {
         let action = if deactivate_only { WindowAction::Deactivate } else { WindowAction::Drain { max_grace_ms } };
         let first = agents.first().cloned();
         let before: Vec<WindowId> = self.readers.windows().iter().map(|window| window.id.clone()).collect();
-        self.ask_maintenance(MaintenanceCommand::Schedule { agents, start, duration_ms, action }).await?;
+        let command = MaintenanceCommand::Schedule { agents: agents.clone(), start, duration_ms, action };
+        let consequences = self.ask_maintenance(command, dry_run).await?;
+        if dry_run {
+            let start = start.unwrap_or_else(unix_now);
+            let planned = WindowRecord { id: WindowId(String::new()), agents, start, duration_ms, action, taken: None };
+            return Ok(wire::MaintenanceWindow { consequences: Some(consequences), ..self.window_message(&planned) });
+        }
         // Windows of one agent never overlap: the new one that names it is the one that was asked for.
         let is_new = |window: &&std::sync::Arc<WindowRecord>| {
             !before.contains(&window.id) && first.as_ref().is_some_and(|agent| window.agents.contains(agent))
         };
         let all = self.readers.windows();
-        let window = all.iter().find(is_new).map(|window| self.window_message(window));
+        let window = all
+            .iter()
+            .find(is_new)
+            .map(|window| wire::MaintenanceWindow { consequences: Some(consequences), ..self.window_message(window) });
         window.ok_or_else(|| {
             to_status(
                 ErrorKind::NotFound,
@@ -60,23 +75,24 @@ impl OperatorApi {
     }
 
     /// Takes a window back.
-    pub(super) async fn remove_window(&self, request: wire::RemoveMaintenanceRequest) -> Result<(), Status> {
-        let id = request.window_id;
+    pub(super) async fn remove_window(
+        &self,
+        request: wire::RemoveMaintenanceRequest,
+    ) -> Result<wire::Consequences, Status> {
+        let wire::RemoveMaintenanceRequest { window_id: id, dry_run } = request;
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             let message = "window_id: must be the id of a window; see `proffer maintenance ls`";
             return Err(to_status(ErrorKind::Invalid, message));
         }
-        self.ask_maintenance(MaintenanceCommand::Remove(WindowId(id))).await
+        self.ask_maintenance(MaintenanceCommand::Remove(WindowId(id)), dry_run).await
     }
 
-    async fn ask_maintenance(&self, command: MaintenanceCommand) -> Result<(), Status> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
-        self.owner.send(ToOwner::Maintenance(command, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|error| {
-            let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
-            to_status(kind, error.message)
-        })
+    async fn ask_maintenance(
+        &self,
+        command: MaintenanceCommand,
+        is_dry_run: bool,
+    ) -> Result<wire::Consequences, Status> {
+        self.change(OperatorCall::Maintenance { request: 0, command }, is_dry_run).await.map(consequences)
     }
 
     fn window_message(&self, window: &WindowRecord) -> wire::MaintenanceWindow {
@@ -93,6 +109,7 @@ impl OperatorApi {
             max_grace_ms,
             open: window.is_open(),
             inverse_offers: self.answers(window),
+            consequences: None,
         }
     }
 }

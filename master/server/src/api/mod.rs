@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod agent;
+mod change;
 mod drain;
 mod incoming;
 mod inverse;

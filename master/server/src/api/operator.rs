@@ -2,27 +2,28 @@
 
 use std::sync::Arc;
 
-use proffer_master_engine::AgentCommand;
 use proffer_master_engine::registry::TaskRecord;
 use proffer_master_engine::view::{AgentState, AgentView, FrameworkView, OfferOutcome, OfferView};
-use proffer_proto_model::{FrameworkId, RescindReason, UnixMillis};
+use proffer_master_engine::{AgentCommand, OperatorCall};
+use proffer_proto_model::{RescindReason, UnixMillis};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
 use proffer_proto_wire::operator::offer_record::Outcome;
 use proffer_proto_wire::operator::operator_server::Operator;
 use proffer_proto_wire::scheduler::rescind::Reason;
-use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::change::consequences;
 use super::watch::{Kinds, WATCH_QUEUE};
 use super::{OwnerLink, stopping};
 use crate::clock::unix_now;
-use crate::owner::ToOwner;
 use crate::queue::{Messages, queue};
 use crate::read_models::ReadModels;
 
 /// Most answered offers in one answer.
 const MAX_HISTORY: u32 = 1_000;
+/// Longest name of a framework.
+const MAX_NAME_BYTES: usize = 255;
 
 /// Serves operators.
 #[derive(Debug, Clone)]
@@ -90,18 +91,18 @@ impl Operator for OperatorApi {
         &self,
         request: Request<wire::TeardownFrameworkRequest>,
     ) -> Answer<wire::TeardownFrameworkResponse> {
-        let id = FrameworkId::new(request.into_inner().framework_id)
-            .map_err(|e| to_status(ErrorKind::Invalid, format!("framework_id {e}")))?;
-        let (reply, answer) = oneshot::channel();
-        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
-        self.owner.send(ToOwner::Teardown(id, reply)).await.map_err(|_| gone())?;
-        match answer.await.map_err(|_| gone())? {
-            Ok(()) => Ok(Response::new(wire::TeardownFrameworkResponse {})),
-            Err(error) => {
-                let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
-                Err(to_status(kind, error.message))
-            }
+        let wire::TeardownFrameworkRequest { framework_id, dry_run } = request.into_inner();
+        if framework_id.is_empty() || framework_id.len() > MAX_NAME_BYTES {
+            let message = format!(
+                "framework_id: must be the id or the name of a framework, 1 to {MAX_NAME_BYTES} bytes; see `proffer frameworks`"
+            );
+            return Err(to_status(ErrorKind::Invalid, message));
         }
+        let call = OperatorCall::TeardownFramework { request: 0, framework: framework_id };
+        let came = self.change(call, dry_run).await?;
+        let (framework_id, name) = came.framework.clone().map(|(id, name)| (id.into(), name)).unwrap_or_default();
+        let consequences = Some(consequences(came));
+        Ok(Response::new(wire::TeardownFrameworkResponse { framework_id, name, consequences }))
     }
 
     async fn list_roles(&self, _: Request<wire::ListRolesRequest>) -> Answer<wire::ListRolesResponse> {
@@ -128,37 +129,41 @@ impl Operator for OperatorApi {
     }
 
     async fn drain_agent(&self, request: Request<wire::DrainAgentRequest>) -> Answer<wire::DrainAgentResponse> {
-        self.drain(request.into_inner()).await?;
-        Ok(Response::new(wire::DrainAgentResponse {}))
+        let consequences = Some(self.drain(request.into_inner()).await?);
+        Ok(Response::new(wire::DrainAgentResponse { consequences }))
     }
 
     async fn cancel_drain(&self, request: Request<wire::CancelDrainRequest>) -> Answer<wire::CancelDrainResponse> {
-        self.command(request.into_inner().agent_id, AgentCommand::CancelDrain).await?;
-        Ok(Response::new(wire::CancelDrainResponse {}))
+        let wire::CancelDrainRequest { agent_id, dry_run } = request.into_inner();
+        let consequences = Some(self.command(agent_id, AgentCommand::CancelDrain, dry_run).await?);
+        Ok(Response::new(wire::CancelDrainResponse { consequences }))
     }
 
     async fn deactivate_agent(
         &self,
         request: Request<wire::DeactivateAgentRequest>,
     ) -> Answer<wire::DeactivateAgentResponse> {
-        self.command(request.into_inner().agent_id, AgentCommand::Deactivate).await?;
-        Ok(Response::new(wire::DeactivateAgentResponse {}))
+        let wire::DeactivateAgentRequest { agent_id, dry_run } = request.into_inner();
+        let consequences = Some(self.command(agent_id, AgentCommand::Deactivate, dry_run).await?);
+        Ok(Response::new(wire::DeactivateAgentResponse { consequences }))
     }
 
     async fn reactivate_agent(
         &self,
         request: Request<wire::ReactivateAgentRequest>,
     ) -> Answer<wire::ReactivateAgentResponse> {
-        self.command(request.into_inner().agent_id, AgentCommand::Reactivate).await?;
-        Ok(Response::new(wire::ReactivateAgentResponse {}))
+        let wire::ReactivateAgentRequest { agent_id, dry_run } = request.into_inner();
+        let consequences = Some(self.command(agent_id, AgentCommand::Reactivate, dry_run).await?);
+        Ok(Response::new(wire::ReactivateAgentResponse { consequences }))
     }
 
     async fn mark_agent_gone(
         &self,
         request: Request<wire::MarkAgentGoneRequest>,
     ) -> Answer<wire::MarkAgentGoneResponse> {
-        self.command(request.into_inner().agent_id, AgentCommand::MarkGone).await?;
-        Ok(Response::new(wire::MarkAgentGoneResponse {}))
+        let wire::MarkAgentGoneRequest { agent_id, dry_run } = request.into_inner();
+        let consequences = Some(self.command(agent_id, AgentCommand::MarkGone, dry_run).await?);
+        Ok(Response::new(wire::MarkAgentGoneResponse { consequences }))
     }
 
     async fn schedule_maintenance(
@@ -179,8 +184,8 @@ impl Operator for OperatorApi {
         &self,
         request: Request<wire::RemoveMaintenanceRequest>,
     ) -> Answer<wire::RemoveMaintenanceResponse> {
-        self.remove_window(request.into_inner()).await?;
-        Ok(Response::new(wire::RemoveMaintenanceResponse {}))
+        let consequences = Some(self.remove_window(request.into_inner()).await?);
+        Ok(Response::new(wire::RemoveMaintenanceResponse { consequences }))
     }
 
     async fn list_inverse_offers(
@@ -195,26 +200,26 @@ impl Operator for OperatorApi {
     }
 
     async fn reserve(&self, request: Request<wire::ReserveRequest>) -> Answer<wire::ReserveResponse> {
-        self.reserve_for(request.into_inner()).await?;
-        Ok(Response::new(wire::ReserveResponse {}))
+        let consequences = Some(self.reserve_for(request.into_inner()).await?);
+        Ok(Response::new(wire::ReserveResponse { consequences }))
     }
 
     async fn unreserve(&self, request: Request<wire::UnreserveRequest>) -> Answer<wire::UnreserveResponse> {
-        self.unreserve_for(request.into_inner()).await?;
-        Ok(Response::new(wire::UnreserveResponse {}))
+        let consequences = Some(self.unreserve_for(request.into_inner()).await?);
+        Ok(Response::new(wire::UnreserveResponse { consequences }))
     }
 
     async fn create_volume(&self, request: Request<wire::CreateVolumeRequest>) -> Answer<wire::CreateVolumeResponse> {
-        self.volume_for(request.into_inner().try_into()).await?;
-        Ok(Response::new(wire::CreateVolumeResponse {}))
+        let consequences = Some(self.volume_for(request.into_inner().try_into()).await?);
+        Ok(Response::new(wire::CreateVolumeResponse { consequences }))
     }
 
     async fn destroy_volume(
         &self,
         request: Request<wire::DestroyVolumeRequest>,
     ) -> Answer<wire::DestroyVolumeResponse> {
-        self.volume_for(request.into_inner().try_into()).await?;
-        Ok(Response::new(wire::DestroyVolumeResponse {}))
+        let consequences = Some(self.volume_for(request.into_inner().try_into()).await?);
+        Ok(Response::new(wire::DestroyVolumeResponse { consequences }))
     }
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {

@@ -1,15 +1,13 @@
 //! Roles, weights and quotas, as operators ask for them over the wire.
 
 use proffer_master_engine::view::RoleView;
-use proffer_master_engine::{PolicyChange, RolesCall};
+use proffer_master_engine::{OperatorCall, PolicyChange, RolesCall};
 use proffer_proto_model::{OfferMode, Quota, Resources, Role, RolePolicy, Weight};
 use proffer_proto_transport::{ErrorKind, to_status};
 use proffer_proto_wire::operator as wire;
-use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::operator::OperatorApi;
-use crate::owner::ToOwner;
 
 /// Most weights in one request.
 const MAX_WEIGHTS: usize = 10_000;
@@ -114,13 +112,8 @@ impl OperatorApi {
 
     /// Sends it to the owner and waits until it is stored.
     async fn ask(&self, call: RolesCall, is_dry_run: bool) -> Result<(), Status> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || to_status(ErrorKind::Unavailable, "this master is stopping; try again");
-        self.owner.send(ToOwner::Roles { call, is_dry_run, reply }).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|error| {
-            let kind = if error.is_not_found { ErrorKind::NotFound } else { ErrorKind::Invalid };
-            to_status(kind, error.message)
-        })
+        let call = OperatorCall::Roles { request: 0, call, is_dry_run: false };
+        self.change(call, is_dry_run).await.map(drop)
     }
 }
 

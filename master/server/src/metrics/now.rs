@@ -31,6 +31,7 @@ impl Collector for Now {
         let cluster = self.readers.cluster();
         let to = &mut encoder;
         write(to, "proffer_master_epoch", "Generation of this master", one(cluster.epoch.0 as f64))?;
+        write(to, "proffer_master_leads", "1 when this master leads, 0 when it follows", one(1.0))?;
         let started = cluster.started.0 as f64 / 1_000.0;
         write(to, "proffer_master_start_time_seconds", "When it started, since 1970", one(started))?;
         write(to, "proffer_master_offers_outstanding", "Offers not answered yet", one(f64::from(cluster.offers)))?;

@@ -33,6 +33,7 @@ impl Metrics {
             Input::Framework { call, .. } => ("framework", call_kind(call)),
             Input::FrameworkDisconnected { .. } => ("framework", "disconnected"),
             Input::Operator(_) => ("operator", "call"),
+            Input::DryRun(_) => ("operator", "dry_run"),
             Input::Tick => ("master", "tick"),
         };
         self.received.get_or_create(&peer_and_kind(peer, kind)).inc();

@@ -56,7 +56,7 @@ async fn timers_fire_while_the_inbox_is_never_empty() {
     let store = Box::new(NeverIdle { store, inbox: Some(inbox), stop: Arc::clone(&stop) });
     let streams = Streams::default();
     let metrics = Arc::new(Metrics::new(Arc::clone(&readers)));
-    let owner = Owner { engine, epoch, store, clock, inbox: from_all, readers, streams, metrics };
+    let owner = Owner { engine, epoch, store, lease: None, clock, inbox: from_all, readers, streams, metrics };
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(owner.run())

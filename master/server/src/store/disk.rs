@@ -1,7 +1,7 @@
 //! The embedded store: one redb file in the data directory, values as JSON.
 //!
 //! Tables: `meta` (schema version, cluster id, epoch), `agents`, `frameworks`, `tasks` (key `framework/task`),
-//! `roles` (those with settings), `windows`.
+//! `roles` (those with settings), `windows`, `removed` (frameworks that were, to say so).
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -32,6 +32,7 @@ const FRAMEWORKS: TableDefinition<&str, Bytes> = TableDefinition::new("framework
 const TASKS: TableDefinition<&str, Bytes> = TableDefinition::new("tasks");
 const WINDOWS: TableDefinition<&str, Bytes> = TableDefinition::new("windows");
 const ROLES: TableDefinition<&str, Bytes> = TableDefinition::new("roles");
+const REMOVED: TableDefinition<&str, Bytes> = TableDefinition::new("removed");
 
 const META_SCHEMA: &str = "schema_version";
 const META_CLUSTER: &str = "cluster_id";
@@ -151,6 +152,7 @@ impl DiskStore {
             tasks: self.records(transaction, TASKS, "tasks")?,
             windows: self.records(transaction, WINDOWS, "windows")?,
             roles: self.records(transaction, ROLES, "roles")?,
+            removed: self.records(transaction, REMOVED, "removed")?,
         };
         records::sort(&mut registry);
         Ok(registry)
@@ -190,6 +192,7 @@ impl DiskStore {
         let mut tasks = transaction.open_table(TASKS).map_err(|e| self.failed(e))?;
         let mut windows = transaction.open_table(WINDOWS).map_err(|e| self.failed(e))?;
         let mut roles = transaction.open_table(ROLES).map_err(|e| self.failed(e))?;
+        let mut removed = transaction.open_table(REMOVED).map_err(|e| self.failed(e))?;
         let delete = |table: &mut Records<'_>, key: &str| table.remove(key).map(drop).map_err(|e| self.failed(e));
         for operation in operations {
             match operation {
@@ -203,6 +206,8 @@ impl DiskStore {
                 Operation::DeleteWindow(id) => delete(&mut windows, &id.0)?,
                 Operation::PutRole(record) => self.put(&mut roles, record.role.as_str(), record)?,
                 Operation::DeleteRole(role) => delete(&mut roles, role.as_str())?,
+                Operation::PutRemoved(record) => self.put(&mut removed, record.id.as_str(), record)?,
+                Operation::DeleteRemoved(id) => delete(&mut removed, id.as_str())?,
             }
         }
         Ok(())
@@ -241,7 +246,7 @@ impl Backup for DiskStore {
     fn replace(&mut self, contents: &Loaded) -> Result<(), StoreError> {
         let Loaded { cluster, epoch, registry } = contents;
         let transaction = self.database.begin_write().map_err(|e| self.failed(e))?;
-        for table in [META, AGENTS, FRAMEWORKS, TASKS, WINDOWS, ROLES] {
+        for table in [META, AGENTS, FRAMEWORKS, TASKS, WINDOWS, ROLES, REMOVED] {
             transaction.delete_table(table).map_err(|e| self.failed(e))?;
         }
         self.write_meta(&transaction, cluster, *epoch)?;

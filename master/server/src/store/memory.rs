@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_master_engine::Stored;
 use proffer_master_engine::registry::{
-    AgentRecord, FrameworkRecord, Operation, Registry, RoleRecord, TaskRecord, WindowId, WindowRecord,
+    AgentRecord, FrameworkRecord, Operation, Registry, RemovedRecord, RoleRecord, TaskRecord, WindowId, WindowRecord,
 };
 use proffer_proto_model::{AgentId, ClusterId, Epoch, FrameworkId, Role, TaskKey};
 
@@ -26,6 +26,7 @@ struct State {
     tasks: BTreeMap<TaskKey, TaskRecord>,
     windows: BTreeMap<WindowId, WindowRecord>,
     roles: BTreeMap<Role, RoleRecord>,
+    removed: BTreeMap<FrameworkId, RemovedRecord>,
 }
 
 impl Store for MemoryStore {
@@ -69,6 +70,7 @@ impl State {
             tasks: self.tasks.values().cloned().collect(),
             windows: self.windows.values().cloned().collect(),
             roles: self.roles.values().cloned().collect(),
+            removed: self.removed.values().cloned().collect(),
         }
     }
 
@@ -84,6 +86,8 @@ impl State {
             Operation::DeleteWindow(id) => drop(self.windows.remove(&id)),
             Operation::PutRole(record) => drop(self.roles.insert(record.role.clone(), *record)),
             Operation::DeleteRole(role) => drop(self.roles.remove(&role)),
+            Operation::PutRemoved(record) => drop(self.removed.insert(record.id.clone(), record)),
+            Operation::DeleteRemoved(id) => drop(self.removed.remove(&id)),
         }
     }
 }

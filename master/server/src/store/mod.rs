@@ -16,6 +16,7 @@ use proffer_master_engine::registry::{Operation, Registry};
 use proffer_proto_model::{ClusterId, Epoch};
 
 pub use disk::DiskStore;
+pub(crate) use etcd::Fence;
 pub use etcd::{EtcdOptions, EtcdStore};
 pub use memory::MemoryStore;
 pub use snapshot::{SnapshotError, read_snapshot, write_snapshot};
@@ -163,6 +164,9 @@ pub enum StoreError {
         /// The epoch that was found; 0 when it is not known.
         epoch: Epoch,
     },
+    /// This master does not lead any more. Nothing was written or sent.
+    #[error("the lease of this master in etcd has ended, so that another one may lead; it stands for election again")]
+    LeaseEnded,
     /// etcd has no space left by its own quota. Nothing was written.
     #[error(
         "{place} has no space left (NOSPACE); make room: `etcdctl compact REVISION`, `etcdctl defrag`, then `etcdctl alarm \

@@ -24,6 +24,8 @@ pub(super) fn changes(operations: &[Operation]) -> Result<Changes, serde_json::E
             Operation::DeleteWindow(id) => delete("windows", id),
             Operation::PutRole(record) => put("roles", &record.role, record)?,
             Operation::DeleteRole(role) => delete("roles", role),
+            Operation::PutRemoved(record) => put("removed", &record.id, record)?,
+            Operation::DeleteRemoved(id) => delete("removed", id),
         };
         changes.insert(key, value);
     }
@@ -37,13 +39,14 @@ pub(super) fn all(registry: &Registry) -> Result<Changes, serde_json::Error> {
 
 /// The operations that make a registry of nothing.
 pub(super) fn operations(registry: &Registry) -> Vec<Operation> {
-    let Registry { agents, frameworks, tasks, windows, roles } = registry.clone();
+    let Registry { agents, frameworks, tasks, windows, roles, removed } = registry.clone();
     let agents = agents.into_iter().map(|record| Operation::PutAgent(Box::new(record)));
     let frameworks = frameworks.into_iter().map(Operation::PutFramework);
     let tasks = tasks.into_iter().map(|record| Operation::PutTask(Box::new(record)));
     let windows = windows.into_iter().map(Operation::PutWindow);
     let roles = roles.into_iter().map(|record| Operation::PutRole(Box::new(record)));
-    agents.chain(frameworks).chain(tasks).chain(windows).chain(roles).collect()
+    let removed = removed.into_iter().map(Operation::PutRemoved);
+    agents.chain(frameworks).chain(tasks).chain(windows).chain(roles).chain(removed).collect()
 }
 
 /// The registry of all records.
@@ -60,6 +63,7 @@ pub(super) fn registry(records: &BTreeMap<String, Vec<u8>>) -> Result<Registry, 
             "tasks" => registry.tasks.push(read(key, value)?),
             "windows" => registry.windows.push(read(key, value)?),
             "roles" => registry.roles.push(read(key, value)?),
+            "removed" => registry.removed.push(read(key, value)?),
             _ => return Err(format!("{key} is of no table that this program knows")),
         }
     }
@@ -69,12 +73,13 @@ pub(super) fn registry(records: &BTreeMap<String, Vec<u8>>) -> Result<Registry, 
 
 /// The order of text keys is not the order of the ids in every case.
 pub(super) fn sort(registry: &mut Registry) {
-    let Registry { agents, frameworks, tasks, windows, roles } = registry;
+    let Registry { agents, frameworks, tasks, windows, roles, removed } = registry;
     agents.sort_by(|a, b| a.id.cmp(&b.id));
     frameworks.sort_by(|a, b| a.id.cmp(&b.id));
     tasks.sort_by(|a, b| a.key.cmp(&b.key));
     windows.sort_by(|a, b| a.id.cmp(&b.id));
     roles.sort_by(|a, b| a.role.cmp(&b.role));
+    removed.sort_by(|a, b| a.id.cmp(&b.id));
 }
 
 fn put<R: Serialize>(

@@ -3,8 +3,8 @@
 use std::fs;
 
 use proffer_master_engine::registry::{
-    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, RoleRecord, TaskRecord, WindowAction, WindowId,
-    WindowRecord,
+    AgentMode, AgentRecord, Drain, FrameworkRecord, Operation, RemovedRecord, RoleRecord, TaskRecord, WindowAction,
+    WindowId, WindowRecord,
 };
 use proffer_proto_model::resources::{Bytes, MilliCpus};
 use proffer_proto_model::{
@@ -107,6 +107,10 @@ fn role(name: &str, cpus: u64) -> RoleRecord {
     }
 }
 
+fn removed(number: u64) -> RemovedRecord {
+    RemovedRecord { id: FrameworkId::numbered(1, number), name: format!("was-{number}"), number: 100 - number }
+}
+
 /// What every store must do. `reopen` drops the store and opens the same state again.
 pub(crate) fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>) {
     let mut store = open();
@@ -128,6 +132,9 @@ pub(crate) fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>)
         Operation::PutRole(Box::new(role("eng/web", 2))),
         Operation::PutRole(Box::new(role("ops", 1))),
         Operation::PutRole(Box::new(role("eng", 1))),
+        Operation::PutRemoved(removed(3)),
+        Operation::PutRemoved(removed(10)),
+        Operation::PutRemoved(removed(4)),
     ];
     store.commit(&puts).unwrap();
     // The same twice is the same as once.
@@ -145,6 +152,7 @@ pub(crate) fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>)
         Operation::PutAgent(Box::new(changed.clone())),
         Operation::DeleteRole(Role::new("ops").unwrap()),
         Operation::PutRole(Box::new(role("eng", 3))),
+        Operation::DeleteRemoved(removed(3).id),
     ];
     store.commit(&more).unwrap();
     drop(store);
@@ -159,6 +167,7 @@ pub(crate) fn keeps_what_was_committed(mut open: impl FnMut() -> Box<dyn Store>)
     assert_eq!(again.registry.tasks, tasks);
     assert_eq!(again.registry.windows, [window(2)]);
     assert_eq!(again.registry.roles, [role("eng", 3), role("eng/web", 2)]);
+    assert_eq!(again.registry.removed, [removed(10), removed(4)], "by id");
 }
 
 #[test]

@@ -47,6 +47,7 @@ async fn an_agents_page_shows_reservations_volumes_with_their_users_and_windows_
         from_role: from.into(),
         resources: Some(resources),
         labels: HashMap::from([("owner".to_owned(), attack.clone())]),
+        dry_run: false,
     };
     let disk = Resources { disk_bytes: 50 * GIB, ..amount(2_000, 0) };
     operator.reserve(reserve("eng", "", disk)).await.unwrap();
@@ -58,6 +59,7 @@ async fn an_agents_page_shows_reservations_volumes_with_their_users_and_windows_
         volume_id: "data".into(),
         role: "eng".into(),
         size_bytes: 4 * GIB,
+        ..Default::default()
     };
     operator.create_volume(create).await.unwrap();
     world.page_with("/agents/A1-1", &[">creating</span>", ">4 GiB</td>", "nobody"]).await;

@@ -61,12 +61,13 @@ async fn a_framework_is_torn_down_once() {
     world.page_with("/v1/frameworks", &["\"web\""]).await;
     let id = json(&world, "/v1/frameworks").await["frameworks"][0]["info"]["framework_id"].clone();
     let url = world.url(&format!("/v1/frameworks/{}/teardown", id.as_str().unwrap()));
-    let done = ask(world.http.post(&url)).await;
-    assert_eq!((done.status, done.body.as_str()), (200, "{}"));
-    let again = ask(world.http.post(&url).json(&json!({}))).await;
-    let problem: Value = serde_json::from_str(&again.body).unwrap();
-    assert_eq!((again.status, &problem["kind"]), (404, &json!("not_found")), "{problem}");
-    assert!(!problem["message"].as_str().unwrap().is_empty());
+    // Only asked, done, and done already.
+    for (body, already) in [(json!({ "dry_run": true }), false), (json!({}), false), (json!({}), true)] {
+        let answer = ask(world.http.post(&url).json(&body)).await;
+        let told: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((answer.status, &told["name"]), (200, &json!("web")), "{told}");
+        assert_eq!(told["consequences"]["already"], json!(already), "{body}: {told}");
+    }
 }
 
 /// Request, expected status, kind, field and a piece of the message or fix.
@@ -107,7 +108,14 @@ fn bad_changes(world: &World) -> Vec<Bad> {
         (body(JSON, &" ".repeat((1 << 20) + 1)), 413, "exhausted", None, "1048576"),
         (post("/v1/frameworks/F1/teardown?x=1"), 400, "invalid", Some("x"), "body"),
         (post("/v1/frameworks/%FF/teardown"), 400, "invalid", None, "UTF-8"),
-        (post("/v1/frameworks/a%20b/teardown"), 400, "invalid", Some("framework_id"), ""),
+        (post("/v1/frameworks/a%20b/teardown"), 404, "not_found", Some("framework_id"), "a b"),
+        (
+            post(&format!("/v1/frameworks/{}/teardown", "x".repeat(256))),
+            400,
+            "invalid",
+            Some("framework_id"),
+            "255 bytes",
+        ),
         (post("/v1/frameworks/F9-9/teardown"), 404, "not_found", None, "F9-9"),
         (from("origin", "http://evil.example"), 403, "forbidden", None, "another place"),
         (from("sec-fetch-site", "cross-site"), 403, "forbidden", None, "another place"),

@@ -138,7 +138,8 @@ async fn volumes_and_reservations_are_counted_by_state_and_role() {
     operator.reserve(reserve("eng/web", "eng", amount(500, 0))).await.unwrap();
     for volume_id in ["a", "b"] {
         let (role, volume_id) = ("eng".to_owned(), volume_id.to_owned());
-        let create = CreateVolumeRequest { agent_id: "A1-1".into(), volume_id, role, size_bytes: GIB };
+        let create =
+            CreateVolumeRequest { agent_id: "A1-1".into(), volume_id, role, size_bytes: GIB, ..Default::default() };
         operator.create_volume(create).await.unwrap();
     }
     agent.made(1).await;

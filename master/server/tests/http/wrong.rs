@@ -211,7 +211,14 @@ fn of_roles() -> Vec<Case> {
             "given too",
             "one of them",
         ),
-        ("frameworks/F9-9/teardown", json!({}), "not_found", "framework_id", "no framework F9-9", "list of frameworks"),
+        (
+            "frameworks/F9-9/teardown",
+            json!({}),
+            "not_found",
+            "framework_id",
+            "no framework \"F9-9\"",
+            "proffer frameworks",
+        ),
     ]
 }
 

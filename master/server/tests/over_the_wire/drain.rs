@@ -29,7 +29,12 @@ async fn a_drain_ends_tasks_and_outlives_the_master() {
     framework.launch(&offer, vec![task("t1")]).await;
     agent.launched().await;
     let (agent_id, cluster_id) = (agent.id.clone(), agent.cluster.clone());
-    let request = DrainAgentRequest { agent_id: agent_id.clone(), max_grace_ms: Some(250), mark_gone: false };
+    let request = DrainAgentRequest {
+        agent_id: agent_id.clone(),
+        max_grace_ms: Some(250),
+        mark_gone: false,
+        ..Default::default()
+    };
     soon("the drain", cluster.operator().drain_agent(request)).await.unwrap();
     assert_eq!(killed(&mut agent).await, ("t1".to_owned(), 250));
     assert_eq!(mode(&cluster).await, Mode::Draining);
@@ -43,10 +48,10 @@ async fn a_drain_ends_tasks_and_outlives_the_master() {
     let request = agent::AttachRequest { cluster_id, incarnation: 1, ..request };
     let mut agent = Agent::attach_with(&cluster, request).await;
     assert_eq!(killed(&mut agent).await, ("t1".to_owned(), 250), "told again");
-    let back = ReactivateAgentRequest { agent_id: agent_id.clone() };
+    let back = ReactivateAgentRequest { agent_id: agent_id.clone(), ..Default::default() };
     let told = soon("a refusal", cluster.operator().reactivate_agent(back)).await.unwrap_err();
     assert!(told.message().contains("proffer drain cancel"), "{told}");
-    let back = CancelDrainRequest { agent_id };
+    let back = CancelDrainRequest { agent_id, ..Default::default() };
     soon("the end of the drain", cluster.operator().cancel_drain(back)).await.unwrap();
     assert_eq!(mode(&cluster).await, Mode::Active);
     drop(agent);
@@ -70,10 +75,10 @@ async fn an_agent_marked_gone_is_told_so_and_never_let_in_again() {
     let mut agent = Agent::attach(&cluster, "one").await;
     let (agent_id, cluster_id) = (agent.id.clone(), agent.cluster.clone());
     let mut operator = cluster.operator();
-    let request = DeactivateAgentRequest { agent_id: agent_id.clone() };
+    let request = DeactivateAgentRequest { agent_id: agent_id.clone(), ..Default::default() };
     soon("deactivation", operator.deactivate_agent(request)).await.unwrap();
     assert_eq!(mode(&cluster).await, Mode::Deactivated);
-    let request = MarkAgentGoneRequest { agent_id: agent_id.clone() };
+    let request = MarkAgentGoneRequest { agent_id: agent_id.clone(), ..Default::default() };
     soon("removal", operator.mark_agent_gone(request.clone())).await.unwrap();
     soon("removal again", operator.mark_agent_gone(request)).await.unwrap();
     let told = agent.refused().await;
@@ -86,7 +91,7 @@ async fn an_agent_marked_gone_is_told_so_and_never_let_in_again() {
     let request = agent::AttachRequest { cluster_id, incarnation: 2, ..request };
     again.say(agent::agent_message::Message::Attach(request)).await;
     assert!(again.refused().await.r#final);
-    let request = ReactivateAgentRequest { agent_id };
+    let request = ReactivateAgentRequest { agent_id, ..Default::default() };
     let told = soon("a refusal", operator.reactivate_agent(request)).await.unwrap_err();
     assert!(told.message().contains("gone for good"), "{told}");
     cluster.assert_serves().await;
@@ -100,6 +105,7 @@ async fn wrong_requests_are_told_what_to_do() {
         agent_id: agent_id.to_owned(),
         max_grace_ms,
         mark_gone: false,
+        ..Default::default()
     };
     let table = [
         (request("A9-9", None), Code::NotFound, "see `proffer agents`"),

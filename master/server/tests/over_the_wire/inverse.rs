@@ -86,7 +86,7 @@ async fn a_framework_with_tasks_is_asked_to_leave_and_its_answer_is_shown() {
     let told = watch.error().await;
     assert!(told.kind() == error::Kind::Invalid && told.message.contains("inverse_offer_ids"), "{told:?}");
 
-    let request = RemoveMaintenanceRequest { window_id: window.window_id };
+    let request = RemoveMaintenanceRequest { window_id: window.window_id, ..Default::default() };
     soon("the end of the window", cluster.operator().remove_maintenance(request)).await.unwrap();
     let end = web.wait_for("the end of the request", |event| match event {
         event::Event::RescindInverse(over) if over.inverse_offer_ids == [id.clone()] => Some(over.end()),

@@ -8,6 +8,7 @@ mod gangs;
 mod guards;
 mod inverse;
 mod maintenance;
+mod masters;
 mod preemption;
 mod random_bytes;
 mod raw;

@@ -39,9 +39,10 @@ async fn a_window_outlives_the_master_and_can_be_taken_back() {
     cluster.stop().await;
 
     let cluster = Cluster::start(dir.path()).await;
-    assert_eq!(windows(&cluster).await, [window.clone(), later]);
+    let planned = [window.clone(), later].map(|window| MaintenanceWindow { consequences: None, ..window });
+    assert_eq!(windows(&cluster).await, planned);
     assert_eq!(mode(&cluster).await, Mode::Drained);
-    let request = RemoveMaintenanceRequest { window_id: window.window_id };
+    let request = RemoveMaintenanceRequest { window_id: window.window_id, ..Default::default() };
     soon("the end of the window", cluster.operator().remove_maintenance(request)).await.unwrap();
     assert_eq!((mode(&cluster).await, windows(&cluster).await.len()), (Mode::Active, 1));
     cluster.assert_serves().await;
@@ -73,7 +74,7 @@ async fn wrong_windows_are_told_what_to_do() {
         let told = soon("a refusal", cluster.operator().schedule_maintenance(request)).await.unwrap_err();
         assert!(told.code() == code && told.message().contains(words), "{told}");
     }
-    let request = RemoveMaintenanceRequest { window_id: "M9-9".into() };
+    let request = RemoveMaintenanceRequest { window_id: "M9-9".into(), ..Default::default() };
     let told = soon("a refusal", cluster.operator().remove_maintenance(request)).await.unwrap_err();
     assert!(told.code() == Code::NotFound && told.message().contains("maintenance ls"), "{told}");
     cluster.assert_serves().await;

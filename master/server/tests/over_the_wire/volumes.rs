@@ -68,6 +68,7 @@ async fn a_volume_is_made_mounted_kept_over_a_restart_and_destroyed() {
         volume_id: "db".to_owned(),
         role: role.clone(),
         size_bytes: 4 * GIB,
+        ..Default::default()
     };
     soon("the volume", cluster.operator().create_volume(create.clone())).await.unwrap();
     let made = ordered(&mut agent).await;
@@ -84,7 +85,12 @@ async fn a_volume_is_made_mounted_kept_over_a_restart_and_destroyed() {
     let refused = framework.status().await;
     assert_eq!((refused.state(), refused.reason()), (TaskState::Dropped, TaskReason::VolumeUnavailable));
     assert!(refused.message.contains("in use by task") && refused.message.contains("/t1"), "{}", refused.message);
-    let destroy = DestroyVolumeRequest { agent_id: agent_id.clone(), volume_id: "db".to_owned(), role: role.clone() };
+    let destroy = DestroyVolumeRequest {
+        agent_id: agent_id.clone(),
+        volume_id: "db".to_owned(),
+        role: role.clone(),
+        ..Default::default()
+    };
     let told = soon("a refusal", cluster.operator().destroy_volume(destroy.clone())).await.unwrap_err();
     assert_eq!(told.code(), Code::InvalidArgument);
     assert!(told.message().contains("/t1; end it first"), "{told}");
@@ -115,8 +121,13 @@ async fn a_volume_is_made_mounted_kept_over_a_restart_and_destroyed() {
             _ => false,
         })
         .await;
-    let unreserve =
-        |force| UnreserveRequest { agent_id: agent_id.clone(), role: role.clone(), resources: disk(10), force };
+    let unreserve = |force| UnreserveRequest {
+        agent_id: agent_id.clone(),
+        role: role.clone(),
+        resources: disk(10),
+        force,
+        ..Default::default()
+    };
     let told = soon("a refusal", cluster.operator().unreserve(unreserve(false))).await.unwrap_err();
     assert!(told.message().contains("volumes rest on it: db"), "{told}");
     soon("the end", cluster.operator().unreserve(unreserve(true))).await.unwrap();
@@ -253,6 +264,7 @@ async fn wrong_values_are_refused_with_their_field() {
         volume_id: "db".to_owned(),
         role: "eng".to_owned(),
         size_bytes: GIB,
+        ..Default::default()
     };
     let wrong = |spoil: fn(&mut CreateVolumeRequest)| {
         let mut request = good.clone();
@@ -271,8 +283,12 @@ async fn wrong_values_are_refused_with_their_field() {
         assert_eq!(told.code(), code, "{told}");
         assert!(told.message().contains(words), "{words}: {told}");
     }
-    let request =
-        DestroyVolumeRequest { agent_id: agent.id.clone(), volume_id: "db".to_owned(), role: "eng".to_owned() };
+    let request = DestroyVolumeRequest {
+        agent_id: agent.id.clone(),
+        volume_id: "db".to_owned(),
+        role: "eng".to_owned(),
+        ..Default::default()
+    };
     let told = soon("a refusal", cluster.operator().destroy_volume(request)).await.unwrap_err();
     assert!(told.message().contains("has no volume db of role eng"), "{told}");
 }

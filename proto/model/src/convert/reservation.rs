@@ -74,13 +74,15 @@ pub struct ReserveCall {
     pub resources: Resources,
     /// Free words.
     pub labels: BTreeMap<String, String>,
+    /// Nothing is to be changed.
+    pub is_dry_run: bool,
 }
 
 impl TryFrom<operator::ReserveRequest> for ReserveCall {
     type Error = WireError;
 
     fn try_from(request: operator::ReserveRequest) -> Result<Self, WireError> {
-        let operator::ReserveRequest { agent_id, role, from_role, resources, labels } = request;
+        let operator::ReserveRequest { agent_id, role, from_role, resources, labels, dry_run } = request;
         let from_role = if from_role.is_empty() { None } else { Some(check::role("from_role", &from_role)?) };
         Ok(Self {
             agent: check::id("agent_id", &agent_id)?,
@@ -88,6 +90,7 @@ impl TryFrom<operator::ReserveRequest> for ReserveCall {
             from_role,
             resources: check::convert("resources", resources)?,
             labels: check::labels("labels", labels)?,
+            is_dry_run: dry_run,
         })
     }
 }
@@ -103,18 +106,21 @@ pub struct UnreserveCall {
     pub resources: Resources,
     /// Also unused volumes that rest on it go.
     pub is_forced: bool,
+    /// Nothing is to be changed.
+    pub is_dry_run: bool,
 }
 
 impl TryFrom<operator::UnreserveRequest> for UnreserveCall {
     type Error = WireError;
 
     fn try_from(request: operator::UnreserveRequest) -> Result<Self, WireError> {
-        let operator::UnreserveRequest { agent_id, role, resources, force } = request;
+        let operator::UnreserveRequest { agent_id, role, resources, force, dry_run } = request;
         Ok(Self {
             agent: check::id("agent_id", &agent_id)?,
             role: check::role("role", &role)?,
             resources: check::convert("resources", resources)?,
             is_forced: force,
+            is_dry_run: dry_run,
         })
     }
 }

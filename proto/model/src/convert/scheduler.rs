@@ -170,12 +170,14 @@ pub enum ErrorKind {
     UnknownInverseOffer,
     /// The inverse offer is over, or of an earlier master.
     StaleInverseOffer,
+    /// The master knows as many frameworks as it may.
+    Full,
 }
 
 check::same_enum!(error_kind: ErrorKind <-> WireErrorKind, unspecified None,
     [Invalid, UnknownFramework, Superseded, Removed, NotSubscribed, TooSlow, Internal, Forbidden, TooFast,
-    UnknownInverseOffer, StaleInverseOffer],
-    "INVALID to STALE_INVERSE_OFFER");
+    UnknownInverseOffer, StaleInverseOffer, Full],
+    "INVALID to FULL");
 
 impl TryFrom<wire::Call> for SchedulerCall {
     type Error = WireError;

@@ -439,6 +439,7 @@ pub(super) fn event() -> impl Strategy<Value = SchedulerEvent> {
     let ends = select(vec![InverseEnd::Left, InverseEnd::Cancelled, InverseEnd::Replaced, InverseEnd::AgentLost]);
     let kind = select(vec![
         ErrorKind::StaleInverseOffer,
+        ErrorKind::Full,
         ErrorKind::Invalid,
         ErrorKind::UnknownFramework,
         ErrorKind::TooSlow,

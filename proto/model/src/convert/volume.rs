@@ -121,18 +121,21 @@ pub struct VolumeCall {
     pub role: Role,
     /// How large; `None` destroys it.
     pub size: Option<Bytes>,
+    /// Nothing is to be changed.
+    pub is_dry_run: bool,
 }
 
 impl TryFrom<operator::CreateVolumeRequest> for VolumeCall {
     type Error = WireError;
 
     fn try_from(request: operator::CreateVolumeRequest) -> Result<Self, WireError> {
-        let operator::CreateVolumeRequest { agent_id, volume_id, role, size_bytes } = request;
+        let operator::CreateVolumeRequest { agent_id, volume_id, role, size_bytes, dry_run } = request;
         Ok(Self {
             agent: check::id("agent_id", &agent_id)?,
             id: check::id("volume_id", &volume_id)?,
             role: check::role("role", &role)?,
             size: Some(Bytes(at_least_1("size_bytes", size_bytes)?)),
+            is_dry_run: dry_run,
         })
     }
 }
@@ -141,12 +144,13 @@ impl TryFrom<operator::DestroyVolumeRequest> for VolumeCall {
     type Error = WireError;
 
     fn try_from(request: operator::DestroyVolumeRequest) -> Result<Self, WireError> {
-        let operator::DestroyVolumeRequest { agent_id, volume_id, role } = request;
+        let operator::DestroyVolumeRequest { agent_id, volume_id, role, dry_run } = request;
         Ok(Self {
             agent: check::id("agent_id", &agent_id)?,
             id: check::id("volume_id", &volume_id)?,
             role: check::role("role", &role)?,
             size: None,
+            is_dry_run: dry_run,
         })
     }
 }

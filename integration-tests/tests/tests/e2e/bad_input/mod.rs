@@ -212,7 +212,7 @@ const TABLE: &[(&str, Input, &str, &str)] = &[
     ("HTTP/2 that is cut short", Bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x04\x01\x05"), "", ""),
     ("unknown framework id", Subscribe("F9-9"), "framework F9-9 is not known in cluster", "subscribe without an id"),
     ("framework id of no kind", Subscribe("no such"), "framework.framework_id", "only a-z A-Z 0-9 . _ - are allowed"),
-    ("removal of an unknown framework", Teardown("F9-9"), "F9-9", "see the list of frameworks"),
+    ("removal of an unknown framework", Teardown("F9-9"), "F9-9", "see `proffer frameworks`"),
 ];
 
 const STACK: &str = "version: 1\nservices:\n  web:\n    image: hello:latest\n    instances: 2\n    \

@@ -97,7 +97,7 @@ pub fn subscribe(address: &str, id: &str) -> String {
 pub fn teardown(address: &str, id: &str) -> String {
     block_on(async {
         let mut client = OperatorClient::connect(format!("http://{address}")).await.unwrap();
-        let request = TeardownFrameworkRequest { framework_id: id.to_owned() };
+        let request = TeardownFrameworkRequest { framework_id: id.to_owned(), ..Default::default() };
         client.teardown_framework(request).await.expect_err("was not refused").message().to_owned()
     })
 }

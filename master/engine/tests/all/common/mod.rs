@@ -48,7 +48,43 @@ impl World {
 
     /// Handles one input; audits, stores, and collects what was sent.
     pub fn handle(&mut self, what: &str, input: Input) -> Vec<Effect> {
+        let asked = match &input {
+            Input::Operator(OperatorCall::Why { .. }) => None,
+            Input::Operator(call) => Some((call.clone(), self.dry_run(what, call.clone()))),
+            _ => None,
+        };
+        let effects = self.handle_only(what, input);
+        if let Some((call, told)) = asked {
+            check_dry_run(what, &call, &told, &effects);
+        }
+        effects
+    }
+
+    /// What would come of a call. Nothing is stored, sent or shown.
+    fn dry_run(&mut self, what: &str, call: OperatorCall) -> Result<Consequences, FatalError> {
+        let (before, frame) = (self.trace.len(), self.engine.handle(self.now, Input::DryRun(call)));
+        assert!(frame.operations().is_empty(), "a dry run of {what} stores {:?}", frame.operations());
+        let effects = self.finish(&format!("dry run of {what}"), frame);
+        // Time has passed: what is possible by now is offered, as with any input.
+        let is_due = |e: &Effect| matches!(e, Effect::ToFramework { message: ToFramework::Offers(_), .. });
+        let mut others = effects.iter().filter(|effect| !is_due(effect));
+        match (others.next(), others.next()) {
+            (Some(Effect::OperatorReply { result, .. }), None) => {
+                if effects.len() == 1 {
+                    self.trace.truncate(before);
+                }
+                result.clone()
+            }
+            _ => panic!("a dry run of {what} sends {effects:?}"),
+        }
+    }
+
+    fn handle_only(&mut self, what: &str, input: Input) -> Vec<Effect> {
         let frame = self.engine.handle(self.now, input);
+        self.finish(what, frame)
+    }
+
+    fn finish(&mut self, what: &str, frame: Frame) -> Vec<Effect> {
         if self.is_traced {
             writeln!(self.trace, "> {what}").unwrap();
         }
@@ -68,6 +104,16 @@ impl World {
                 writeln!(self.trace, "  {}", told(effect)).unwrap();
             }
         }
+        self.show_changes();
+        assert_eq!(self.engine.audit(), Vec::<String>::new(), "after {what}\n{}", self.trace);
+        effects.iter().for_each(|effect| self.check_told(what, effect));
+        let seen: Vec<_> = self.tasks.values().cloned().collect();
+        assert_eq!(seen, self.registry.tasks, "readers see what is stored, after {what}");
+        effects
+    }
+
+    /// What readers see from now on.
+    fn show_changes(&mut self) {
         for change in self.engine.take_changes() {
             match change {
                 Change::Task(record) => drop(self.tasks.insert(record.key.clone(), *record)),
@@ -77,11 +123,6 @@ impl World {
                 _ => {}
             }
         }
-        assert_eq!(self.engine.audit(), Vec::<String>::new(), "after {what}\n{}", self.trace);
-        effects.iter().for_each(|effect| self.check_told(what, effect));
-        let seen: Vec<_> = self.tasks.values().cloned().collect();
-        assert_eq!(seen, self.registry.tasks, "readers see what is stored, after {what}");
-        effects
     }
 
     fn check_terminal_is_final(&self, operation: &registry::Operation) {
@@ -217,7 +258,7 @@ impl World {
 
     fn answer(effects: Vec<Effect>) -> Result<(), FatalError> {
         let reply = effects.into_iter().find_map(|effect| match effect {
-            Effect::OperatorReply { result, .. } => Some(result),
+            Effect::OperatorReply { result, .. } => Some(result.map(drop)),
             _ => None,
         });
         reply.expect("every call is answered")
@@ -333,6 +374,8 @@ fn stored(operation: &registry::Operation) -> String {
         DeleteWindow(id) => format!("no window {id}"),
         PutRole(r) => format!("role {} weight {} quota {}", r.role, r.weight, quota(&r.quota)),
         DeleteRole(role) => format!("no role {role}"),
+        PutRemoved(record) => format!("removed {} {} as #{}", record.id, record.name, record.number),
+        DeleteRemoved(id) => format!("forget that {id} was removed"),
     }
 }
 
@@ -341,9 +384,40 @@ fn told(effect: &Effect) -> String {
         Effect::ToFramework { session, message } => format!("framework {}: {}", session.0, to_framework(message)),
         Effect::ToAgent { session, message } => format!("agent {}: {}", session.0, to_agent(message)),
         Effect::Close { session } => format!("close {}", session.0),
-        Effect::OperatorReply { request, result } => format!("operator {request}: {result:?}"),
+        Effect::OperatorReply { request, result } => format!("operator {request}: {}", came(result)),
         Effect::WhyReply { request, answer } => format!("operator {request}: {}", why(answer)),
     }
+}
+
+/// What was told beforehand is what came of it.
+fn check_dry_run(what: &str, call: &OperatorCall, told: &Result<Consequences, FatalError>, effects: &[Effect]) {
+    let reply = effects.iter().find_map(|effect| match effect {
+        Effect::OperatorReply { result, .. } => Some(result),
+        _ => None,
+    });
+    assert_eq!(Some(told), reply, "a dry run of {what} tells something else than what comes");
+    if let (Ok(came), OperatorCall::Agent { .. } | OperatorCall::Reservation { .. }) = (told, call) {
+        let withdrawn = effects.iter().map(|effect| match effect {
+            Effect::ToFramework { message: ToFramework::Rescind { offers, .. }, .. } => offers.len(),
+            _ => 0,
+        });
+        assert_eq!(came.offers, withdrawn.sum::<usize>(), "offers withdrawn by {what}: {effects:?}");
+    }
+}
+
+fn came(result: &Result<Consequences, FatalError>) -> String {
+    let came = match result {
+        Ok(came) => came,
+        Err(error) => return format!("{error:?}"),
+    };
+    let Consequences { is_so_already, tasks, offers, volumes, framework } = came;
+    let mut words = vec!["done".to_owned()];
+    words.extend(framework.as_ref().map(|(id, name)| format!("about {id} {name}")));
+    words.extend(is_so_already.then(|| "so already".to_owned()));
+    words.extend((*tasks > 0).then(|| format!("{tasks} tasks")));
+    words.extend((*offers > 0).then(|| format!("{offers} offers")));
+    words.extend(volumes.iter().map(|volume| format!("volume {}/{}", volume.role, volume.id)));
+    words.join(", ")
 }
 
 fn to_framework(message: &ToFramework) -> String {

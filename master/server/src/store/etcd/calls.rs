@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, ConnectOptions, Error, GetOptions, KeyValue, KvClient, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, Error, GetOptions, KeyValue, KvClient, Txn, TxnOp};
 use etcd_client::{TxnOpResponse, TxnResponse};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
-use super::EtcdOptions;
+use super::{EtcdOptions, Fence};
 use crate::store::StoreError;
 
 /// One try of a call.
@@ -25,6 +25,8 @@ pub(super) struct Calls {
     kv: KvClient,
     place: String,
     patience: Duration,
+    /// What every write compares besides: that this master still leads.
+    fence: Option<Fence>,
 }
 
 /// How a conditional write ended.
@@ -48,19 +50,12 @@ enum Failure {
 
 impl Calls {
     /// Connects to all endpoints; nothing is sent yet.
-    pub async fn connect(options: &EtcdOptions) -> Result<Self, StoreError> {
+    pub async fn connect(options: &EtcdOptions, fence: Option<Fence>) -> Result<Self, StoreError> {
         let place = options.to_string();
-        // A member that cannot reach the others answers at once instead of keeping us waiting.
-        let connect = ConnectOptions::new()
-            .with_connect_timeout(CALL)
-            .with_keep_alive(CALL, CALL)
-            .with_keep_alive_while_idle(true)
-            .with_require_leader(true);
-        let endpoints: Vec<String> = options.endpoints.iter().map(|address| format!("http://{address}")).collect();
-        let client = Client::connect(endpoints, Some(connect)).await;
         let unreachable = |error: Error| StoreError::Unreachable { place: place.clone(), cause: error.to_string() };
-        let kv = client.map_err(unreachable)?.kv_client().max_decoding_message_size(usize::MAX);
-        Ok(Self { kv, place, patience: options.patience })
+        let client = options.client(CALL).await.map_err(unreachable)?;
+        let kv = client.kv_client().max_decoding_message_size(usize::MAX);
+        Ok(Self { kv, place, patience: options.patience, fence })
     }
 
     /// The value of a key now, and the revision of the store.
@@ -108,15 +103,26 @@ impl Calls {
             Some(value) => Compare::value(key, CompareOp::Equal, value),
             None => Compare::version(key, CompareOp::Equal, 0),
         };
+        let leads = self.fence.iter().map(Fence::compare);
         let then = [vec![TxnOp::put(key, next, None)], then].concat();
-        let txn = Txn::new().when(vec![is_known]).and_then(then).or_else(vec![TxnOp::get(key, None)]);
+        let txn = Txn::new()
+            .when([is_known].into_iter().chain(leads).collect::<Vec<_>>())
+            .and_then(then)
+            .or_else(vec![TxnOp::get(key, None)]);
         let answer = self.again(|kv| transact(kv, txn.clone()), write_failed).await?;
         if answer.succeeded() {
             return Ok(Written::Done);
         }
         let found = found_by(&answer);
         // An earlier try whose answer was lost.
-        if found.as_deref() == Some(next) { Ok(Written::Done) } else { Ok(Written::Refused(found)) }
+        if found.as_deref() == Some(next) {
+            return Ok(Written::Done);
+        }
+        // Nobody else has written: it is the other comparison that failed.
+        if found.as_deref() == known && self.fence.is_some() {
+            return Err(StoreError::LeaseEnded);
+        }
+        Ok(Written::Refused(found))
     }
 
     /// Forgets how things were before a revision. That it fails matters to nobody.

@@ -8,10 +8,10 @@ use proffer_master_engine::registry::Operation;
 use proffer_proto_model::{ClusterId, Epoch};
 use uuid::Uuid;
 
-use super::EtcdOptions;
 use super::batch::{self, Change};
 use super::calls::{Calls, Written};
 use super::meta::{Keys, Meta, SCHEMA_VERSION, Version};
+use super::{EtcdOptions, Fence};
 use crate::store::disk::new_cluster_id;
 use crate::store::records::{self, Changes};
 use crate::store::{Loaded, StoreError};
@@ -39,10 +39,10 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub async fn connect(options: &EtcdOptions) -> Result<Self, StoreError> {
+    pub async fn connect(options: &EtcdOptions, fence: Option<Fence>) -> Result<Self, StoreError> {
         let keys = Keys { prefix: options.prefix.clone() };
         Ok(Self {
-            calls: Calls::connect(options).await?,
+            calls: Calls::connect(options, fence).await?,
             keys,
             place: options.to_string(),
             meta: None,

@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use etcd_client::{Client, Compare, CompareOp, ConnectOptions};
 use proffer_master_engine::Stored;
 use proffer_master_engine::registry::Operation;
 use proffer_proto_transport::Address;
@@ -38,12 +39,39 @@ impl EtcdOptions {
     pub const DEFAULT_PREFIX: &str = "/proffer";
     /// How long is tried when nobody said.
     pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A connection to all members; nothing is sent yet. A dead one is noticed within `limit`.
+    pub(crate) async fn client(&self, limit: Duration) -> Result<Client, etcd_client::Error> {
+        // A member that cannot reach the others answers at once instead of keeping us waiting.
+        let options = ConnectOptions::new()
+            .with_connect_timeout(limit)
+            .with_keep_alive(limit, limit)
+            .with_keep_alive_while_idle(true)
+            .with_require_leader(true);
+        let endpoints: Vec<String> = self.endpoints.iter().map(|address| format!("http://{address}")).collect();
+        Client::connect(endpoints, Some(options)).await
+    }
 }
 
 impl fmt::Display for EtcdOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let endpoints: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
         write!(f, "etcd {}, prefix {}", endpoints.join(","), self.prefix)
+    }
+}
+
+/// A key that exists, as it was made at one revision, for as long as one master leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fence {
+    /// The key.
+    pub key: String,
+    /// The revision at which it was made.
+    pub created: i64,
+}
+
+impl Fence {
+    fn compare(&self) -> Compare {
+        Compare::create_revision(self.key.clone(), CompareOp::Equal, self.created)
     }
 }
 
@@ -68,13 +96,25 @@ impl EtcdStore {
     /// # Errors
     /// [`StoreError`] when no connection can be begun.
     pub fn open(options: &EtcdOptions) -> Result<Self, StoreError> {
+        Self::open_with(options, None)
+    }
+
+    /// The same for a master that leads: nothing is written once it does not any more.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_fenced(options: &EtcdOptions, fence: Fence) -> Result<Self, StoreError> {
+        Self::open_with(options, Some(fence))
+    }
+
+    fn open_with(options: &EtcdOptions, fence: Option<Fence>) -> Result<Self, StoreError> {
         let place = options.to_string();
         let failed = |cause: String| StoreError::Unreachable { place: place.clone(), cause };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).thread_name("etcd").enable_all().build();
         let runtime = runtime.map_err(|error| failed(error.to_string()))?;
         let options = options.clone();
-        let core = wait(&runtime, async move { Core::connect(&options).await });
+        let core = wait(&runtime, async move { Core::connect(&options, fence).await });
         let core = core.ok_or_else(|| failed("the connection's thread died".to_owned()))??;
         Ok(Self { core: Some(core), runtime: Some(runtime), place })
     }
