@@ -7,6 +7,7 @@ use proffer_proto_model::{Demand, DemandItem, FrameworkId, Role, Weight};
 
 use crate::allocator::{Allocator, Framework, RoleState};
 use crate::client::{Client, Tried};
+use crate::quota::Need;
 use crate::share::Amounts;
 
 impl Allocator {
@@ -83,6 +84,11 @@ impl Allocator {
         self.shapes_compared += compared;
         let Some(state) = self.clients.get(client) else { return };
         let node = state.node;
+        for item in state.items.iter().filter(|_| has_news) {
+            if let Need::Shape(amounts) = &item.need {
+                self.tree.note_task(amounts);
+            }
+        }
         self.count_wanted(client, true);
         self.choose_classes(node);
         if has_news {

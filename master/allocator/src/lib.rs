@@ -12,7 +12,7 @@
 //! - A filter that ends gives its agent a new stamp; one that is cleared lets its client begin at the oldest agent.
 //! - Of several that want an agent, the lowest weighted dominant share is next, exactly: among roles from the top
 //!   down, then among the frameworks in a role (`tree`); measured against the cluster as it is, or in a large tree against
-//!   one whose proportions differ by a sixty-fourth at most (`tree::measure`). Only who gave that agent back
+//!   one that differs by so little that no order is wrong by more than a task (`tree::measure`). Only who gave that agent back
 //!   unused comes after the others, once: else a low share that declines again and again would block it.
 //! - An agent that holds more than it has (it shrank) gives nothing until enough has ended.
 //! - What is reserved on an agent is seen, and granted, only by the role it is reserved for and those below (`pools`).

@@ -143,6 +143,16 @@ impl Allocator {
     }
 
     fn fill_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
+        let made = grants.len();
+        self.cut_agent(look, grants);
+        // Who came too early may get what is left now: less may be kept of it.
+        let several = |reason: &(usize, usize, u64)| self.tree.classes.has_several_shapes(reason.0);
+        if grants.len() > made && self.turned_away.borrow().iter().any(|away| away.reasons.iter().any(several)) {
+            self.look_at_agent(look.agent);
+        }
+    }
+
+    fn cut_agent(&mut self, look: Look, grants: &mut Vec<Grant>) {
         self.agents_looked_at += 1;
         self.look += 1;
         let returned_by = self.returned_by(look.agent);

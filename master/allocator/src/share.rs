@@ -179,19 +179,36 @@ impl Amounts {
 
     /// Some kind is more in proportion to another one than in `base`, by more than one part of so many; or there is a
     /// kind only in one of the two.
-    pub fn is_out_of_proportion(&self, base: &Amounts, parts: u64) -> bool {
+    pub fn is_out_of_proportion(&self, base: &Amounts, parts: u32) -> bool {
         let kinds = FIXED_KINDS + self.further.len().max(base.further.len());
         let both: Vec<(u64, u64)> = (0..kinds).map(|kind| (self.of(kind), base.of(kind))).collect();
         if both.iter().any(|(now, then)| (*now == 0) != (*then == 0)) {
             return true;
         }
-        let (parts, there) = (u128::from(parts), || both.iter().filter(|(now, _)| *now > 0));
+        let there = || both.iter().filter(|(now, _)| *now > 0);
         let is_more = |(now, then): &(u64, u64), (other_now, other_then): &(u64, u64)| {
-            let (before, after) =
-                (u128::from(*then) * u128::from(*other_now), u128::from(*now) * u128::from(*other_then));
-            after / (parts + 1) > before / parts
+            product(*now, *other_then, parts) > product(*then, *other_now, parts.saturating_add(1))
         };
         there().any(|one| there().any(|other| is_more(one, other)))
+    }
+
+    /// No less of any kind.
+    pub fn covers(&self, less: &Amounts) -> bool {
+        less.present().all(|(kind, amount)| self.of(kind) >= amount)
+    }
+
+    /// What is in both of them.
+    pub fn least(&self, other: &Amounts) -> Amounts {
+        let mut least = self.clone();
+        least.each_mut().enumerate().for_each(|(kind, amount)| *amount = other.of(kind).min(*amount));
+        least
+    }
+
+    /// Each amount, changed.
+    pub fn each_as(&self, change: impl Fn(u64) -> u64) -> Amounts {
+        let mut changed = self.clone();
+        changed.each_mut().for_each(|amount| *amount = change(*amount));
+        changed
     }
 
     /// The largest part of `total` held in any kind.
@@ -258,6 +275,12 @@ impl Share {
     #[inline]
     pub fn has_base_of(&self, other: &Share) -> bool {
         (self.total == other.total) & (self.weight == other.weight)
+    }
+
+    /// The same share of another amount.
+    pub fn part_of(&self, amount: u64) -> u64 {
+        let part = u128::from(self.held) * u128::from(amount) / u128::from(self.total.max(1));
+        u64::try_from(part).unwrap_or(u64::MAX)
     }
 
     /// What is held of the whole.

@@ -62,6 +62,8 @@ struct Node {
     client: Option<usize>,
     /// Nodes right below.
     below: BTreeSet<usize>,
+    /// How exactly those are measured.
+    level: u8,
     /// Children that want something and are owed.
     owed_children: usize,
     /// Of a role with a quota, and of the roles above it.
@@ -181,6 +183,7 @@ impl Tree {
         if let Some(own) = above.own.filter(|_| above.below.len() == 1) {
             self.nodes[own].is_mirror = true;
         }
+        self.measure.forget(node.0, self.nodes[node.0].level);
         self.nodes[node.0].gate = None;
         self.woken.remove(&node);
         self.shut.remove(&node);
@@ -307,6 +310,7 @@ impl Tree {
             wanting: Vec::new(),
             client,
             below: BTreeSet::new(),
+            level: 0,
             owed_children: 0,
             gate: None,
             own: None,
@@ -325,7 +329,11 @@ impl Tree {
             self.is_changed[at] = false;
         }
         if at != ROOT {
-            self.nodes[parent].below.insert(at);
+            let above = &mut self.nodes[parent];
+            above.below.insert(at);
+            if above.below.len() == 1 {
+                self.measure.add(parent, above.level);
+            }
         }
         at
     }

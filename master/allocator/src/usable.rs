@@ -221,9 +221,16 @@ impl Classes {
         self.of(counted).any(|(_, class)| class.missed.from.is_some())
     }
 
-    /// Somebody was turned away for one of the classes, which does not need an agent with so much free.
+    /// Somebody was turned away for one of the classes, which does not need an agent with so much free, or may need
+    /// less of it: what is kept there is one of several shapes.
     pub fn has_missed_in_vain(&self, counted: Counted, free: &Amounts) -> bool {
-        self.of(counted).any(|(_, class)| class.missed.from.is_some() && class.needs(free).is_none())
+        let may_do = |class: &Class| class.shapes.len() > 1 || class.needs(free).is_none();
+        self.of(counted).any(|(_, class)| class.missed.from.is_some() && may_do(class))
+    }
+
+    /// Of several shapes, which one is kept on an agent depends on what is left of it.
+    pub fn has_several_shapes(&self, class: usize) -> bool {
+        self.list.get(class).is_some_and(|class| class.shapes.len() > 1)
     }
 
     /// Limits what may be taken of an agent with so much left to somebody who is promised `owed_to` of each kind.

@@ -5,9 +5,13 @@ use proffer_proto_model::{AgentId, FrameworkId, Moment, Resources, Role};
 use crate::allocator::Allocator;
 use crate::client::{Client, Refused};
 
+/// Filters of one client for one agent, at most: of more the oldest one ends at once.
+const MOST_FILTERS: usize = 16;
+
 impl Allocator {
     /// Keeps `refused` or less of an agent away from a framework's role for a while. 0 ms is no filter. Ignored when
-    /// nothing is known of it in the role: whatever it wants there later is new, and filters end with news.
+    /// nothing is known of it in the role: whatever it wants there later is new, and filters end with news. One that
+    /// covers no more, and for no longer, than a later one is part of that; of more than sixteen others the oldest ends.
     pub fn refuse(
         &mut self,
         framework: &FrameworkId,
@@ -35,8 +39,16 @@ impl Allocator {
                 is_kept
             });
             filters.push(Refused { resources: refused, until });
+            let gone = (filters.len() > MOST_FILTERS).then(|| filters.remove(0));
+            if let Some(gone) = &gone {
+                self.filter_ends.remove(&(gone.until, client, agent));
+            }
             // Also of kept ones that ended at the same moment as one that was dropped.
             self.filter_ends.extend(filters.iter().map(|filter| (filter.until, client, agent)));
+            if gone.is_some() {
+                self.look_at_agent(agent);
+                self.retry_races_on(client, agent);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use super::measure::Due;
 use super::{NOWHERE, NodeId, ROOT, Tree, Turn};
 use crate::heap;
 use crate::quota::Gate;
@@ -47,11 +48,16 @@ impl Tree {
 
     /// Gives all that changed their places. Before [`Tree::first`] and [`Tree::compare`], after every change.
     pub fn settle_changes(&mut self) {
-        let is_due = self.measure.is_due(self.changed.len(), self.nodes.len());
+        let due = self.measure.due(self.nodes.len());
         // When most have changed it is cheaper to build the heaps anew than to move each.
-        if is_due || 2 * self.changed.len() > self.nodes.len() + FEW {
-            self.measure.renew();
-            self.settle_all();
+        let are_many = 2 * self.changed.len() > self.nodes.len() + FEW;
+        match due {
+            Due::All => self.settle_all(),
+            Due::Of(_) if are_many => {
+                self.measure.renew_all();
+                self.settle_all();
+            }
+            Due::Of(places) => places.into_iter().for_each(|place| self.measure_children(place)),
         }
         while let Some(at) = self.changed.pop() {
             if self.is_changed[at] {
@@ -59,6 +65,7 @@ impl Tree {
                 self.settle(at);
             }
         }
+        self.raise_outgrown();
     }
 
     /// Finds all shares and all places anew: they are measured against another total, or most of the nodes changed.
@@ -214,8 +221,10 @@ impl Tree {
         self.settle(at);
     }
 
-    fn rank(&mut self, at: usize) {
+    pub(super) fn rank(&mut self, at: usize) {
         self.ranks[at] = self.rank_of(at);
+        let parent = self.nodes[at].parent;
+        self.measure.check(parent, self.nodes[parent].level, &self.nodes[at].held);
         self.is_changed[at] = false;
         self.ranked += 1;
     }
@@ -224,7 +233,8 @@ impl Tree {
     fn rank_of(&self, at: usize) -> Rank {
         let (mut rank, node) = (self.ranks[at], &self.nodes[at]);
         if self.is_changed[at] {
-            rank.set(node.held.dominant_share(self.measure.base()).weighted(node.weight), node.grants_made);
+            let base = self.measure.base(self.nodes[node.parent].level);
+            rank.set(node.held.dominant_share(base).weighted(node.weight), node.grants_made);
         }
         rank
     }

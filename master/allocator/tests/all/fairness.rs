@@ -199,3 +199,24 @@ fn who_refused_an_agent_may_want_it_when_it_is_elsewhere() {
     assert_eq!(allocator.allocate(Moment(2)).len(), 1);
     assert_eq!(allocator.filters(), 0);
 }
+
+#[test]
+fn filters_for_one_agent_are_bounded_and_what_the_oldest_kept_away_is_offered_again() {
+    let mut allocator = Allocator::new(10);
+    framework(&mut allocator, 0, &Demand::anything(role(0)));
+    allocator.put_framework(&framework_id(1), true);
+    allocator.put_agent(&agent_id(0), &info(res(100_000, 100_000)), true);
+    // None of them covers another one. The first covers what is free at the end.
+    let refused = |n: u64| res(1_000 + n * 1_000, 90_000 - n * 1_000);
+    allocator.charge(&framework_id(1), &role(1), &agent_id(0), &res(99_000, 10_000));
+    for n in 0..16 {
+        allocator.refuse(&framework_id(0), &role(0), &agent_id(0), refused(n), Moment(n), 60_000);
+    }
+    assert_eq!((allocator.filters(), allocator.allocate(Moment(20))), (16, vec![]));
+    allocator.refuse(&framework_id(0), &role(0), &agent_id(0), refused(16), Moment(21), 60_000);
+    assert_eq!(allocator.filters(), 16);
+    assert_eq!(receivers(&allocator.allocate(Moment(21))), ["f00000"]);
+    // A broad one stands for all that it covers.
+    allocator.refuse(&framework_id(0), &role(0), &agent_id(0), res(99_000, 99_000), Moment(22), 60_000);
+    assert_eq!(allocator.filters(), 1);
+}

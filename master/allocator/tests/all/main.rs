@@ -4,6 +4,7 @@
 
 mod away;
 mod common;
+mod drf;
 mod explain;
 mod exponents;
 mod fairness;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_proto_model::{
-    Accept, AgentId, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, RescindReason,
+    Accept, AgentId, DeclineKind, DeclineReason, Filter, FrameworkId, Now, Operation, OperationOutcome, Resources,
     Role, TaskLaunch, TaskReason, TaskState,
 };
 
@@ -22,20 +22,16 @@ impl State {
             Err(defect) => return self.void_accept(now, framework, accept, &defect),
         };
         let mut held = Held::default();
-        let mut beside = BTreeMap::new();
-        let mut races: BTreeMap<AgentId, BTreeSet<_>> = BTreeMap::new();
+        let mut beside: BTreeMap<AgentId, Vec<Resources>> = BTreeMap::new();
         for id in &accept.offers {
             let is_used = !accept.operations.is_empty();
             let outcome = OfferOutcome::Accepted { leftover: Some(accept.leftover.clone()), is_used };
             let Some((open, closed)) = self.close_offer(now, id, outcome) else { continue };
             held.left.entry(open.offer.agent.clone()).or_default().add(&open.share);
-            races.entry(open.offer.agent.clone()).or_default().insert(open.race);
-            beside.insert(open.offer.agent, closed.beside);
+            held.races.entry(open.offer.agent.clone()).or_default().insert(open.race);
+            beside.entry(open.offer.agent).or_default().push(closed.beside);
         }
         self.offers_answered(framework, accept.offers.len());
-        if !accept.operations.is_empty() {
-            races.iter().for_each(|(agent, won)| self.end_races(now, agent, won, RescindReason::LostRace));
-        }
         let offered: BTreeMap<AgentId, _> =
             held.left.iter().map(|(agent, share)| (agent.clone(), share.total())).collect();
         for operation in accept.operations {
@@ -52,11 +48,13 @@ impl State {
             if rest.is_empty() || is_converted {
                 continue;
             }
-            let refused = rest.saturating_sum(&beside.remove(&agent).unwrap_or_default());
+            let mut filter = accept.filter;
             if is_unused {
-                self.return_unused(now, framework, &role, &agent, refused, accept.filter);
-            } else {
-                self.refuse(now, framework, &role, &agent, refused, accept.filter);
+                filter.refuse_ms = self.return_filter_ms(now, framework, &agent, filter.refuse_ms);
+            }
+            // What was free beside each offer when it was made: a refusal covers that too.
+            for beside in beside.remove(&agent).unwrap_or_default() {
+                self.refuse(now, framework, &role, &agent, rest.saturating_sum(&beside), filter);
             }
         }
     }
@@ -120,27 +118,29 @@ impl State {
                 let (role_of, owner) = (target, Some(framework.clone()));
                 let wish =
                     OperatorReservation::Reserve { role: role_of, from_role, resources, labels, principal, owner };
-                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
+                self.reserve_offered(now, framework, role, held, operation_id, &agent, &wish);
             }
             Operation::Unreserve { operation_id, agent, role: target, resources } => {
                 let wish = OperatorReservation::Unreserve { role: target, resources, is_forced: false };
-                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
+                self.reserve_offered(now, framework, role, held, operation_id, &agent, &wish);
             }
             Operation::CreateVolume { operation_id, agent, volume_id: id, role: target, size } => {
                 let owner = Some(framework.clone());
                 let wish = OperatorReservation::CreateVolume { role: target, id, size, owner };
-                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
+                self.reserve_offered(now, framework, role, held, operation_id, &agent, &wish);
             }
             Operation::DestroyVolume { operation_id, agent, volume_id: id, role: target } => {
                 let wish = OperatorReservation::DestroyVolume { role: target, id };
-                self.reserve_offered(framework, role, held, operation_id, &agent, &wish);
+                self.reserve_offered(now, framework, role, held, operation_id, &agent, &wish);
             }
         }
     }
 
     /// Reserves, unreserves, makes or destroys volumes out of what was offered; later operations of the accept see the result.
+    #[allow(clippy::too_many_arguments)] // what an operation is made of
     fn reserve_offered(
         &mut self,
+        now: Now,
         framework: &FrameworkId,
         role: &Role,
         held: &mut Held,
@@ -166,6 +166,7 @@ impl State {
         }
         match result {
             Ok(()) => {
+                self.win_races(now, held, agent);
                 held.converted.insert(agent.clone());
                 let outcome = if wish.is_for_agent() { OperationOutcome::Pending } else { OperationOutcome::Done };
                 self.operation_status(framework, operation_id, outcome, String::new());

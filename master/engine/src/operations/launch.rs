@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proffer_master_allocator::GrantId;
 use proffer_proto_model::resources::Shortage;
 use proffer_proto_model::{
-    AgentId, FrameworkId, Now, OperationOutcome, ReservedUse, Resources, Role, TaskId, TaskKey, TaskLaunch, TaskReason,
-    TaskSource, TaskState, TaskStatus,
+    AgentId, FrameworkId, Now, OperationOutcome, RescindReason, ReservedUse, Resources, Role, TaskId, TaskKey,
+    TaskLaunch, TaskReason, TaskSource, TaskState, TaskStatus,
 };
 
 use crate::registry::{GangPart, GangStage, TaskRecord};
@@ -30,6 +31,9 @@ pub(crate) struct Held {
     pub begun_reserved: Kept,
     /// Volumes that tasks of such a group mount.
     pub mounts: Vec<Mounted>,
+    /// Races for what was offered that are not won yet: the first operation that is carried out on an agent wins those
+    /// there.
+    pub races: BTreeMap<AgentId, BTreeSet<GrantId>>,
 }
 
 type Refusal = (TaskReason, String);
@@ -40,7 +44,10 @@ impl State {
         let taken = self.take_from_pool(framework, role, held, &task);
         (held.begun, held.begun_reserved, held.mounts) = Default::default();
         match taken {
-            Ok(place) => self.start_task(now, framework, role, place, task, None),
+            Ok(place) => {
+                self.win_races(now, held, &place.0);
+                self.start_task(now, framework, role, place, task, None);
+            }
             Err((reason, message)) => {
                 held.refused.insert(task.task.id.clone());
                 self.refuse_task(now, framework, &task, state_of_refused(reason), reason, message);
@@ -81,6 +88,7 @@ impl State {
             *held = Held { begun: Resources::default(), begun_reserved: Kept::new(), mounts: Vec::new(), ..rest };
             // One task alone is whole or nothing anyhow.
             let gang = (tasks.len() > 1).then(|| GangPart { gang: self.next_gang(), stage: GangStage::Starting });
+            places.iter().for_each(|(agent, _)| self.win_races(now, held, agent));
             for (task, place) in tasks.into_iter().zip(places) {
                 self.start_task(now, framework, role, place, task, gang);
             }
@@ -93,6 +101,13 @@ impl State {
             self.refuse_task(now, framework, task, state, reason, whole.clone());
         }
         self.operation_status(framework, operation_id, OperationOutcome::Refused, whole);
+    }
+
+    /// Something is carried out on an agent: before anything is taken, the others that race for it lose.
+    pub(super) fn win_races(&mut self, now: Now, held: &mut Held, agent: &AgentId) {
+        if let Some(won) = held.races.remove(agent) {
+            self.end_races(now, agent, &won, RescindReason::LostRace);
+        }
     }
 
     /// A task that was never taken: told once, never stored, nothing to confirm.

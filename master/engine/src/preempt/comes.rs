@@ -37,7 +37,7 @@ impl Room {
 }
 
 impl State {
-    /// The want with what is owed to it beyond all that comes anyway; `None` when as many as are wanted find room in that.
+    /// The want with what is owed to it beyond all that comes anyway; `None` when so many find room in that.
     /// What is taken back on the agent `but` does not count, only what is free there.
     /// Counts the agents that were looked at in `steps`.
     pub(super) fn uncovered(
@@ -45,11 +45,11 @@ impl State {
         role: &Role,
         item: &DemandItem,
         want: Want,
+        units: u32,
         but: Option<&AgentId>,
         steps: &mut u64,
     ) -> Option<Want> {
-        let mut want = want;
-        let mut units = self.units(item);
+        let (mut want, mut units) = (want, units);
         let is_other = |agent: &AgentId| but != Some(agent);
         for (agent, other) in self.preempting.iter().filter(|(agent, p)| p.role == *role && is_other(agent)) {
             let mut room = self.room_after(role, item, agent, Some(other));

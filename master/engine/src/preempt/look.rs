@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_proto_model::{DemandItem, FrameworkId, Moment, Now, Resources, Role, UnixMillis};
+use proffer_proto_model::{AgentId, DemandItem, FrameworkId, Moment, Now, Role, UnixMillis};
 
 use super::plan::{Choice, Want, choose};
 use super::{Preemption, is_short};
-use crate::reservations::Kept;
 use crate::roles::is_within;
 use crate::state::State;
 
@@ -102,7 +101,7 @@ impl State {
             let found = self.find_room(now, role, wanted, &mut steps);
             self.looks.steps += steps;
             // The same may want more than one.
-            let Some(Choice { agent, victims }) = found else {
+            let Some((Choice { agent, victims }, limited)) = found else {
                 at += 1;
                 continue;
             };
@@ -110,7 +109,7 @@ impl State {
             let Wanted { framework, item, .. } = wanted;
             let (role, framework, item) = (role.clone(), framework.clone(), item.clone());
             self.look_at_always(&agent);
-            let preemption = Preemption { role, framework, item, victims, start, kill_at, is_killing: false };
+            let preemption = Preemption { role, framework, item, limited, victims, start, kill_at, is_killing: false };
             self.preempting.insert(agent, preemption);
             left -= 1;
         }
@@ -145,31 +144,21 @@ impl State {
         wants
     }
 
-    /// The limits let a role hold so much more, beside all that room is being taken back for: that takes its part of them.
-    pub(super) fn is_within_limits(&self, role: &Role, more: Resources) -> bool {
-        let awaited = self.preempting.values().filter(|p| p.item.role == *role);
-        let awaited = awaited.filter_map(|p| p.item.shape.as_ref());
-        let all = awaited.fold(more, |sum, shape| sum.saturating_sum(shape));
-        self.check_room(role, &all, &Kept::new()).is_ok()
-    }
-
-    /// Who makes room for a want that is owed and finds none.
-    fn find_room(&self, now: Now, role: &Role, wanted: &Wanted, steps: &mut u64) -> Option<Choice> {
+    /// Who makes room for a want that is owed and finds none, and the role within whose limit, when only that is in the way.
+    fn find_room(&self, now: Now, role: &Role, wanted: &Wanted, steps: &mut u64) -> Option<(Choice, Option<Role>)> {
         let Wanted { item, want, .. } = wanted;
-        let shape = item.shape.clone().unwrap_or_default();
-        if !self.is_within_limits(&item.role, shape) {
-            return None;
-        }
-        let want = self.uncovered(role, item, want.clone(), None, steps)?;
+        let want = self.unmet(role, item, want.clone(), None, steps)?;
         *steps += self.agents.len() as u64;
         let is_busy = |agent| self.preempting.contains_key(agent);
         let agents = self.agents.keys().filter(|agent| !is_busy(*agent) && self.has_victims(agent, &want));
-        let agents = agents.filter(|agent| !self.is_left_soon(now, agent) && self.may_go_to(agent, item));
+        let is_open = |agent: &AgentId| want.fits_elsewhere || self.may_go_to(agent, item);
+        let agents = agents.filter(|agent| !self.is_left_soon(now, agent) && is_open(agent));
         let places = agents.filter_map(|agent| {
             *steps += self.agents.get(agent).map_or(0, |agent| agent.tasks.len() as u64);
             let place = self.place(role, item, &want, agent);
             (!place.tasks.is_empty()).then_some(place)
         });
-        choose(&want, places, &self.floors(role, None))
+        let limited = want.over.first().filter(|_| want.fits_elsewhere).map(|over| over.role.clone());
+        Some((choose(&want, places, &self.floors(role, None))?, limited))
     }
 }

@@ -5,6 +5,7 @@
 //! task. It never kills before the notice has passed, nor what would not make the wanted shape fit.
 
 mod comes;
+mod limits;
 mod look;
 mod places;
 mod plan;
@@ -31,6 +32,8 @@ pub(crate) struct Preemption {
     role: Role,
     pub framework: FrameworkId,
     item: DemandItem,
+    /// Only the limit of this role is in the way.
+    limited: Option<Role>,
     pub victims: BTreeSet<TaskKey>,
     /// When what is left is killed, as people and frameworks are told.
     pub start: UnixMillis,
@@ -107,17 +110,19 @@ impl State {
         let Preemption { role, framework, item, .. } = preemption;
         let items = &self.frameworks.get(framework)?.demand.items;
         items.iter().find(|other| are_alike(other, item) && other.count != Some(0))?;
-        let want = self.uncovered(role, item, self.want_of(role, item)?, Some(agent), &mut 0)?;
-        if !self.may_go_to(agent, item) || !self.is_within_limits(&item.role, Resources::default()) {
+        let want = self.unmet(role, item, self.want_of(role, item)?, Some(agent), &mut 0)?;
+        if !want.fits_elsewhere && !self.may_go_to(agent, item) {
             return None;
         }
         let mut place = self.place(role, item, &want, agent);
         let is_leaving = |key: &&TaskKey| self.tasks.get(*key).is_some_and(|task| task.record.is_kill_requested);
         let leaving: BTreeSet<TaskKey> = left.iter().filter(is_leaving).cloned().collect();
-        for task in leaving.iter().filter_map(|key| self.candidate(item, key)) {
+        let going: Vec<_> = leaving.iter().filter_map(|key| self.candidate(item, key)).collect();
+        for task in &going {
             place.free = place.free.saturating_sum(&task.usable);
         }
-        if want.is_owed(&place.kept) && want.fits(&place.free) {
+        let want = want.without(&going);
+        if want.is_owed(&place.kept) && want.is_met_by(&place.free) {
             return Some(leaving);
         }
         place.tasks.retain(|task| left.contains(&task.key));
@@ -145,8 +150,12 @@ impl State {
             cause: InverseCause::Preemption,
             unavailability: Unavailability { start: preemption.start, duration_ms: 0 },
             message: format!(
-                "role {role} is short of what its quota guarantees and wants {shape}, which is free nowhere; these \
-                 tasks are killed then to make room"
+                "role {role} is short of what its quota guarantees and wants {shape}, {}; these tasks are killed then to \
+                 make room",
+                match &preemption.limited {
+                    Some(limited) => format!("for which the limit of {limited} leaves no room"),
+                    None => "which is free nowhere".to_owned(),
+                }
             ),
             only: Some(preemption.victims.clone()),
         })

@@ -23,7 +23,8 @@ impl State {
         let held = state.consumed().saturating_sum(&self.offered_beside_own(role));
         let owed = promised.saturating_minus(&only(&held, &promised));
         let shape = item.shape.clone()?;
-        Some(Want { shape, ports: item.ports, priority: item.priority, owed, promised })
+        let (ports, priority) = (item.ports, item.priority);
+        Some(Want { shape, ports, priority, owed, promised, over: Vec::new(), fits_elsewhere: false })
     }
 
     /// What is out in offers to a role and those below, beside what is reserved for them: that counts already.

@@ -21,6 +21,17 @@ pub(crate) struct Want {
     pub owed: Resources,
     /// Promised to the role.
     pub promised: Resources,
+    /// What has to go within roles whose limits leave too little.
+    pub over: Vec<Over>,
+    /// There is room for it on some agent: only limits are in the way, so it does not have to fit here.
+    pub fits_elsewhere: bool,
+}
+
+/// So much has to go within a role before its limit leaves enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub role: Role,
+    pub amount: Resources,
 }
 
 /// An agent that the want may go to.
@@ -67,9 +78,20 @@ pub(crate) struct Choice {
 
 impl Candidate {
     /// What a role loses with it: what goes back to a reservation of the role or below stays.
-    fn lost_by(&self, role: &Role) -> Resources {
+    pub fn lost_by(&self, role: &Role) -> Resources {
         let stays = self.returns.iter().filter(|(of, _)| role.holds(of));
         stays.fold(self.resources.clone(), |rest, (_, part)| rest.saturating_minus(part))
+    }
+}
+
+impl Over {
+    fn lost_with(&self, task: &Candidate) -> Resources {
+        if self.role.holds(&task.role) { task.lost_by(&self.role) } else { Resources::default() }
+    }
+
+    fn is_covered(&self, gone: &[&Candidate]) -> bool {
+        let lost = gone.iter().map(|task| self.lost_with(task));
+        lost.fold(Resources::default(), |sum, lost| sum.saturating_sum(&lost)).contains(&self.amount)
     }
 }
 
@@ -106,8 +128,31 @@ impl Want {
         free.contains(&self.shape) && free.ports.count() >= ports
     }
 
+    /// It fits here or elsewhere once these have gone, and within all limits.
+    fn is_met(&self, place: &Place, gone: &[&Candidate]) -> bool {
+        (self.fits_elsewhere || self.fits(&freed(place, gone))) && self.over.iter().all(|over| over.is_covered(gone))
+    }
+
+    /// Some of these are on their way out anyway.
+    pub fn without(mut self, leaving: &[Candidate]) -> Self {
+        for over in &mut self.over {
+            let lost = leaving.iter().map(|task| over.lost_with(task));
+            over.amount = lost.fold(over.amount.clone(), |rest, lost| rest.saturating_minus(&lost));
+        }
+        self.over.retain(|over| !over.amount.is_empty());
+        self
+    }
+
+    /// Limits are not in the way, and it fits into what is free here or elsewhere.
+    pub fn is_met_by(&self, free: &Resources) -> bool {
+        self.over.is_empty() && (self.fits_elsewhere || self.fits(free))
+    }
+
     /// Kinds that are not promised must be free already.
     fn has_the_rest(&self, free: &Resources) -> bool {
+        if self.fits_elsewhere {
+            return true;
+        }
         let rest = self.shape.saturating_minus(&only(&self.shape, &self.promised));
         free.contains(&Resources { ports: Default::default(), ..rest })
     }
@@ -142,11 +187,15 @@ fn victims<'a>(
     floors: &BTreeMap<Role, Floor>,
     steps: &mut usize,
 ) -> Option<Vec<&'a Candidate>> {
-    if !want.is_owed(&place.kept) || want.fits(&place.free) || !want.has_the_rest(&place.free) {
+    if !want.is_owed(&place.kept) || want.is_met(place, &[]) || !want.has_the_rest(&place.free) {
         return None;
     }
+    // Where it does not have to fit, only tasks within the limits are of use.
+    let helps = |task: &Candidate| {
+        !want.fits_elsewhere || want.over.iter().any(|over| !only(&over.lost_with(task), &over.amount).is_empty())
+    };
     let mut tasks: Vec<&Candidate> =
-        place.tasks.iter().filter(|task| want.may_take(task) && may_lose(floors, task)).collect();
+        place.tasks.iter().filter(|task| want.may_take(task) && helps(task) && may_lose(floors, task)).collect();
     tasks.sort_by_key(|task| (task.priority, !task.is_revocable, std::cmp::Reverse(task.since), &task.key));
     tasks.truncate(MOST_TASKS);
     // Without promises in the way the first branch is the answer.
@@ -154,7 +203,7 @@ fn victims<'a>(
     for at in (0..chosen.len()).rev() {
         let mut fewer = chosen.clone();
         fewer.remove(at);
-        if want.fits(&freed(place, &fewer)) {
+        if want.is_met(place, &fewer) {
             chosen = fewer;
         }
     }
@@ -171,15 +220,11 @@ fn search<'a>(
     floors: &BTreeMap<Role, Floor>,
     steps: &mut usize,
 ) -> Option<Vec<&'a Candidate>> {
-    if want.fits(&freed(place, chosen)) {
+    if want.is_met(place, chosen) {
         return Some(chosen.clone());
     }
     let (task, rest) = tasks.split_first()?;
-    let is_enough = |tasks: &[&Candidate]| {
-        let free = freed(place, chosen);
-        want.fits(&tasks.iter().fold(free, |sum, task| sum.saturating_sum(&task.usable)))
-    };
-    if !is_enough(tasks) {
+    if !want.is_met(place, &[chosen.as_slice(), tasks].concat()) {
         return None;
     }
     if may_lose(floors, task) {

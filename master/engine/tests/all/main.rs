@@ -16,6 +16,7 @@ mod offers;
 mod preemption;
 mod preemption_at_once;
 mod preemption_growth;
+mod preemption_limits;
 mod preemption_runs;
 mod races;
 mod random_runs;

@@ -93,6 +93,40 @@ fn a_decline_or_an_accept_of_nothing_leaves_the_others_in_the_race() {
 }
 
 #[test]
+fn an_accept_of_which_nothing_is_carried_out_leaves_the_others_in_the_race() {
+    let reserve_too_much = Operation::Reserve {
+        operation_id: "r".into(),
+        agent: AgentId::new("A1-1").unwrap(),
+        role: Role::default_role(),
+        from_role: None,
+        resources: Resources::new(MilliCpus(9_000), Bytes::mib(4_000)),
+        labels: Default::default(),
+    };
+    let group = |ids: [&str; 2]| {
+        let tasks = ids.map(|id| TaskLaunch { agent: None, task: task(id, 3_000), reserved_use: Default::default() });
+        Operation::LaunchGroup { operation_id: "g".into(), tasks: tasks.into() }
+    };
+    for operation in [launch("large", 9_000), reserve_too_much, group(["one", "two"])] {
+        let mut world = two_racers();
+        let (first, second) = (offer_of(&mut world, 10), offer_of(&mut world, 11));
+        let said = world.call(10, "in vain", accept(vec![first], vec![operation]));
+        assert_eq!(lost(&said, 11), []);
+        let said = world.call(11, "accept", accept(vec![second], vec![launch("won", 4_000)]));
+        assert_eq!(dropped(&said), []);
+        assert_eq!(world.registry.tasks[0].status.state, TaskState::Staging);
+    }
+}
+
+#[test]
+fn the_first_operation_that_is_carried_out_wins() {
+    let mut world = two_racers();
+    let (first, second) = (offer_of(&mut world, 10), offer_of(&mut world, 11));
+    let said = world.call(10, "half", accept(vec![first], vec![launch("large", 9_000), launch("small", 1_000)]));
+    assert_eq!(lost(&said, 11), [second]);
+    assert_eq!(world.registry.tasks.len(), 1);
+}
+
+#[test]
 fn an_offer_that_expires_and_an_agent_that_is_lost_end_races_for_all() {
     let mut world = two_racers();
     let (first, second) = (offer_of(&mut world, 10), offer_of(&mut world, 11));

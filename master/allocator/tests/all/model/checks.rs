@@ -8,7 +8,7 @@ use super::naive::{Naive, number, times};
 impl Naive {
     /// Grants, checked one by one, and once more: then there must be nothing left to do.
     pub fn allocate(&mut self) {
-        let before = self.promises();
+        let (before, lacking) = (self.promises(), self.lacking());
         let grants = self.allocator.allocate(Moment(self.now));
         let apart = grants.iter().filter(|grant| grant.race == grant.id);
         let agents: Vec<AgentId> = apart.map(|grant| grant.agent.clone()).collect();
@@ -27,9 +27,7 @@ impl Naive {
                 self.problem = Some(format!("{grant:?} is cut from {before}"));
             }
             self.begin_race(&grant);
-            let lacking = self.lacking();
             self.grants.insert(grant.id, grant);
-            self.check_lacking(&lacking, &copy);
             // Parts of one agent are cut in turns: what each of them left is not seen from here.
             if agents.iter().filter(|agent| **agent == copy.agent).count() == 1 {
                 self.check_kept(&copy, &classes, to_it);
@@ -37,6 +35,7 @@ impl Naive {
             self.check_limits(&copy);
         }
         self.check_promises(before);
+        self.check_lacking(&lacking);
         let work = self.allocator.work();
         let more = self.allocator.allocate(Moment(self.now));
         if !more.is_empty() || self.allocator.work() != work {
@@ -54,10 +53,10 @@ impl Naive {
         }
     }
 
-    /// Within no limit a grant takes what is promised to others.
-    pub(super) fn check_lacking(&mut self, before: &[(Role, u64)], grant: &Grant) {
+    /// Within no limit a pass takes what is promised to others. Not asked for each grant: parts of one agent are cut in turns.
+    fn check_lacking(&mut self, before: &[(Role, u64)]) {
         let more = |((role, before), (_, after)): (&(Role, u64), &(Role, u64))| {
-            (after > before).then(|| format!("{grant:?}: within the limit of {role} lack {before} -> {after}"))
+            (after > before).then(|| format!("within the limit of {role} lack {before} -> {after}"))
         };
         let after = self.lacking();
         if let Some(problem) = before.iter().zip(&after).find_map(more) {
@@ -130,15 +129,7 @@ impl Naive {
             let is_covered = self.is_covered(framework, item);
             let place = self.agents.keys().find(|agent| self.would_fit(framework, item, **agent));
             if let Some(agent) = place.filter(|_| !is_covered) {
-                return Some(format!(
-                    "framework {framework} wants {item:?}, is not offered any of agent {agent}, room {:?} promises {:?} classes {:?} visible {:?} lacking {:?} {:?}",
-                    self.room(&item.role, *agent),
-                    self.promises(),
-                    self.classes().into_iter().map(|(s, o)| (self.usable(&s), o, s.len())).collect::<Vec<_>>(),
-                    self.agents.keys().map(|a| (*a, self.visible(None, *a).cpus.0)).collect::<Vec<_>>(),
-                    self.lacking(),
-                    self.granted()
-                ));
+                return Some(format!("framework {framework} wants {item:?}, is not offered any of agent {agent}"));
             }
         }
         None

@@ -51,9 +51,7 @@ impl Naive {
         if !is_same || is_there || !self.races.contains(&grant.race) || !self.is_racing(&grant.role) {
             self.problem = Some(format!("{grant:?} joins {first:?}"));
         }
-        let lacking = self.lacking();
         self.grants.insert(grant.id, grant.clone());
-        self.check_lacking(&lacking, &grant);
         self.check_limits(&grant);
     }
 

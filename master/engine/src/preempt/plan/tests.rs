@@ -20,7 +20,7 @@ fn place(number: u64, free: Resources, tasks: Vec<Candidate>) -> Place {
 }
 
 fn want(shape: Resources, owed: Resources) -> Want {
-    Want { shape, ports: 0, priority: 10, promised: owed.clone(), owed }
+    Want { shape, ports: 0, priority: 10, promised: owed.clone(), owed, over: Vec::new(), fits_elsewhere: false }
 }
 
 fn names(choice: &Option<Choice>) -> Vec<&str> {
@@ -44,6 +44,25 @@ fn the_lowest_priority_goes_first_then_the_newest_and_as_few_as_do() {
     assert_eq!(two(equal.clone()), None, "not what is as important");
     let revocable = Candidate { is_revocable: true, ..equal[0].clone() };
     assert_eq!(names(&two(vec![revocable])), ["equal"]);
+}
+
+#[test]
+fn what_a_limit_is_short_of_goes_within_its_role_whatever_else_is_free() {
+    let over = vec![Over { role: Role::new("eng").unwrap(), amount: cpus(2, 0) }];
+    let want = |fits_elsewhere| Want { over: over.clone(), fits_elsewhere, ..want(cpus(2, 0), cpus(4, 0)) };
+    let tasks = vec![
+        task("other", "ops", -9, 1, cpus(2, 0)),
+        task("db", "eng/db", 1, 1, cpus(2, 0)),
+        task("small", "eng/db", -1, 1, cpus(1, 0)),
+    ];
+    let chosen = |fits_elsewhere, free| {
+        choose(&want(fits_elsewhere), [place(1, cpus(free, 0), tasks.clone())], &BTreeMap::new())
+    };
+    assert_eq!(names(&chosen(true, 0)), ["db"], "one of two is not enough, and both are not needed");
+    assert_eq!(names(&chosen(false, 9)), ["db"]);
+    assert_eq!(names(&chosen(false, 0)), ["db"], "it makes room here too");
+    let without = want(true).without(&tasks[1..2]);
+    assert!(without.is_met_by(&cpus(0, 0)) && !want(true).is_met_by(&cpus(9, 0)));
 }
 
 #[test]
