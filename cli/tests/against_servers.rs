@@ -286,7 +286,8 @@ impl Operator for World {
 
     async fn set_weights(&self, request: Request<operator::SetWeightsRequest>) -> Answer<operator::SetWeightsResponse> {
         self.asked.lock().unwrap().push(format!("{:?}", request.into_inner()));
-        Ok(Response::new(operator::SetWeightsResponse::default()))
+        let notes = vec!["role ops/web: no framework is in it yet; did you mean eng/web?".to_owned()];
+        Ok(Response::new(operator::SetWeightsResponse { notes }))
     }
 
     async fn set_quota(&self, request: Request<operator::SetQuotaRequest>) -> Answer<operator::SetQuotaResponse> {
@@ -739,7 +740,8 @@ async fn roles_weights_and_quotas_are_shown_and_set() {
     assert!(out.contains("eng") && !out.contains("eng/web"), "{out}");
     let (is_good, out, err) = proffer(&world, &["weights", "set", "eng=2", "ops/web=0.5"]).await;
     assert!(is_good, "{err}");
-    assert_eq!(out, "role eng has the weight 2\nrole ops/web has the weight 0.5; no framework is in it yet\n");
+    let note = "role ops/web: no framework is in it yet; did you mean eng/web?\n";
+    assert_eq!(out, format!("role eng has the weight 2\nrole ops/web has the weight 0.5\n{note}"));
     let (_, out, _) = proffer(&world, &["quota", "ls"]).await;
     assert!(out.contains("4 cpus, 0 gpus") && !out.contains("eng/web"), "{out}");
     let line = ["quota", "set", "eng", "--guarantee", "cpus=1", "--limit", "memory=2GiB", "--force"];

@@ -109,6 +109,7 @@ fn as_much_goes_as_is_owed_and_wanted() {
     let small = |n: usize| ranked(&format!("t{n}"), 1_000, 0);
     let mut world = cluster((0..10).map(small).collect());
     demand(&mut world, 1_000, 9, 3);
+    let mut launched = 0;
     for _ in 0..24 {
         world.wait(NOTICE_MS);
         let kills = told(&world, "kill F1-2/t");
@@ -116,6 +117,11 @@ fn as_much_goes_as_is_owed_and_wanted() {
         let db = world.streams[&SessionId(20)].to_string();
         for name in names {
             world.update(1, &db, &name, 2, TaskState::Killed);
+        }
+        while world.offers.iter().any(|(to, _)| to.0 == 30) {
+            world.launch(30, vec![ranked(&format!("w{launched}"), 1_000, 3)]);
+            launched += 1;
+            demand(&mut world, 1_000, 9 - launched, 3);
         }
     }
     let asked: std::collections::BTreeSet<String> =
